@@ -1,0 +1,107 @@
+"""A compiled network: layers wired in order of execution, and the scopes they stand in.
+
+The networkx graph is what the analyses walk; the tree of scopes is what the file's blocks, labels
+and loops became, and what the lowering turns into classes and loops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+from archdsl.layers.layer import Layer
+from archdsl.layers.shapes import Shape
+from archdsl.source import Span
+
+if TYPE_CHECKING:
+    import networkx
+
+    from archdsl.syntax.tree import Train
+
+
+class Wire(NamedTuple):
+    """A value: result `port` of a node."""
+
+    node: Node
+    port: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        return self.node.shapes[self.port]
+
+    def __str__(self) -> str:
+        several = len(self.node.shapes) > 1 and self.node.kind != "max_pool"
+        return f"{self.node.name}.{self.port}" if several else self.node.name
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One use of a layer.
+
+    `name` is unique in the network, `key` the name within its scope. `inputs` are in order and may
+    repeat (`x + x`). `shapes` has one shape a result; a max_pool's second result is its indices.
+    `first` is the node that owns the weights where this is a later use of a shared layer
+    (`head@2`). `use` is where the network's own file uses the layer; `defined` the place inside the
+    block, where that is another.
+    """
+
+    name: str
+    key: str
+    layer: Layer
+    inputs: tuple[Wire, ...]
+    shapes: tuple[Shape, ...]
+    scope: Scope
+    use: Span
+    defined: Span | None = None
+    first: Node | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.layer.kind
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the (first) result."""
+        return self.shapes[0]
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """A use of a block, a labelled group or line, or a round of a labelled loop.
+
+    The network itself is the scope named `""`. `block` is the block's (or network's) name, None for
+    a label's scope; `arguments` what the block was given, by parameter. `members` are in order of
+    execution. `round` is the number of a loop's round, from 1, and `loop` the loop's label.
+    """
+
+    name: str
+    key: str
+    parent: Scope | None
+    block: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[Wire, ...] = ()
+    outputs: tuple[Wire, ...] = ()
+    members: list[Union[Node, Scope]] = field(default_factory=list)
+    loop: str | None = None
+    round: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Network:
+    """A network of a file, unrolled: every layer, in order of execution, with its shapes."""
+
+    name: str
+    documentation: str
+    inputs: list[Node]
+    outputs: list[Wire]
+    output_names: list[str]
+    nodes: list[Node]
+    """Every node but nothing else, inputs among them, in order of execution."""
+    scope: Scope
+    graph: networkx.MultiDiGraph[str]
+    """A node a layer (attribute `node`), an edge a tensor, keyed by the input's index."""
+    parameters: dict[str, Any]
+    """The network's own parameters, as bound."""
+    train: Train | None
+    overridden: bool
+    """Whether a parameter, size or input was replaced, so that expectations bind no more."""

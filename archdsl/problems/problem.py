@@ -1,0 +1,94 @@
+"""The form of every problem: data first, prose second."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from archdsl.diagnostics import Severity
+
+CATALOGUE: dict[str, type[Problem]] = {}
+"""Every problem by its name (`channel-mismatch`)."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that can be wrong with a file.
+
+    A subclass is a frozen dataclass. Its fields are the evidence, its methods the words, and its
+    docstring the page that `archdsl explain NAME` prints: what is wrong, why, a wrong program in an
+    ```` ```arch ```` fence, and its mend in a second one. Its name is the class's in kebab case.
+    """
+
+    name: ClassVar[str]
+    severity: ClassVar[Severity] = "error"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+        CATALOGUE[cls.name] = cls
+
+    def message(self) -> str:
+        """The headline: what was found, in the words of the file."""
+        raise NotImplementedError
+
+    def label(self) -> str:
+        """What stands beside the underlined text: usually what was expected."""
+        return ""
+
+    def notes(self) -> tuple[str, ...]:
+        """Further evidence, a line each."""
+        return ()
+
+    def help(self) -> str | None:
+        """The mend, in words."""
+        return None
+
+    def replacement(self) -> str | None:
+        """The mend as text in place of what is underlined, where it is mechanical."""
+        return None
+
+
+class Fault(Exception):
+    """Raised by a rule that knows what is wrong but not where.
+
+    `argument` names the argument at fault, `input` the index of the input at fault; with neither,
+    the fault is the layer's. The compiler adds the place and where the inputs came from.
+    """
+
+    def __init__(
+        self, problem: Problem, argument: str | None = None, input: int | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.argument = argument
+        self.input = input
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was most likely meant to be."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def extents(size: Iterable[object]) -> str:
+    """Extents as people write them: `11 x 11`."""
+    return " x ".join(str(extent) for extent in size)
+
+
+def listed(names: Iterable[object], last: str = "and") -> str:
+    """`a, b and c`."""
+    words = [str(name) for name in names]
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def plural(count: object, noun: str) -> str:
+    """`1 input`, `3 inputs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
