@@ -1,0 +1,1 @@
+"""What is found, put into a form that is read: tables, JSON, Markdown, and diagnostics with their source."""
