@@ -1,12 +1,15 @@
 """The syntax tree: what a file says, before anyone asks what it means.
 
 Every node knows its `span`. Nothing here is evaluated; names are plain strings.
+
+Every expression knows its `depth`, 1 for a leaf; the parser bounds it, so a pass may recur over a
+tree. The span of an expression in parentheses covers the parentheses, which leave no node.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
+from typing import ClassVar, Union
 
 from archdsl.source import Source, Span
 
@@ -20,12 +23,16 @@ class Number:
     span: Span
     value: int | float
     unit: str = ""
+    depth: ClassVar[int] = 1
 
 
 @dataclass(slots=True, eq=False)
 class String:
+    """`"..."`. Nothing is escaped: `value` is what stands between the quotes."""
+
     span: Span
     value: str
+    depth: ClassVar[int] = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +41,7 @@ class Constant:
 
     span: Span
     value: bool | None
+    depth: ClassVar[int] = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +50,7 @@ class Name:
 
     span: Span
     id: str
+    depth: ClassVar[int] = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +61,7 @@ class Attribute:
     value: Expression
     name: str
     name_span: Span
+    depth: int = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +71,7 @@ class Index:
     span: Span
     value: Expression
     index: Expression
+    depth: int = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -71,12 +82,16 @@ class Call:
     callee: str
     callee_span: Span
     arguments: list[Argument]
+    depth: int = 1
 
 
 @dataclass(slots=True, eq=False)
 class List:
+    """`[3, 1]`."""
+
     span: Span
     items: list[Expression]
+    depth: int = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +123,7 @@ class Conditional:
     then: Expression
     test: Expression
     otherwise: Expression
+    depth: int = 1
 
 
 Expression = Union[
@@ -264,7 +280,19 @@ class Shared:
     items: list[Item]
 
 
-Statement = Union[Line, Input, Output, Let, Expect, Shared]
+@dataclass(slots=True, eq=False)
+class Broken:
+    """A statement or declaration that could not be read; its mistake has been reported.
+
+    What it makes is unknown, and so is whatever it would have named: `names` are the labels,
+    numbers, blocks and imports that a reader sees it define, in their order, repeats included.
+    """
+
+    span: Span
+    names: list[Label]
+
+
+Statement = Union[Line, Input, Output, Let, Expect, Shared, Broken]
 
 
 # ------------------------------------------------------------------------------ declarations
@@ -321,7 +349,7 @@ class Train:
     settings: list[Setting]
 
 
-Declaration = Union[Block, Import, Train, Let]
+Declaration = Union[Block, Import, Train, Let, Broken]
 
 
 @dataclass(slots=True, eq=False)
