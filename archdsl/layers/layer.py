@@ -7,6 +7,7 @@ of the arguments and the shapes of the inputs; none knows a file, and none impor
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -33,12 +34,15 @@ class Saved(NamedTuple):
 
     `inputs` are the indices of the inputs it keeps and `output` whether it keeps what it made (each
     tensor is counted once, however many layers keep it); `extra` counts bytes of its own beside
-    them, such as a pooling's indices or a dropout's mask.
+    them, such as a pooling's indices or a dropout's mask. `once` counts bytes that are the same
+    for a batch of any size, such as a batch normalisation's statistics. Floats of its own count 4
+    bytes each.
     """
 
     inputs: tuple[int, ...] = ()
     output: bool = False
     extra: Size = 0
+    once: Size = 0
 
 
 class Buffer(NamedTuple):
@@ -56,18 +60,24 @@ class Layer:
     a rule is refused when it is defined. Its docstring is its reference page: what it computes, the
     equation, what `flops` counts for each element, an example in an ```` ```arch ```` fence, the
     source. `inputs` is how many values it takes, or `MANY`.
+
+    An argument that is called like a rule has an underscore after it in the class: `shape_` declares
+    the argument `shape`, and is the attribute that holds it. `source` is the torch source of a class
+    that `build` calls by its name, where torch has none; it is written into a lowered network once.
+    `registered=False` keeps a layer from the files: only the compiler makes it.
     """
 
     kind: ClassVar[str] = ""
     inputs: ClassVar[int] = 1
+    source: ClassVar[str] = ""
     arguments: ClassVar[dict[str, Parameter]] = {}
     words: ClassVar[frozenset[str]] = frozenset()
 
-    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(cls, abstract: bool = False, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {
             name: replace(value, name=name)
-            for name, value in cls.__dict__.items()
+            for name, value in ((key.removesuffix("_"), value) for key, value in cls.__dict__.items())
             if isinstance(value, Parameter)
         }
         cls.arguments = {**cls.arguments, **own}
@@ -79,48 +89,48 @@ class Layer:
         if not cls.__doc__:
             raise TypeError(f"layer {cls.__name__} lacks its documentation")
         cls.kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        LAYERS[cls.kind] = cls
+        if registered:
+            LAYERS[cls.kind] = cls
 
     def __init__(self, values: dict[str, Any]) -> None:
         """`values` has every argument, checked and in the form its kind gives."""
         self.values = values
-        self.__dict__.update(values)
+        for name, value in values.items():
+            self.__dict__[f"{name}_" if name in RULES else name] = value
 
     if TYPE_CHECKING:
         # The rules. Each takes the shapes of the inputs, in order.
 
-        def shape(self, *xs: Shape) -> Shape | tuple[Shape, ...]:
-            """The shape of the output, or of each result. Raises `Fault` where the inputs don't fit."""
+        shape: Callable[..., Shape | tuple[Shape, ...]]
+        """The shape of the output, or of each result. Raises `Fault` where the inputs don't fit."""
 
-        def weights(self, *xs: Shape) -> dict[str, Shape]:
-            """Trainable tensors by torch's names; those named `bias` are biases, all others weights."""
+        weights: Callable[..., dict[str, Shape]]
+        """Trainable tensors by torch's names; those named `bias` are biases, all others weights."""
 
-        def buffers(self, *xs: Shape) -> dict[str, Buffer]:
-            """Tensors that are kept with the weights and not trained."""
+        buffers: Callable[..., dict[str, Buffer]]
+        """Tensors that are kept with the weights and not trained."""
 
-        def macs(self, *xs: Shape) -> Size:
-            """Multiply-accumulates of convolutions and matrix products, for one example."""
+        macs: Callable[..., Size]
+        """Multiply-accumulates of convolutions and matrix products, for one example."""
 
-        def flops(self, *xs: Shape) -> Size:
-            """All arithmetic operations for one example, 2 a multiply-accumulate."""
+        flops: Callable[..., Size]
+        """All arithmetic operations for one example, 2 a multiply-accumulate."""
 
-        def saved(self, *xs: Shape) -> Saved:
-            """What the backward pass needs."""
+        saved: Callable[..., Saved]
+        """What the backward pass needs."""
 
-        def reads(self, *xs: Shape) -> tuple[Reads, ...]:
-            """For each input, which of its units a unit of the output reads."""
+        reads: Callable[..., tuple[Reads, ...]]
+        """For each input, which of its units a unit of the output reads."""
 
-        def build(self, nn: Code, *xs: Shape) -> Code | None:
-            """The call that makes the torch module, over the namespace `torch.nn`; None without one."""
+        build: Callable[..., Code | None]
+        """Given `torch.nn` and the shapes: the call that makes the torch module; None without one."""
 
-        def forward(
-            self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
-        ) -> Code:
-            """The expression that computes the output, over the namespace `torch`.
+        forward: Callable[[Code, Code | None, tuple[Code, ...], tuple[Shape, ...]], Code]
+        """Given `torch`, what `build` made, the inputs and their shapes: the expression of the output.
 
-            `module` is what `build` made; `torch.nn.functional` is reached as `torch.F`. A layer
-            with several results gives a tuple.
-            """
+        `torch.nn.functional` is reached as `torch.F`. A layer with several results gives a tuple. A
+        layer without inputs is handed the network's first input, for the size of the batch.
+        """
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         """What can't be decided for all sizes; asked only where an input's shape has symbols."""
@@ -128,3 +138,16 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(f'{k}={v!r}' for k, v in self.values.items())})"
+
+
+class Weightless(Layer, abstract=True):
+    """The base of every layer that has nothing to learn and no matrix product."""
+
+    def weights(self, *xs: Shape) -> dict[str, Shape]:
+        return {}
+
+    def buffers(self, *xs: Shape) -> dict[str, Buffer]:
+        return {}
+
+    def macs(self, *xs: Shape) -> Size:
+        return 0
