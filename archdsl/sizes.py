@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, gcd
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 MAX_TERMS = 200
 MAX_DEGREE = 16
@@ -59,9 +59,9 @@ class Extreme:
     operands: tuple[Size, ...]
 
 
-Atom = Union[Symbol, Quotient, Extreme]
+Atom = Symbol | Quotient | Extreme
 Monomial = tuple[tuple[Atom, int], ...]
-Bound = Union[int, None]
+Bound = int | None
 
 
 class Symbolic:
@@ -207,7 +207,7 @@ class Symbolic:
     __repr__ = __str__
 
 
-Size = Union[int, Symbolic]
+Size = int | Symbolic
 """A whole number, known or in symbols."""
 
 
