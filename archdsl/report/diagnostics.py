@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archdsl.diagnostics import Diagnostic
+from archdsl.problems.problem import plural
 from archdsl.report.terminal import (
     BLUE,
     BOLD,
@@ -76,11 +77,11 @@ def render_all(diagnostics: list[Diagnostic], style: Style | None = None, width:
 
 def summary(diagnostics: list[Diagnostic]) -> str:
     """`2 errors and 1 warning`."""
-    errors = sum(d.severity == "error" for d in diagnostics)
-    warnings = sum(d.severity == "warning" for d in diagnostics)
-    counts = [
-        f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n
-    ]
+    counts = []
+    for severity in ("error", "warning"):
+        count = sum(d.severity == severity for d in diagnostics)
+        if count:
+            counts.append(plural(count, severity))
     return " and ".join(counts)
 
 

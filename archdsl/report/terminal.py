@@ -20,7 +20,7 @@ TAB = "    "
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How text is dressed. `colour` puts in ANSI escapes; `ascii` keeps to characters that every encoding has."""
+    """How text is dressed: `colour` puts in ANSI escapes, `ascii` keeps to signs that every encoding has."""
 
     colour: bool = False
     ascii: bool = False

@@ -1,0 +1,282 @@
+"""The table of a network: a line a layer, totals below.
+
+A layout is chosen that fits: with room to spare there are further columns; where it is scarce the kind
+goes beside the name, shapes close up, names lose their middle, numbers their last digits, and at last
+the names become a tree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from archdsl.report.columns import COLUMNS, STANDARD, WIDE, Column, Facts, field_texts, shape_text
+from archdsl.report.terminal import BOLD, DIM, Style, text_width, visible
+from archdsl.report.units import human, human_bytes, separated
+
+if TYPE_CHECKING:
+    from archdsl.report.report import Entry, Report
+
+GAP = "  "
+LEAST_NAME = 14
+"""A name is never cut below this."""
+
+SHORTENED = (
+    frozenset({"macs", "flops"}),
+    frozenset({"macs", "flops", "parameters", "weights", "biases", "buffers"}),
+)
+"""The numbers that go into units when room is scarce, step by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How much is said, and how tersely."""
+
+    columns: tuple[str, ...]
+    kind_beside: bool = False
+    close: bool = False
+    short: frozenset[str] = frozenset()
+    elided: bool = False
+    tree: bool = False
+
+
+def table(
+    report: Report,
+    width: int | None = None,
+    style: Style | None = None,
+    depth: int | None = None,
+    columns: tuple[str, ...] = (),
+) -> str:
+    """The whole table, for `width` columns; without one nothing is shortened or left out.
+
+    `depth` folds what is nested deeper into one line a block; `columns` are keys of `COLUMNS`.
+    """
+    style = style or Style()
+    entries = report.entries(depth)
+    lines = _grid(entries, width, style, columns)
+    text = "\n".join([_title(report, style), "", *lines, "", *_totals(report, style)])
+    return _plain_signs(text) if style.ascii else text
+
+
+def _plain_signs(text: str) -> str:
+    for fine, plain in (("×", "x"), ("…", ".."), ("→", "->"), ("·", "-"), ("─", "-"), ("–", "-")):
+        text = text.replace(fine, plain)
+    return text
+
+
+def _title(report: Report, style: Style) -> str:
+    inputs = ", ".join(f"{name} {shape_text(shape)}" for name, shape in report.inputs)
+    said = f"{inputs} → {', '.join(report.outputs)}"
+    return f"{style.paint(report.name, BOLD)}  {visible(said)}"
+
+
+# ------------------------------------------------------------------------------ the grid
+
+
+def _grid(entries: list[Entry], width: int | None, style: Style, columns: tuple[str, ...]) -> list[str]:
+    if width is None:
+        return _draw(entries, Layout(columns or STANDARD), None, style)
+    layouts = _layouts(columns, entries)
+    cells = _Cells(entries)
+    for layout in layouts:
+        if cells.needed(layout) <= width:
+            return _draw(entries, layout, width, style)
+    return _draw(entries, layouts[-1], width, style)
+
+
+def _layouts(columns: tuple[str, ...], entries: list[Entry]) -> list[Layout]:
+    """From the roomiest to the tersest."""
+    if columns:
+        layouts = [Layout(columns)]
+    else:
+        layouts = [
+            Layout(WIDE),
+            Layout(tuple(key for key in WIDE if key != "equivariance")),
+            Layout((*STANDARD, "stride")),
+            Layout(STANDARD),
+            Layout(STANDARD, kind_beside=True),
+        ]
+    layouts.append(replace(layouts[-1], close=True))
+    terse = layouts[-1]
+    if _elision_is_unique(entries):
+        layouts.append(replace(terse, elided=True))
+        layouts += [replace(layouts[-1], short=short) for short in SHORTENED]
+    layouts.append(replace(terse, tree=True))
+    layouts += [replace(terse, tree=True, short=short) for short in SHORTENED]
+    if not columns:
+        least = replace(layouts[-1], kind_beside=False)
+        for leave_out in ({"kind"}, {"kind", "memory"}, {"kind", "memory", "field"}):
+            layouts.append(replace(least, columns=tuple(key for key in STANDARD if key not in leave_out)))
+    return layouts
+
+
+def _elision_is_unique(entries: list[Entry]) -> bool:
+    return len({_elided(entry.facts["name"]) for entry in entries}) == len(entries)
+
+
+class _Cells:
+    """The widths of columns, each worked out once, however many layouts are tried."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+        self._widths: dict[tuple[str, bool, bool, bool, bool], int] = {}
+
+    def needed(self, layout: Layout) -> int:
+        keys = _keys(layout)
+        return sum(self.width(key, layout) for key in keys) + len(GAP) * (len(keys) - 1) + 1
+
+    def width(self, key: str, layout: Layout) -> int:
+        name = key == "name"
+        flags = (
+            _is_short(key, layout),
+            name and layout.kind_beside,
+            name and layout.elided,
+            name and layout.tree,
+        )
+        if (key, *flags) not in self._widths:
+            column = COLUMNS[key]
+            if name:
+                widest = max((text_width(text) for text, _ in _names(self._entries, layout)), default=0)
+            else:
+                say = column.short if flags[0] and column.short else column.cell
+                widest = max((text_width(say(entry.facts)) for entry in self._entries), default=0)
+            self._widths[(key, *flags)] = max(widest, len(column.heading))
+        return self._widths[(key, *flags)]
+
+
+def _keys(layout: Layout) -> tuple[str, ...]:
+    return tuple(key for key in layout.columns if not (layout.kind_beside and key == "kind"))
+
+
+def _is_short(key: str, layout: Layout) -> bool:
+    return key in layout.short or (key == "shape" and layout.close)
+
+
+def _draw(entries: list[Entry], layout: Layout, width: int | None, style: Style) -> list[str]:
+    cells = _Cells(entries)
+    keys = _keys(layout)
+    widths = {key: cells.width(key, layout) for key in keys}
+    if width is not None and "name" in widths:
+        over = cells.needed(layout) - width
+        widths["name"] = max(min(widths["name"], LEAST_NAME), widths["name"] - max(0, over))
+
+    def row(texts: dict[str, str], paint: dict[str, str]) -> str:
+        parts = []
+        for key in keys:
+            text = texts.get(key, "")
+            room = " " * (widths[key] - text_width(text))
+            text = style.paint(text, paint[key]) if key in paint else text
+            parts.append(room + text if COLUMNS[key].number else text + room)
+        return (" " + GAP.join(parts)).rstrip()
+
+    headings = {key: COLUMNS[key].heading for key in keys}
+    rule = style.paint("─" * (sum(widths.values()) + len(GAP) * (len(keys) - 1) + 1), DIM)
+    lines = [row(headings, dict.fromkeys(keys, BOLD)), rule]
+    rows = _names(entries, layout)
+    for text, entry in rows:
+        texts = {"name": _cut(visible(text), widths.get("name", len(text)))}
+        if entry is None:
+            lines.append(row(texts, {"name": DIM}))
+            continue
+        for key in keys:
+            if key != "name":
+                texts[key] = visible(_cell(COLUMNS[key], entry.facts, layout))
+        lines.append(row(texts, {"kind": DIM, "from": DIM}))
+    lines.append(rule)
+    return lines
+
+
+def _cell(column: Column, facts: Facts, layout: Layout) -> str:
+    return column.short(facts) if column.short and _is_short(column.key, layout) else column.cell(facts)
+
+
+def _cut(text: str, width: int) -> str:
+    """A text that is too long loses its middle."""
+    if text_width(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+# ------------------------------------------------------------------------------ names
+
+
+def _names(entries: list[Entry], layout: Layout) -> list[tuple[str, Entry | None]]:
+    """What stands in the first column, line by line. A line without an entry opens a block of the tree."""
+    if not layout.tree:
+        shown = _elided if layout.elided else str
+        return [(_with_kind(shown(entry.facts["name"]), entry, layout), entry) for entry in entries]
+    lines: list[tuple[str, Entry | None]] = []
+    open_scopes: tuple[str, ...] = ()
+    for entry in entries:
+        common = 0
+        while (
+            common < len(open_scopes)
+            and common < len(entry.path)
+            and open_scopes[common] == entry.path[common]
+        ):
+            common += 1
+        for level in range(common, len(entry.path)):
+            above = entry.path[level - 1] if level else ""
+            lines.append(("  " * level + _within(entry.path[level], above), None))
+        open_scopes = entry.path
+        name = _within(entry.facts["name"], entry.path[-1] if entry.path else "")
+        lines.append(("  " * len(entry.path) + _with_kind(name, entry, layout), entry))
+    return lines
+
+
+def _within(name: str, scope: str) -> str:
+    return name[len(scope) + 1 :] if scope and name.startswith(f"{scope}.") else name
+
+
+def _elided(name: str) -> str:
+    parts = name.split(".")
+    return name if len(parts) < 3 else f"{parts[0]}…{parts[-1]}"
+
+
+def _with_kind(name: str, entry: Entry, layout: Layout) -> str:
+    """The name, and the kind where the name does not say it."""
+    if not layout.kind_beside:
+        return name
+    kind = entry.facts["kind"]
+    said = re.sub(r"(_\d+)?(@\d+)?$", "", re.split(r"[.…]", name)[-1].strip())
+    return name if said == kind else f"{name} · {kind}"
+
+
+# ------------------------------------------------------------------------------ totals
+
+
+def _totals(report: Report, style: Style) -> list[str]:
+    totals = report.totals
+    batch = f"batch {report.batch}, {report.precision}"
+    figures: list[tuple[str, str, str]] = [
+        ("parameters", separated(totals["parameters"]), _both(totals)),
+    ]
+    if totals["trainable"] != totals["parameters"]:
+        figures.append(("trainable", separated(totals["trainable"]), ""))
+    if totals["buffers"] != 0:
+        figures.append(("buffers", separated(totals["buffers"]), ""))
+    figures += [
+        ("MACs", separated(totals["macs"]), human(totals["macs"])),
+        ("FLOPs", separated(totals["flops"]), human(totals["flops"])),
+        ("forward peak", separated(totals["forward_peak_bytes"]), human_bytes(totals["forward_peak_bytes"])),
+        (
+            "training peak",
+            separated(totals["training_peak_bytes"]),
+            human_bytes(totals["training_peak_bytes"]),
+        ),
+        ("receptive field", field_texts(totals, "size"), ""),
+    ]
+    left = max(len(name) for name, _, _ in figures)
+    middle = max(text_width(text) for _, text, _ in figures)
+    lines = []
+    for name, text, unit in figures:
+        # Units are named once, in a column of their own, so that the digits stand below each other.
+        unit = f"{unit} · {batch}" if name.endswith("peak") else unit
+        lines.append(f" {name:<{left}}  {text:>{middle}}  {style.paint(unit, DIM)}".rstrip())
+    return lines
+
+
+def _both(totals: Facts) -> str:
+    return f"{human(totals['parameters'])} · {human_bytes(totals['parameter_bytes'])}"
