@@ -1,0 +1,119 @@
+"""What is known of a network without running it.
+
+`analyse` asks every layer its rules once and gives, for each use of a layer, its `Facts`, and the
+network's `Totals`. Nothing here imports torch, prints, or changes the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.analysis.cost import cost
+from archdsl.analysis.equivariance import Equivariance, equivariances
+from archdsl.analysis.flow import Flow
+from archdsl.analysis.memory import Memory, memory
+from archdsl.analysis.receptive_field import Field, Fields, last_local, receptive_fields
+from archdsl.compiler.network import Network, Node
+from archdsl.sizes import Size
+
+__all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "Totals", "analyse"]
+
+
+@dataclass(slots=True, eq=False)
+class Facts:
+    """What is known of one use of a layer; counts and operations are for one example.
+
+    A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field` is None
+    where the value depends on no input; it is a `Fields` where the network has several inputs.
+    """
+
+    node: Node
+    weights: Size
+    biases: Size
+    buffers: Size
+    macs: Size
+    flops: Size
+    activation_bytes: Size
+    """Of all results, for the whole batch."""
+    receptive_field: Field | Fields | None
+    equivariance: Equivariance
+
+    @property
+    def parameters(self) -> Size:
+        return self.weights + self.biases
+
+
+@dataclass(slots=True, eq=False)
+class Totals:
+    """What is known of a network. A peak is None where the symbols leave too much open."""
+
+    parameters: Size
+    trainable: Size
+    buffers: Size
+    macs: Size
+    flops: Size
+    parameter_bytes: Size
+    forward_peak_bytes: Size | None
+    training_peak_bytes: Size | None
+    receptive_field: Field | Fields | None
+    """Of the first output, or of the last value before the field becomes global."""
+
+
+@dataclass(slots=True, eq=False)
+class Analysis:
+    """The facts of every layer in order of execution, the totals, and memory over time."""
+
+    facts: list[Facts]
+    totals: Totals
+    memory: Memory
+    index: dict[Node, int]
+
+    def __getitem__(self, node: Node) -> Facts:
+        return self.facts[self.index[node]]
+
+
+def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimizer_state: int = 0) -> Analysis:
+    """Analyse a network for `batch` examples, with numbers of so many bytes.
+
+    `optimizer_state` is how many numbers the optimizer keeps for each parameter: 0 for plain SGD, 1 with
+    momentum, 2 for Adam.
+    """
+    flow = Flow(network)
+    spent = cost(flow, precision_bytes)
+    over_time = memory(flow, spent, batch, precision_bytes, optimizer_state)
+    fields = receptive_fields(flow)
+    certificates = equivariances(flow)
+    sizes = flow.bytes_of_values(batch, precision_bytes)
+    facts: list[Facts] = []
+    for node, rules, start, field, certificate in zip(
+        flow.nodes, flow.rules, flow.starts, fields, certificates, strict=True
+    ):
+        own = node.first is None
+        activation = sizes[start]
+        for value in range(start + 1, start + len(rules.counts)):
+            activation = activation + sizes[value]
+        facts.append(
+            Facts(
+                node,
+                rules.weights if own else 0,
+                rules.biases if own else 0,
+                rules.buffers if own else 0,
+                rules.macs,
+                rules.flops,
+                activation,
+                field,
+                certificate,
+            )
+        )
+    totals = Totals(
+        spent.parameters,
+        spent.parameters,
+        spent.buffers,
+        spent.macs,
+        spent.flops,
+        spent.parameter_bytes,
+        over_time.forward_peak,
+        over_time.training_peak,
+        last_local(flow, fields),
+    )
+    return Analysis(facts, totals, over_time, flow.index)

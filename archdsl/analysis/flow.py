@@ -1,0 +1,236 @@
+"""The graph as lists, in order of execution, with the rules of every layer asked once.
+
+All analyses walk the same lists. A layer's rules depend on its arguments and the shapes of its inputs
+alone, so they are asked once for each such pair: the blocks of a deep network repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING
+
+from archdsl.layers.layer import Layer, Saved
+from archdsl.layers.shapes import Shape
+from archdsl.layers.stencils import Offsets, Reach, Stencil
+from archdsl.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.compiler.network import Network, Node
+
+Run = tuple[int, int, int]
+"""Evenly spaced offsets: the first, the gap, and how many follow it."""
+
+
+class Pattern:
+    """A stencil, brought into the form that the analyses compute with.
+
+    `runs` has, for each of the `step_out` units in turn, the evenly spaced offsets it reads; `low` and
+    `high` the first and last of them (None for a unit that reads nothing). `identity` is set where each
+    unit reads the one at its own place.
+    """
+
+    __slots__ = ("edges", "high", "identity", "low", "runs", "step_in", "step_out", "wraps")
+
+    def __init__(self, stencil: Stencil) -> None:
+        self.step_in = stencil.step_in
+        self.step_out = stencil.step_out
+        self.runs = tuple(_runs(offsets) for offsets in stencil.offsets)
+        self.low = tuple(min((run[0] for run in runs), default=None) for runs in self.runs)
+        self.high = tuple(max((f + g * n for f, g, n in runs), default=None) for runs in self.runs)
+        self.wraps = stencil.wraps
+        self.edges = stencil.edges
+        self.identity = self.step_in == self.step_out == 1 and self.low == self.high == (0,)
+
+
+Reading = Reach | tuple[Pattern, ...] | None
+"""How one input is read: by a `Reach`, by a pattern for each axis, or in a way that isn't known."""
+
+
+@dataclass(slots=True, eq=False)
+class Rules:
+    """What a layer's rules say for inputs of given shapes, for one example."""
+
+    weights: Size
+    biases: Size
+    buffers: Size
+    integer_buffers: Size
+    """How many of the buffers are int64."""
+    macs: Size
+    flops: Size
+    saved: Saved
+    readings: tuple[Reading, ...]
+    kept: bool
+    """Whether every input is read at its own place: what is known of a single input holds on."""
+    extents_in: tuple[tuple[Size, ...], ...]
+    extents: tuple[Size, ...]
+    """The spatial extents of the (first) result."""
+    counts: tuple[Size, ...]
+    """The elements of each result."""
+
+
+class Flow:
+    """A network's layers and values, numbered in order of execution.
+
+    Layer i is `nodes[i]`; it reads the values `feeds[i]`, which layers `sources[i]` make, and makes the
+    values from `starts[i]` on. Value v is made by layer `makers[v]`, has `counts[v]` elements, and is
+    read last by layer `last_use[v]` (-1 where none does). A max_pool's indices are a value of their own
+    (`indices`), which exists only where it is used.
+    """
+
+    __slots__ = (
+        "counts",
+        "feeds",
+        "index",
+        "indices",
+        "inputs",
+        "last_use",
+        "makers",
+        "nodes",
+        "outputs",
+        "rules",
+        "sources",
+        "starts",
+    )
+
+    def __init__(self, network: Network) -> None:
+        graph = network.graph
+        nodes: list[Node] = [node for _, node in graph.nodes(data="node")]
+        self.nodes = nodes
+        self.index: dict[Node, int] = {node: i for i, node in enumerate(nodes)}
+        self.rules: list[Rules] = []
+        self.starts: list[int] = []
+        self.makers: list[int] = []
+        self.counts: list[Size] = []
+        self.last_use: list[int] = []
+        self.feeds: list[tuple[int, ...]] = []
+        self.sources: list[tuple[int, ...]] = []
+        self.indices: set[int] = set()
+        known: dict[tuple[Layer, tuple[Shape, ...]], Rules] = {}
+        index, starts, makers, last_use = self.index, self.starts, self.makers, self.last_use
+        for i, node in enumerate(nodes):
+            wires = node.inputs
+            if len(wires) == 1:
+                maker, port = wires[0]
+                xs: tuple[Shape, ...] = (maker.shapes[port],)
+                source = index[maker]
+                value = starts[source] + port
+                last_use[value] = i
+                self.feeds.append((value,))
+                self.sources.append((source,))
+            else:
+                xs = tuple([maker.shapes[port] for maker, port in wires])
+                sources = tuple([index[maker] for maker, _ in wires])
+                feeds = tuple([starts[s] + port for s, (_, port) in zip(sources, wires, strict=True)])
+                for value in feeds:
+                    last_use[value] = i
+                self.feeds.append(feeds)
+                self.sources.append(sources)
+            key = (node.layer, xs)
+            rules = known.get(key)
+            if rules is None:
+                rules = known[key] = _ask(node, xs)
+            self.rules.append(rules)
+            starts.append(len(makers))
+            counts = rules.counts
+            if len(counts) == 1:
+                makers.append(i)
+                last_use.append(-1)
+                self.counts.append(counts[0])
+            else:
+                if node.kind == "max_pool":
+                    self.indices.add(len(makers) + 1)
+                for count in counts:
+                    makers.append(i)
+                    last_use.append(-1)
+                    self.counts.append(count)
+        self.inputs: list[int] = [index[node] for node in network.inputs]
+        self.outputs: list[int] = [starts[index[node]] + port for node, port in network.outputs]
+
+    def bytes_of_values(self, batch: int, precision_bytes: int) -> list[Size]:
+        """The bytes of every value: `batch` examples at the precision; int64 indices, if they exist."""
+        each = batch * precision_bytes
+        sizes: list[Size] = [count * each for count in self.counts]
+        for value in self.indices:
+            used = self.last_use[value] >= 0 or value in self.outputs
+            sizes[value] = self.counts[value] * (8 * batch) if used else 0
+        return sizes
+
+
+def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
+    layer = node.layer
+    counts = tuple(shape.count for shape in node.shapes)
+    extents = node.shape.size
+    extents_in = tuple(x.size for x in xs)
+    if layer.kind == "input":
+        return Rules(0, 0, 0, 0, 0, 0, Saved(), (), False, (), extents, counts)
+    weights: Size = 0
+    biases: Size = 0
+    for name, shape in layer.weights(*xs).items():
+        if name == "bias":
+            biases = biases + prod(shape)
+        else:
+            weights = weights + prod(shape)
+    floating: Size = 0
+    integers: Size = 0
+    for buffer in layer.buffers(*xs).values():
+        if buffer.integer:
+            integers = integers + prod(buffer.shape)
+        else:
+            floating = floating + prod(buffer.shape)
+    readings = tuple(_reading(read) for read in layer.reads(*xs))
+    return Rules(
+        weights,
+        biases,
+        floating + integers,
+        integers,
+        layer.macs(*xs),
+        layer.flops(*xs),
+        layer.saved(*xs),
+        readings,
+        all(_keeps(reading) for reading in readings) and all(x == extents for x in extents_in),
+        extents_in,
+        extents,
+        counts,
+    )
+
+
+def _reading(read: Reach | tuple[Stencil, ...]) -> Reading:
+    if isinstance(read, Reach):
+        return read
+    patterns: list[Pattern] = []
+    for i, stencil in enumerate(read):
+        if i and stencil == read[i - 1]:
+            patterns.append(patterns[-1])
+            continue
+        if not (isinstance(stencil.step_in, int) and isinstance(stencil.step_out, int)):
+            return None
+        if not all(isinstance(offset, int) for offsets in stencil.offsets for offset in _ends(offsets)):
+            return None
+        patterns.append(Pattern(stencil))
+    return tuple(patterns)
+
+
+def _keeps(reading: Reading) -> bool:
+    if isinstance(reading, tuple):
+        return all(pattern.identity for pattern in reading)
+    return reading is Reach.POINT
+
+
+def _ends(offsets: Offsets) -> Sequence[int]:
+    return () if isinstance(offsets, range) else offsets
+
+
+def _runs(offsets: Offsets) -> tuple[Run, ...]:
+    if not isinstance(offsets, range):
+        gaps = {b - a for a, b in pairwise(offsets)}
+        if len(gaps) > 1:
+            return tuple((offset, 1, 0) for offset in offsets)
+        if not offsets:
+            return ()
+        return ((offsets[0], gaps.pop() if gaps else 1, len(offsets) - 1),)
+    if not offsets:
+        return ()
+    return ((offsets[0], offsets.step if len(offsets) > 1 else 1, len(offsets) - 1),)

@@ -1,0 +1,200 @@
+"""Memory by order of execution: the peak of a forward pass, and of a training step.
+
+Time goes in steps, a layer a step, in order of execution. Nothing is done in place and no value is a
+view of another. A value of n elements takes n * batch * precision bytes; the indices of a max_pool are
+int64 (8 bytes an element) and exist only where a layer uses them.
+
+Forward. A value is alive from the step that makes it (the network's inputs: from the first step) up to
+and including the step of its last use; the network's outputs stay to the end; a value that nothing uses
+is alive at its own step only. The forward peak is the parameters and buffers, and the most bytes that
+are alive at one step.
+
+Training. The steps are the forward steps, and then the backward steps of the layers in reverse order.
+A layer has a backward step if its output depends on a parameter (its own or an earlier one) and leads to
+an output of the network; no other layer saves anything. Alive are
+
+- in the forward steps: what is alive by the rule above, and everything saved by this and earlier layers:
+  the inputs and the output that its `saved` rule names, and bytes of its own (`extra`, for each example).
+  A tensor that several layers save is counted once. Where a max_pool's indices are a value, they are
+  that value, and not counted again as bytes of its own.
+- in a layer's backward step: what this and earlier layers saved; the gradients of its outputs; and those
+  of its inputs. The gradient of a value has the value's size. It is alive from the backward step of the
+  value's last user (of an output of the network: from the first backward step) up to and including the
+  backward step of the layer that made it. Values that depend on no parameter, the network's inputs among
+  them, and indices have none.
+
+The training peak is the parameters, the buffers, the parameters' gradients, the optimizer's state (so
+many numbers a parameter; plain SGD keeps none), and the most bytes that are alive at one step.
+
+With symbolic sizes a peak is an expression; where the symbols decide between steps it is a `max(...)`
+of at most eight, and None if there are more candidates than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+
+from archdsl.analysis.cost import Cost
+from archdsl.analysis.flow import Flow
+from archdsl.sizes import Size, TooLarge, at_least, maximum
+
+MOST_CANDIDATES = 8
+
+
+@dataclass(slots=True)
+class Memory:
+    """The peaks in bytes, and the bytes of values alive at each step.
+
+    `training` has a step for each layer, and then one for each backward step, whose layers are
+    `backward` (numbers of layers, in that order). Parameters and what belongs to them are in the peaks
+    and not in the steps.
+    """
+
+    forward_peak: Size | None
+    training_peak: Size | None
+    forward: list[Size]
+    training: list[Size]
+    backward: list[int]
+
+
+def memory(flow: Flow, cost: Cost, batch: int, precision_bytes: int, optimizer_state: int) -> Memory:
+    """Both peaks and their timelines."""
+    steps = len(flow.nodes)
+    sizes = flow.bytes_of_values(batch, precision_bytes)
+    births = _births(flow)
+    deaths = _deaths(flow)
+    backward = _backward(flow)
+    forward = _timeline(sizes, births, deaths, [], steps)
+    saved, own = _saved(flow, backward, batch)
+    last = 2 * steps - 1
+    kept = [death if saver < 0 else last - saver for death, saver in zip(deaths, saved, strict=True)]
+    lives = [*own, *_gradients(flow, backward, sizes)]
+    everything = _timeline(sizes, births, kept, lives, 2 * steps)
+    order = [i for i in range(steps - 1, -1, -1) if backward[i]]
+    training = everything[:steps] + [everything[last - i] for i in order]
+    fixed = cost.parameter_bytes + cost.buffer_bytes
+    trained = cost.parameter_bytes * (1 + optimizer_state)
+    return Memory(
+        _plus(fixed, _peak(forward)), _plus(fixed + trained, _peak(training)), forward, training, order
+    )
+
+
+Life = tuple[int, int, Size]
+"""The first and the last step of something, and its bytes."""
+
+
+def _births(flow: Flow) -> list[int]:
+    births = flow.makers.copy()
+    for node in flow.inputs:
+        births[flow.starts[node]] = 0
+    return births
+
+
+def _deaths(flow: Flow) -> list[int]:
+    """The last forward step of every value."""
+    deaths = list(map(max, flow.last_use, flow.makers))
+    for value in flow.outputs:
+        deaths[value] = len(flow.nodes) - 1
+    return deaths
+
+
+def _backward(flow: Flow) -> list[bool]:
+    """Which layers have a backward step."""
+    sources = flow.sources
+    trained: list[bool] = []
+    for rules, before in zip(flow.rules, sources, strict=True):
+        own = rules.weights != 0 or rules.biases != 0
+        trained.append(own or any(trained[source] for source in before))
+    leads = [False] * len(trained)
+    for value in flow.outputs:
+        leads[flow.makers[value]] = True
+    for i in range(len(trained) - 1, -1, -1):
+        if leads[i]:
+            for source in sources[i]:
+                leads[source] = True
+        else:
+            trained[i] = False
+    return trained
+
+
+def _saved(flow: Flow, backward: list[bool], batch: int) -> tuple[list[int], list[Life]]:
+    """For every value the first layer that saves it (-1 for none), and what layers save of their own."""
+    first = [-1] * len(flow.makers)
+    own: list[Life] = []
+    last = 2 * len(flow.nodes) - 1
+    for i, rules in enumerate(flow.rules):
+        if not backward[i]:
+            continue
+        inputs, output, extra = rules.saved
+        if inputs:
+            feeds = flow.feeds[i]
+            for j in inputs:
+                if first[feeds[j]] < 0:
+                    first[feeds[j]] = i
+        start = flow.starts[i]
+        if output:
+            for value in range(start, start + len(rules.counts)):
+                if value not in flow.indices:
+                    first[value] = i
+        if extra != 0:
+            if start + 1 in flow.indices and flow.last_use[start + 1] >= 0:
+                first[start + 1] = i
+            else:
+                own.append((i, last - i, extra * batch))
+    return first, own
+
+
+def _gradients(flow: Flow, backward: list[bool], sizes: list[Size]) -> list[Life]:
+    steps = len(flow.nodes)
+    last = 2 * steps - 1
+    used = [-1] * len(sizes)
+    for i, feeds in enumerate(flow.feeds):
+        if backward[i]:
+            for value in feeds:
+                used[value] = i
+    for value in flow.outputs:
+        used[value] = steps - 1
+    indices = flow.indices
+    return [
+        (last - user, last - maker, sizes[value])
+        for value, (user, maker) in enumerate(zip(used, flow.makers, strict=True))
+        if user >= 0 and backward[maker] and value not in indices
+    ]
+
+
+def _timeline(
+    sizes: list[Size], births: list[int], deaths: list[int], lives: list[Life], steps: int
+) -> list[Size]:
+    """The bytes alive at each step, from the first and last step of everything (both included)."""
+    changes: list[Size] = [0] * (steps + 1)
+    for size, birth, death in zip(sizes, births, deaths, strict=True):
+        changes[birth] += size
+        changes[death + 1] -= size
+    for birth, death, size in lives:
+        changes[birth] += size
+        changes[death + 1] -= size
+    changes.pop()
+    return list(accumulate(changes))
+
+
+def _peak(timeline: Iterable[Size]) -> Size | None:
+    numbers = [size for size in timeline if isinstance(size, int)]
+    top = max(numbers, default=0)
+    candidates: list[Size] = [top]
+    for size in dict.fromkeys(size for size in timeline if not isinstance(size, int)):
+        if any(at_least(kept - size, 0) is True for kept in candidates):
+            continue
+        candidates = [kept for kept in candidates if at_least(size - kept, 0) is not True]
+        candidates.append(size)
+        if len(candidates) > MOST_CANDIDATES:
+            return None
+    try:
+        return maximum(*candidates)
+    except TooLarge:
+        return None
+
+
+def _plus(fixed: Size, peak: Size | None) -> Size | None:
+    return None if peak is None else fixed + peak

@@ -1,0 +1,475 @@
+"""Receptive fields: which positions of an input a unit of a value depends on.
+
+Exact, per input and per spatial axis, through any graph. Positions are those of the input, unclipped:
+those outside it are padding. A field is followed layer by layer with the stencils that the layers
+give: if unit q*P + r of a value sees q*S + p for every p in phases[r], and a layer's unit u reads
+that value's units u*a + o, then the layer's unit sees all that those units see. Where several paths
+meet, a unit sees the union.
+
+The words are those of Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural
+Networks" (Distill, 2019): size, effective stride, effective padding (minus the first position of unit 0).
+
+- `global`: what a layer does (flattening, global pooling, normalising over the map) makes every unit
+  depend on the whole input, and so it stays. A vector that is an input is global from the start.
+- `aligned` is false where two paths that meet have different strides, or units whose centres (the middle
+  of the first and last position) differ, and stays false after it. Units that see nothing are left out.
+- Where strides differ there is no one stride, padding or phase: both lattices are carried on, and size
+  and taps are the largest over the units that the value really has; None where its extents are symbols.
+- A map of extent 1 that is broadcast has stride 0.
+- Where nothing exact can be said (a padding that depends on symbols, periods above 1,024, more than eight
+  different strides at one value), all fields are None, and `global` is false.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+from typing import Any, Literal
+
+from archdsl.analysis.flow import Flow, Pattern, Reading, Rules
+from archdsl.analysis.positions import Positions, moved, same, union
+from archdsl.layers.stencils import Reach
+from archdsl.sizes import Size
+
+MAX_PERIOD = 1_024
+MAX_LATTICES = 8
+MAX_UNITS = 2**13
+
+
+class Lattice:
+    """Unit q*period + r sees q*step + p for every p in phases[r]; None is a unit that sees nothing."""
+
+    __slots__ = ("period", "phases", "step")
+
+    def __init__(self, period: int, step: int, phases: tuple[Positions | None, ...]) -> None:
+        self.period = period
+        self.step = step
+        self.phases = phases
+
+    def at(self, unit: int) -> Positions | None:
+        """What a unit sees."""
+        turns, phase = divmod(unit, self.period)
+        seen = self.phases[phase]
+        return None if seen is None else seen.shifted(turns * self.step)
+
+
+Axis = tuple[Lattice, ...]
+"""One lattice; several, of different strides, where paths of different strides have met."""
+
+
+class Field:
+    """The receptive field of a value in one input.
+
+    `axes` has an entry for each spatial axis of the input; it is empty where the field is global or not
+    known (`reach`). `extents` are those of the value.
+    """
+
+    __slots__ = ("aligned", "axes", "extents", "reach")
+
+    def __init__(
+        self,
+        axes: tuple[Axis, ...],
+        aligned: bool,
+        extents: tuple[Size, ...],
+        reach: Literal["local", "global", "unknown"] = "local",
+    ) -> None:
+        self.axes = axes
+        self.aligned = aligned
+        self.extents = extents
+        self.reach = reach
+
+    @property
+    def size(self) -> list[int | None] | None:
+        """The extent of the largest field, per axis; None where the field is global or not known."""
+        if self.reach != "local":
+            return None
+        return [_largest(axis, n)[0] for axis, n in zip(self.axes, self.extents, strict=True)]
+
+    @property
+    def taps(self) -> list[int | None] | None:
+        """The most positions that a unit really uses, per axis."""
+        if self.reach != "local":
+            return None
+        return [_largest(axis, n)[1] for axis, n in zip(self.axes, self.extents, strict=True)]
+
+    @property
+    def stride(self) -> list[int | Fraction] | None:
+        """The step of a unit in input samples, per axis; None where paths of different strides have met."""
+        if self.reach != "local" or self.conflict:
+            return None
+        return [_whole(Fraction(axis[0].step, axis[0].period)) for axis in self.axes]
+
+    @property
+    def padding(self) -> list[int | None] | None:
+        """Minus the first position of unit 0, per axis (None for a unit that sees nothing)."""
+        if self.reach != "local" or self.conflict:
+            return None
+        firsts = [axis[0].phases[0] for axis in self.axes]
+        return [None if seen is None else -seen.first for seen in firsts]
+
+    @property
+    def phases(self) -> list[list[list[int | None]]] | None:
+        """The ends of each unit of a period, per axis, where units differ in turn."""
+        if self.reach != "local" or self.conflict or all(axis[0].period == 1 for axis in self.axes):
+            return None
+        return [
+            [[None, None] if seen is None else [seen.first, seen.last] for seen in axis[0].phases]
+            for axis in self.axes
+        ]
+
+    @property
+    def conflict(self) -> bool:
+        """Whether paths of different strides have met."""
+        return any(len(axis) > 1 for axis in self.axes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that the report prints."""
+        local = self.reach == "local"
+        if local and all(axis is self.axes[0] for axis in self.axes) and len(set(self.extents)) == 1:
+            measures = [_largest(self.axes[0], self.extents[0])] * len(self.axes)
+        else:
+            measures = [_largest(axis, n) for axis, n in zip(self.axes, self.extents, strict=local)]
+        sizes = [size for size, _ in measures]
+        taps = [count for _, count in measures]
+        stride = self.stride
+        return {
+            "size": sizes if local and None not in sizes else None,
+            "stride": None if stride is None else [s if isinstance(s, int) else str(s) for s in stride],
+            "padding": self.padding,
+            "taps": taps if local and None not in taps else None,
+            "phases": self.phases,
+            "aligned": self.aligned if local else None,
+            "global": self.reach == "global",
+        }
+
+
+class Fields:
+    """The receptive field of a value in each of a network's several inputs that it depends on."""
+
+    __slots__ = ("by_input",)
+
+    def __init__(self, by_input: dict[str, Field]) -> None:
+        self.by_input = by_input
+
+    @property
+    def size(self) -> list[int | None] | None:
+        """Of the one input that the value depends on, if it is one."""
+        return self._single("size")
+
+    @property
+    def stride(self) -> list[int | Fraction] | None:
+        """Of the one input that the value depends on, if it is one."""
+        return self._single("stride")
+
+    def _single(self, name: str) -> Any:
+        if len(self.by_input) != 1:
+            return None
+        return getattr(next(iter(self.by_input.values())), name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that the report prints: an object for each input, by its name."""
+        return {name: field.to_dict() for name, field in self.by_input.items()}
+
+
+GLOBAL = Field((), True, (), "global")
+UNKNOWN = Field((), True, (), "unknown")
+SAMPLE = (Lattice(1, 1, (Positions(0, 0, ()),)),)
+"""An axis of an input: each unit is a sample."""
+
+
+def receptive_fields(flow: Flow) -> list[Field | Fields | None]:
+    """The field of every layer's output, in order; None where it depends on no input."""
+    if len(flow.inputs) == 1:
+        return list(_fields(flow, flow.inputs[0]))
+    names = [flow.nodes[source].name for source in flow.inputs]
+    found: list[dict[str, Field]] = [{} for _ in flow.nodes]
+    for name, source in zip(names, flow.inputs, strict=True):
+        for i, field in enumerate(_fields(flow, source)):
+            if field is not None:
+                found[i][name] = field
+    return [Fields(by_input) if by_input else None for by_input in found]
+
+
+def last_local(flow: Flow, fields: list[Field | Fields | None]) -> Field | Fields | None:
+    """The field that stands for the network: that of its first output.
+
+    If that is global, the field of the last value before it became so: from the output back through the
+    first input of each layer that depends on a network's input, until one of a layer's inputs has a field
+    that isn't global. With several network inputs a value counts as global when it is so in all of them.
+    """
+    if not flow.outputs:
+        return None
+    i = flow.makers[flow.outputs[0]]
+    while fields[i] is not None and _is_global(fields[i]):
+        before = [source for source in flow.sources[i] if fields[source] is not None]
+        if not before:
+            break
+        i = next((source for source in before if not _is_global(fields[source])), before[0])
+    return fields[i]
+
+
+def _is_global(field: Field | Fields | None) -> bool:
+    if isinstance(field, Fields):
+        return all(one.reach == "global" for one in field.by_input.values())
+    return field is not None and field.reach == "global"
+
+
+# ------------------------------------------------------------------------------ through the graph
+
+
+def _fields(flow: Flow, source: int) -> list[Field | None]:
+    """The field of every layer's output in one input."""
+    rules = flow.rules
+    sources = flow.sources
+    fields: list[Field | None] = [None] * len(rules)
+    extents = rules[source].extents
+    fields[source] = Field((SAMPLE,) * len(extents), True, extents) if extents else GLOBAL
+    for i in range(source + 1, len(rules)):
+        before = sources[i]
+        if len(before) == 1:
+            field = fields[before[0]]
+            if field is None:
+                continue
+            rule = rules[i]
+            fields[i] = field if rule.kept else _read(field, rule.readings[0], rule.extents)
+        elif before:
+            fields[i] = _met([fields[j] for j in before], rules[i])
+    return fields
+
+
+def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
+    """The field of what a layer makes of a value."""
+    if field.reach == "global":
+        return field
+    if reading is Reach.POINT:
+        return field
+    if isinstance(reading, Reach):
+        return GLOBAL
+    axes = field.axes
+    if reading is None or field.reach == "unknown" or len(reading) != len(axes):
+        return UNKNOWN
+    pattern = reading[0]
+    axis = _through(axes[0], pattern)
+    if axis is None:
+        return UNKNOWN
+    made = [axis]
+    for j in range(1, len(axes)):
+        if axes[j] is not axes[j - 1] or reading[j] is not pattern:
+            pattern = reading[j]
+            axis = _through(axes[j], pattern)
+            if axis is None:
+                return UNKNOWN
+        made.append(axis)
+    return Field(tuple(made), field.aligned, extents)
+
+
+def _met(befores: list[Field | None], rules: Rules) -> Field | None:
+    """The field of a value that several are made into."""
+    found: Field | None = None
+    for before, reading, extents in zip(befores, rules.readings, rules.extents_in, strict=True):
+        if before is None:
+            continue
+        if reading is Reach.POINT and before.reach == "local" and extents != rules.extents:
+            field = _broadcast(before, extents, rules.extents)
+        else:
+            field = _read(before, reading, rules.extents)
+        found = field if found is None or found is field else _joined(found, field, rules.extents)
+    return found
+
+
+def _broadcast(field: Field, extents: tuple[Size, ...], to: tuple[Size, ...]) -> Field:
+    """A map whose extents of 1 are repeated."""
+    if len(extents) != len(to):
+        return UNKNOWN
+    axes = [
+        tuple(Lattice(1, 0, (lattice.phases[0],)) for lattice in axis) if n == 1 and m != 1 else axis
+        for axis, n, m in zip(field.axes, extents, to, strict=True)
+    ]
+    return Field(tuple(axes), field.aligned, to)
+
+
+def _joined(a: Field, b: Field, extents: tuple[Size, ...]) -> Field:
+    if a.reach == "global" or b.reach == "global":
+        return GLOBAL
+    if a.reach == "unknown" or b.reach == "unknown" or len(a.axes) != len(b.axes):
+        return UNKNOWN
+    if a.axes is b.axes:
+        return a if a.aligned else b
+    aligned = a.aligned and b.aligned
+    axes: list[Axis] = []
+    for j, (left, right) in enumerate(zip(a.axes, b.axes, strict=True)):
+        if j and left is a.axes[j - 1] and right is b.axes[j - 1]:
+            axes.append(axes[-1])
+            continue
+        both = _union(left, right)
+        if both is None:
+            return UNKNOWN
+        axis, agree = both
+        aligned = aligned and agree
+        axes.append(axis)
+    return Field(tuple(axes), aligned, extents)
+
+
+# ------------------------------------------------------------------------------ along one axis
+
+
+def _through(axis: Axis, pattern: Pattern) -> Axis | None:
+    """What a layer's units see along an axis; None where the period grows too long."""
+    if pattern.identity:
+        return axis
+    if len(axis) == 1:
+        lattice = axis[0]
+        if lattice.period == 1 and pattern.step_out == 1:
+            seen = lattice.phases[0]
+            runs = pattern.runs[0]
+            if seen is not None and len(runs) == 1:
+                seen = moved(seen, runs[0], lattice.step)
+                return (Lattice(1, lattice.step * pattern.step_in, (seen,)),)
+        made = _composed(lattice, pattern)
+        return None if made is None else (made,)
+    result: Axis = ()
+    for lattice in axis:
+        made = _composed(lattice, pattern)
+        both = None if made is None else _union(result, (made,)) if result else ((made,), True)
+        if both is None:
+            return None
+        result = both[0]
+    return result
+
+
+def _composed(lattice: Lattice, pattern: Pattern) -> Lattice | None:
+    period, step, phases = lattice.period, lattice.step, lattice.phases
+    common = gcd(period, pattern.step_in)
+    rounds = period // common
+    new_period = rounds * pattern.step_out
+    if new_period > MAX_PERIOD:
+        return None
+    made: list[Positions | None] = []
+    for turn in range(rounds):
+        start = turn * pattern.step_in
+        for runs in pattern.runs:
+            seen: Positions | None = None
+            for first, gap, n in runs:
+                # Offsets a whole number of periods apart fall on the same phase.
+                every = period // gcd(period, gap)
+                for k in range(min(every, n + 1)):
+                    turns, phase = divmod(start + first + k * gap, period)
+                    part = phases[phase]
+                    if part is not None:
+                        run = (turns, every * gap // period, (n - k) // every)
+                        seen = union(seen, moved(part, run, step))
+            made.append(seen)
+    return _shortest(new_period, step * pattern.step_in // common, tuple(made))
+
+
+def _shortest(period: int, step: int, phases: tuple[Positions | None, ...]) -> Lattice:
+    """The lattice with the shortest period."""
+    divisor = 2
+    while divisor <= gcd(period, step):
+        if period % divisor == 0 == step % divisor and _repeats(phases, period // divisor, step // divisor):
+            period, step = period // divisor, step // divisor
+            phases = phases[:period]
+        else:
+            divisor += 1
+    return Lattice(period, step, phases)
+
+
+def _repeats(phases: tuple[Positions | None, ...], period: int, step: int) -> bool:
+    """Whether each phase is the one `period` before it, moved by `step`."""
+    return all(
+        same(later, None if seen is None else seen.shifted(step))
+        for seen, later in zip(phases, phases[period:], strict=False)
+    )
+
+
+def _union(a: Axis, b: Axis) -> tuple[Axis, bool] | None:
+    """What units see that see both, and whether centres and strides agree; None where it grows too much."""
+    if a is b:
+        return a, True
+    if len(a) == 1 and len(b) == 1 and a[0].step * b[0].period == b[0].step * a[0].period:
+        both = _overlaid(a[0], b[0])
+        return None if both is None else ((both[0],), both[1])
+    lattices = list(a)
+    for lattice in b:
+        for i, other in enumerate(lattices):
+            if lattice.step * other.period == other.step * lattice.period:
+                both = _overlaid(other, lattice)
+                if both is None:
+                    return None
+                lattices[i] = both[0]
+                break
+        else:
+            lattices.append(lattice)
+    return None if len(lattices) > MAX_LATTICES else (tuple(lattices), False)
+
+
+def _overlaid(a: Lattice, b: Lattice) -> tuple[Lattice, bool] | None:
+    """Two lattices of one stride as one, and whether their centres agree."""
+    if a is b:
+        return a, True
+    if a.period == 1 == b.period:
+        left, right = a.phases[0], b.phases[0]
+        agree = left is None or right is None or left.first + left.last == right.first + right.last
+        seen = union(left, right)
+        if seen is left:
+            return a, agree
+        return Lattice(1, a.step, (seen,)), agree
+    period = a.period * b.period // gcd(a.period, b.period)
+    if period > MAX_PERIOD:
+        return None
+    agree = True
+    phases: list[Positions | None] = []
+    for unit in range(period):
+        left, right = a.at(unit), b.at(unit)
+        if left is not None and right is not None and left.first + left.last != right.first + right.last:
+            agree = False
+        phases.append(union(left, right))
+    return _shortest(period, a.step * period // a.period, tuple(phases)), agree
+
+
+def _largest(axis: Axis, extent: Size) -> tuple[int | None, int | None]:
+    """The size and the taps of the largest field along an axis; None where they aren't known."""
+    if len(axis) == 1:
+        seen = [phase for phase in axis[0].phases if phase is not None]
+        counts = [phase.count for phase in seen]
+        size = max((phase.last - phase.first + 1 for phase in seen), default=0)
+        return size, None if None in counts else max((count for count in counts if count), default=0)
+    if not isinstance(extent, int):
+        return None, None
+    return _largest_hull(axis, extent), _most_taps(axis, extent)
+
+
+def _largest_hull(axis: Axis, extent: int) -> int | None:
+    """The hull of a unit grows from some unit towards both ends (it is convex), in each phase."""
+    period = 1
+    for lattice in axis:
+        period = period * lattice.period // gcd(period, lattice.period)
+        if period > MAX_UNITS:
+            return None
+    largest = 0
+    for phase in range(min(period, extent)):
+        for unit in {phase, phase + (extent - 1 - phase) // period * period}:
+            seen = [part for lattice in axis if (part := lattice.at(unit)) is not None]
+            if seen:
+                hull = max(part.last for part in seen) - min(part.first for part in seen) + 1
+                largest = max(largest, hull)
+    return largest
+
+
+def _most_taps(axis: Axis, extent: int) -> int | None:
+    if extent > MAX_UNITS:
+        return None
+    most = 0
+    for unit in range(extent):
+        seen: Positions | None = None
+        for lattice in axis:
+            seen = union(seen, lattice.at(unit))
+        count = 0 if seen is None else seen.count
+        if count is None:
+            return None
+        most = max(most, count)
+    return most
+
+
+def _whole(value: Fraction) -> int | Fraction:
+    return value.numerator if value.denominator == 1 else value
