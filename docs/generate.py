@@ -1,0 +1,118 @@
+"""Write the pages of layers and problems from the code: `python docs/generate.py`.
+
+A layer's page is its class: signature, arguments, docstring. A problem's page is its docstring.
+`tests/test_docs.py` holds the pages to what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from inspect import cleandoc, getdoc
+from itertools import groupby
+from pathlib import Path
+
+from archdsl.layers import LAYERS, Layer
+from archdsl.layers.arguments import SameAs
+from archdsl.problems import CATALOGUE, Problem
+
+DOCS = Path(__file__).parent
+
+
+def layer_page(layer: type[Layer]) -> str:
+    """The page of a layer."""
+    lines = [f"# {layer.kind}", "", f"`{signature(layer)}`", "", cleandoc(layer.__doc__ or "")]
+    if layer.arguments:
+        lines += [
+            "",
+            "## Arguments",
+            "",
+            "| argument | default | takes | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
+        for name, parameter in layer.arguments.items():
+            default = "" if parameter.required else f"`{written(parameter.default)}`"
+            expected = parameter.kind.expected.replace("|", "\\|")
+            lines.append(f"| `{name}` | {default} | {expected} | {parameter.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+def signature(layer: type[Layer]) -> str:
+    """`conv(channels, kernel, stride=1)`."""
+    words = [
+        name if parameter.required else f"{name}={written(parameter.default)}"
+        for name, parameter in layer.arguments.items()
+    ]
+    return f"{layer.kind}({', '.join(words)})" if words else layer.kind
+
+
+def written(value: object) -> str:
+    """A default as a file writes it."""
+    if isinstance(value, SameAs):
+        return value.name
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
+    return "none" if value is None else str(value)
+
+
+def problem_page(problem: type[Problem]) -> str:
+    """The page of a problem."""
+    return f"# {problem.name}\n\nSeverity: {problem.severity}.\n\n{cleandoc(getdoc(problem) or '')}\n"
+
+
+def summary(documented: type) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join(cleandoc(documented.__doc__ or "").split("\n\n")[0].split())
+
+
+def index(title: str, opening: str, families: dict[str, list[tuple[str, str]]]) -> str:
+    """A page that lists others, by family."""
+    lines = [f"# {title}", "", opening]
+    for family, pages in families.items():
+        lines += ["", f"## {family}", "", "| | |", "| --- | --- |"]
+        lines += [f"| [`{name}`]({name}.md) | {text} |" for name, text in pages]
+    return "\n".join(lines) + "\n"
+
+
+def families(members: dict[str, type]) -> dict[str, list[tuple[str, str]]]:
+    """Names and summaries, by the module that defines them."""
+
+    def family(item: tuple[str, type]) -> str:
+        return item[1].__module__.rsplit(".", 1)[-1].replace("_", " ").capitalize()
+
+    ordered = sorted(members.items(), key=lambda item: (family(item), item[0]))
+    return {
+        name: [(member, summary(documented)) for member, documented in pages]
+        for name, pages in groupby(ordered, key=family)
+    }
+
+
+def pages() -> dict[str, str]:
+    """Every generated page, by its path in this folder."""
+    layers = "Written from the classes in `archdsl/layers`. `archdsl layers NAME` prints the same."
+    problems = "Written from the classes in `archdsl/problems`. `archdsl explain NAME` prints the same."
+    found = {
+        "layers/index.md": index("Layers", layers, families(dict(LAYERS))),
+        "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
+    }
+    found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
+    found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
+    return found
+
+
+def main() -> None:
+    """Write all pages, and remove those of what is no more."""
+    written_pages = pages()
+    for folder in ("layers", "problems"):
+        (DOCS / folder).mkdir(exist_ok=True)
+        for old in (DOCS / folder).glob("*.md"):
+            if f"{folder}/{old.name}" not in written_pages:
+                old.unlink()
+    for path, text in written_pages.items():
+        (DOCS / path).write_text(text, encoding="utf-8")
+    print(f"{len(written_pages)} pages", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The pages of `docs/` and the README: generated pages are fresh, links lead somewhere, examples compile."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archdsl
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", ROOT / "architectures" / "README.md", *DOCS.rglob("*.md")])
+PAGES = [page for page in PAGES if page.exists()]
+
+FENCE = re.compile(r"^```arch([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def examples() -> list[Any]:
+    """Every ```arch example. `wrong NAME` after it says which problem it shows.
+
+    A problem's page has its wrong program first and the mended one second.
+    """
+    found = []
+    for page in PAGES:
+        for number, (info, program) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
+            wrong = info.removeprefix(" wrong ") if info.startswith(" wrong ") else None
+            if page.parent.name == "problems" and number == 0:
+                wrong = page.stem
+            name = f"{page.relative_to(ROOT)}-{number + 1}"
+            found.append(pytest.param(program, wrong, id=name))
+    return found
+
+
+def problems(program: str) -> list[str]:
+    """The names of everything said of the networks of a program."""
+    found = []
+    for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
+        try:
+            found += [d.name for d in archdsl.loads(program, network=network).diagnostics]
+        except archdsl.ArchError as error:
+            found += [d.name for d in error.diagnostics]
+    return found
+
+
+def test_generated_pages_are_fresh() -> None:
+    """After a change to a layer or a problem: `python docs/generate.py`."""
+    expected = generator().pages()
+    found = {
+        str(path.relative_to(DOCS)): path.read_text(encoding="utf-8")
+        for folder in ("layers", "problems")
+        for path in (DOCS / folder).glob("*.md")
+    }
+    assert found.keys() == expected.keys()
+    assert [path for path in found if found[path] != expected[path]] == []
+
+
+def test_every_layer_and_problem_shows_an_example() -> None:
+    pages = generator().pages()
+    without = [
+        path for path, text in pages.items() if "```arch" not in text and not path.endswith("index.md")
+    ]
+    assert [path for path in without if path.startswith("layers/")] == []
+
+
+@pytest.mark.parametrize(("program", "wrong"), examples())
+def test_examples(program: str, wrong: str | None) -> None:
+    found = problems(program)
+    assert set(found) == ({wrong} if wrong else set())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-")
+        for h in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http:", "https:")):
+            continue
+        if link.startswith("#"):
+            assert link[1:] in headings, link
+        else:
+            assert (page.parent / link.split("#")[0]).exists(), link
