@@ -1,0 +1,303 @@
+"""From a syntax tree to a network: names, arguments, blocks unrolled, shapes, and the networkx graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from archdsl.compiler import limits
+from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.graph import graph_of, unused
+from archdsl.compiler.modules import Load, Module, Modules, no_imports
+from archdsl.compiler.names import check_names
+from archdsl.compiler.network import Network, Node, Scope, Wire
+from archdsl.compiler.reporting import Failed, Reporter, Stop
+from archdsl.compiler.unrolling import Results, Unroller
+from archdsl.compiler.values import UNKNOWN, Frame, Unknown
+from archdsl.diagnostics import Diagnostic
+from archdsl.layers.shapes import Shape
+from archdsl.problems import Problem
+from archdsl.problems.names import (
+    DuplicateName,
+    MissingArgument,
+    NoInput,
+    NoNetwork,
+    NoValue,
+    UnknownNetwork,
+    UnknownParameter,
+    UnusedSharing,
+    UnusedValue,
+    WhichNetwork,
+)
+from archdsl.problems import nearest
+from archdsl.source import Source, Span
+from archdsl.syntax import tree
+from archdsl.syntax.parser import parse
+
+__all__ = ["Compilation", "Network", "Node", "Options", "Program", "Scope", "Wire", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What replaces the file's own words: network parameters, sizes for symbols, input shapes.
+
+    A parameter's value may be text, which is read as an expression of the language.
+    """
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.parameters or self.sizes or self.inputs)
+
+
+@dataclass(slots=True, eq=False)
+class Compilation:
+    """One network of a program, compiled; `network` is None where the file has errors."""
+
+    network: Network | None
+    diagnostics: list[Diagnostic]
+    expectations: list[tuple[tree.Expect, Frame]]
+
+
+class Program:
+    """A parsed file with its imports, ready to have its networks compiled."""
+
+    def __init__(self, source: Source, file: tree.File, found: list[Diagnostic], load: Load) -> None:
+        self.source = source
+        self.file = file
+        self._parsed = found
+        self._load = load
+        self.networks = [
+            d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network
+        ]
+
+    def chosen(self, name: str | None = None) -> str | Diagnostic:
+        """The network that is meant: the one named, the only one, or the one named like the file."""
+        at = Span(self.source, 0, 0)
+        first = next((d for d in self.file.declarations if isinstance(d, tree.Block) and d.is_network), None)
+        if name is not None:
+            if name in self.networks:
+                return name
+            known = tuple(self.networks)
+            return Diagnostic.of(UnknownNetwork(name, known, nearest(name, known)), at)
+        if first is None:
+            return Diagnostic.of(NoNetwork(), at)
+        if len(self.networks) == 1:
+            return self.networks[0]
+        stem = _bare(self.source.name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".arch"))
+        named_alike = [n for n in self.networks if _bare(n) == stem]
+        if len(named_alike) == 1:
+            return named_alike[0]
+        return Diagnostic.of(WhichNetwork(self.source.name, tuple(self.networks)), first.name_span)
+
+    def compile(self, name: str | None = None, options: Options | None = None) -> Compilation:
+        """Compile one network. Everything that is wrong with the file is among the diagnostics."""
+        options = options or Options()
+        reporter = Reporter()
+        reporter.diagnostics.extend(self._parsed)
+        expectations: list[tuple[tree.Expect, Frame]] = []
+        network: Network | None = None
+        try:
+            with _deep():
+                module = self._module(reporter, options)
+                chosen = self.chosen(name)
+                if isinstance(chosen, Diagnostic):
+                    reporter.diagnostics.append(chosen)
+                elif chosen in module.networks:
+                    network, expectations = _compile(module, module.networks[chosen], options, reporter)
+        except Stop:
+            network = None
+        failed = reporter.has_errors
+        return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
+
+    def check(self) -> Compilation:
+        """Everything that is wrong with the file outside its networks (those are compiled one by one)."""
+        reporter = Reporter()
+        reporter.diagnostics.extend(self._parsed)
+        try:
+            with _deep():
+                self._module(reporter, Options())
+        except Stop:
+            pass
+        return Compilation(None, _in_order(reporter.diagnostics), [])
+
+    def _module(self, reporter: Reporter, options: Options) -> Module:
+        modules = Modules(reporter, self._load)
+        module = modules.module(self.source, self.file)
+        evaluator = Evaluator(reporter, dict(options.sizes))
+        for one in modules.order:
+            unroller = Unroller(evaluator, reporter)
+            for let in one.lets:
+                unroller.let(let, one.frame)
+        check_names(module, reporter)
+        _check_trains(module, reporter)
+        return module
+
+
+def read(source: Source, load: Load = no_imports) -> Program:
+    """Parse a source. `load` finds imported files."""
+    file, found = parse(source)
+    return Program(source, file, found, load)
+
+
+def _compile(
+    module: Module, block: tree.Block, options: Options, reporter: Reporter
+) -> tuple[Network | None, list[tuple[tree.Expect, Frame]]]:
+    evaluator = Evaluator(reporter, dict(options.sizes))
+    unroller = Unroller(evaluator, reporter)
+    frame = Frame(module.frame, module, block)
+    parameters = _bind_parameters(block, options, evaluator, frame)
+    inputs = {name: Shape(shape) for name, shape in options.inputs.items()}
+    scope, entries, results = unroller.network(block, frame, inputs)
+    if not any(isinstance(s, tree.Input) for s in block.body):
+        reporter.report(NoInput(block.name), block.name_span)
+    _check_options(block, options, entries, frame, reporter)
+    for shared in unroller.shared:
+        if not shared.uses:
+            reporter.report(UnusedSharing(shared.label), shared.span)
+    outputs = _outputs(block, results, reporter)
+    if reporter.has_errors or not outputs:
+        return None, unroller.expectations
+    scope.outputs = tuple(outputs)
+    scope.inputs = tuple(Wire(entry) for entry in entries)
+    network = Network(
+        name=block.name,
+        documentation=block.documentation,
+        inputs=entries,
+        outputs=outputs,
+        output_names=results.names or [str(wire) for wire in outputs],
+        nodes=unroller.nodes,
+        scope=scope,
+        graph=graph_of(unroller.nodes),
+        parameters=parameters,
+        train=_train_of(module, block.name),
+        overridden=bool(options),
+    )
+    for node in unused(network):
+        reporter.report(UnusedValue(node.name), node.defined or node.use)
+    return network, unroller.expectations
+
+
+def _bind_parameters(
+    block: tree.Block, options: Options, evaluator: Evaluator, frame: Frame
+) -> dict[str, Any]:
+    """The network's parameters: what the options give, else the defaults."""
+    bound: dict[str, Any] = {}
+    for parameter in block.parameters:
+        value: Any = UNKNOWN
+        try:
+            if parameter.name in options.parameters:
+                value = _given(options.parameters[parameter.name], parameter.name, evaluator, frame)
+            elif parameter.default is not None:
+                value = evaluator.evaluate(parameter.default, frame)
+            else:
+                problem = MissingArgument(block.name, (parameter.name,), f"--set {parameter.name}=...")
+                evaluator.reporter.report(problem, parameter.name_span)
+        except Failed:
+            pass
+        if parameter.name in frame.names:
+            evaluator.reporter.report(DuplicateName(parameter.name), parameter.name_span)
+        frame.names[parameter.name] = value
+        frame.spans[parameter.name] = parameter.name_span
+        bound[parameter.name] = value
+    return bound
+
+
+def _given(value: Any, name: str, evaluator: Evaluator, frame: Frame) -> Any:
+    """An option's value: text is an expression, lists are tuples."""
+    if isinstance(value, list):
+        return tuple(_given(v, name, evaluator, frame) for v in value)
+    if not isinstance(value, str):
+        return value
+    source = Source(f"--set {name}", f"let value = {value}")
+    file, found = parse(source)
+    lets = [d for d in file.declarations if isinstance(d, tree.Let)]
+    if found or len(lets) != 1:
+        evaluator.reporter.diagnostics.extend(found)
+        raise Failed
+    return evaluator.evaluate(lets[0].value, frame.module.frame)
+
+
+def _check_options(
+    block: tree.Block, options: Options, entries: list[Node], frame: Frame, reporter: Reporter
+) -> None:
+    """What is set must be there to be set."""
+    parameters = tuple(p.name for p in block.parameters)
+    inputs = tuple(entry.name for entry in entries)
+    symbols = tuple(sorted(set(reporter.symbols)))
+    for what, given, known in (
+        ("parameter", options.parameters, parameters),
+        ("input", options.inputs, inputs),
+        ("symbolic size", options.sizes, symbols),
+    ):
+        for name in given:
+            if name not in known:
+                reporter.report(UnknownParameter(block.name, name, what, known), block.name_span)
+
+
+def _outputs(block: tree.Block, results: Results, reporter: Reporter) -> list[Wire]:
+    value = results.value
+    if isinstance(value, Unknown):
+        return []
+    if value is None:
+        if not reporter.has_errors:
+            reporter.report(NoValue(()), block.name_span)
+        return []
+    return [value] if isinstance(value, Wire) else list(value)
+
+
+def _check_trains(module: Module, reporter: Reporter) -> None:
+    """A train block is the only network's, or names its network; a network has one at most."""
+    known = tuple(module.networks)
+    seen: set[str] = set()
+    for train in module.trains:
+        at = train.network_span or Span(train.span.source, train.span.start, train.span.start + len("train"))
+        problem: Problem | None = None
+        if train.network is None:
+            if len(known) > 1:
+                problem = WhichNetwork(module.source.name, known, for_training=True)
+            elif not known:
+                problem = NoNetwork()
+        elif train.network not in known:
+            problem = UnknownNetwork(train.network, known, nearest(train.network, known))
+        name = train.network or (known[0] if len(known) == 1 else "")
+        if problem is None and name in seen:
+            problem = DuplicateName(f"train {name}")
+        seen.add(name)
+        if problem is not None:
+            reporter.report(problem, at)
+
+
+def _train_of(module: Module, network: str) -> tree.Train | None:
+    for train in module.trains:
+        if train.network in (network, None):
+            return train
+    return None
+
+
+def _bare(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """By place within a file; files in the order in which they were first spoken of."""
+    files: dict[str, int] = {}
+    for diagnostic in diagnostics:
+        files.setdefault(diagnostic.span.source.name, len(files))
+    return sorted(diagnostics, key=lambda d: (files[d.span.source.name], d.span.start, d.span.end))
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Room for the nesting that the limits allow: Python's own limit is lower."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, limits.PYTHON_FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

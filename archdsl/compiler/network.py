@@ -72,6 +72,10 @@ class Scope:
     The network itself is the scope named `""`. `block` is the block's (or network's) name, None for
     a label's scope; `arguments` what the block was given, by parameter. `members` are in order of
     execution. `round` is the number of a loop's round, from 1, and `loop` the loop's label.
+
+    What a `shared` line makes is named after the scope that declares it: its node's `scope`, or its
+    scope's `parent`, is that one. It stands among the `members` of the scope that uses it, and so
+    does every later use, named `head@2`, whose nodes have `first` set to the owner of the weights.
     """
 
     name: str

@@ -1,0 +1,95 @@
+"""Whether what a file expects of its network is the case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archdsl.compiler.expressions import Evaluator, Facts
+from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.values import Frame, Labelled, Rounds, show
+from archdsl.diagnostics import Diagnostic
+from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
+from archdsl.problems.values import NotACondition
+from archdsl.sizes import Undecided, is_size, symbols_of
+from archdsl.syntax import tree
+
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One `expect` line: whether it holds, None where a symbol decides."""
+
+    expectation: tree.Expect
+    holds: bool | None
+
+
+def check(
+    expectations: list[tuple[tree.Expect, Frame]], facts: Facts, sizes: dict[str, int]
+) -> tuple[list[Outcome], list[Diagnostic]]:
+    """Every expectation held against the facts of the analysed network."""
+    reporter = Reporter()
+    evaluator = Evaluator(reporter, sizes, facts)
+    outcomes: list[Outcome] = []
+    for expectation, frame in expectations:
+        test = expectation.test
+        try:
+            value = evaluator.evaluate(test, frame)
+        except Failed:
+            continue
+        except Undecided:
+            symbols = tuple(sorted(_symbols(evaluator, test, frame)))
+            reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols), test.span)
+            outcomes.append(Outcome(expectation, None))
+            continue
+        if not isinstance(value, bool):
+            reporter.report(NotACondition(show(value)), test.span)
+            continue
+        outcomes.append(Outcome(expectation, value))
+        if not value:
+            reporter.report(_failed(evaluator, test, frame), test.span)
+    return outcomes, reporter.diagnostics
+
+
+def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> ExpectationFailed:
+    """Both sides of what does not hold, as far as they are not literally in the file."""
+    sides: list[tuple[str, str]] = []
+    values: list[Any] = []
+    for side in _sides(test):
+        value = evaluator.evaluate(side, frame)
+        values.append(value)
+        if not isinstance(side, tree.Number | tree.List | tree.Constant):
+            sides.append((f"`{side.span.text}`", _shown(value)))
+    difference = None
+    if len(values) == 2 and all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+        apart = values[0] - values[1]
+        difference = f"the difference is {apart:+_}"
+    return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference)
+
+
+def _sides(test: tree.Expression) -> list[tree.Expression]:
+    if isinstance(test, tree.Binary):
+        if test.operator in COMPARISONS:
+            return [test.left, test.right]
+        if test.operator in ("and", "or"):
+            return [*_sides(test.left), *_sides(test.right)]
+    return []
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:_}"
+    return show(value)
+
+
+def _symbols(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> set[str]:
+    found: set[str] = set()
+    for side in _sides(test):
+        value = evaluator.evaluate(side, frame)
+        if isinstance(value, Labelled | Rounds):
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            if is_size(one):
+                found |= symbols_of(one)
+    return found

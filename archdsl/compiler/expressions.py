@@ -1,0 +1,639 @@
+"""Evaluating expressions: from the syntax of a number, list, condition or value to what it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from archdsl.compiler import limits
+from archdsl.compiler.network import Wire
+from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.values import (
+    UNKNOWN,
+    Flow,
+    Frame,
+    Function,
+    Labelled,
+    Maker,
+    Rounds,
+    Unknown,
+    show,
+)
+from archdsl.layers import LAYERS
+from archdsl.layers.shapes import Shape
+from archdsl.problems import nearest
+from archdsl.problems.bounds import ListTooLong, NumberTooLarge, SymbolicTooLarge
+from archdsl.problems.names import NotAValue, ReservedName, UnknownAttribute, UnknownName
+from archdsl.problems.values import (
+    DivisionByZero,
+    IndexOutOfRange,
+    NotACondition,
+    NotAList,
+    NotExact,
+    NotInExpect,
+    OutOfDomain,
+    UndecidedCondition,
+    WrongType,
+)
+from archdsl.sizes import (
+    Symbolic,
+    TooLarge,
+    Undecided,
+    divide_exactly,
+    equal,
+    is_size,
+    maximum,
+    minimum,
+    symbol,
+    symbols_of,
+)
+from archdsl.source import Span
+from archdsl.syntax import tree
+
+NO_WORDS: frozenset[str] = frozenset()
+ALL_WORDS = frozenset[str]().union(
+    *(
+        parameter.kind.words
+        for layer in LAYERS.values()
+        for parameter in layer.arguments.values()
+    )
+)
+"""Every word that some layer's argument takes; a block may be given one, to hand it on."""
+
+SYMBOL = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width")
+EXPECTED_VALUE_FACTS = ("receptive_field", "stride")
+NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak")
+
+
+class Facts(Protocol):
+    """What `expect` may ask of the analysed network."""
+
+    def of_network(self, name: str) -> Any: ...
+
+    def of_value(self, wire: Wire, name: str) -> Any: ...
+
+
+class Evaluator:
+    """Evaluates expressions in a frame. A mistake is reported, and raises `Failed`.
+
+    `sizes` binds symbols to numbers; `facts`, in `expect`, knows the analysed network.
+    """
+
+    def __init__(
+        self, reporter: Reporter, sizes: dict[str, int] | None = None, facts: Facts | None = None
+    ) -> None:
+        self.reporter = reporter
+        self.sizes = sizes or {}
+        self.facts = facts
+        self._rules: dict[type, Callable[[Any, Frame], Any]] = {
+            tree.Attribute: self._attribute,
+            tree.Index: self._index,
+            tree.Call: self._call,
+            tree.Unary: self._unary,
+            tree.Binary: self._binary,
+            tree.Conditional: self._conditional,
+        }
+
+    def evaluate(self, node: tree.Expression, frame: Frame, words: frozenset[str] = NO_WORDS) -> Any:
+        """The value of an expression. `words` are read as themselves before any name."""
+        kind = type(node)
+        if kind is tree.Number or kind is tree.Constant or kind is tree.String:
+            return node.value  # type: ignore[union-attr]
+        if kind is tree.Name:
+            return self._name(node, frame, words)  # type: ignore[arg-type]
+        if kind is tree.List:
+            return self._list(node, frame, words)  # type: ignore[arg-type]
+        return self._rules[kind](node, frame)
+
+    def condition(self, node: tree.Expression, frame: Frame) -> bool:
+        """The truth of a test."""
+        value = self.evaluate(node, frame)
+        if not isinstance(value, bool):
+            raise self.reporter.fail(NotACondition(show(value)), node.span)
+        return value
+
+    def wires(self, node: tree.Expression, frame: Frame) -> list[Wire]:
+        """The values that an expression names: one, or all of a list."""
+        found: list[Wire] = []
+        self._flatten(self.evaluate(node, frame), node.span, found)
+        return found
+
+    def _flatten(self, value: Any, span: Span, into: list[Wire]) -> None:
+        if isinstance(value, Wire):
+            into.append(value)
+        elif isinstance(value, Labelled | Rounds):
+            self._flatten(value.value, span, into)
+        elif isinstance(value, tuple):
+            for one in value:
+                self._flatten(one, span, into)
+        elif isinstance(value, Unknown):
+            raise Failed
+        else:
+            raise self.reporter.fail(NotAValue(show(value)), span)
+
+    # ------------------------------------------------------------------------ names
+
+    def _name(self, node: tree.Name, frame: Frame, words: frozenset[str]) -> Any:
+        name = node.id
+        if name in words:
+            return name
+        around: Frame | None = frame
+        while around is not None:
+            if name in around.names:
+                value = around.names[name]
+                if value is UNKNOWN:
+                    raise Failed
+                return value
+            around = around.parent
+        return self._unbound(node, frame)
+
+    def _unbound(self, node: tree.Name, frame: Frame) -> Any:
+        name = node.id
+        if name in NETWORK_FACTS and not any(f.tainted for f in frame.around()):
+            if self.facts is None:
+                raise self.reporter.fail(NotInExpect(name), node.span)
+            return self.facts.of_network(name)
+        maker = self.maker(name, node.span, [], frame)
+        if maker is not None:
+            return maker
+        if SYMBOL.match(name):
+            if name == "N":
+                raise self.reporter.fail(ReservedName(name), node.span)
+            self.reporter.symbols.add(name)
+            return self.sizes[name] if name in self.sizes else symbol(name)
+        if name in ALL_WORDS:
+            return name
+        if any(f.tainted for f in frame.around()):
+            raise Failed
+        later = any(f.block is not None and name in labels_of(f.block.body) for f in frame.around())
+        known = [n for f in frame.around() for n in f.names]
+        known += [*FUNCTIONS, *frame.module.blocks, *LAYERS]
+        raise self.reporter.fail(UnknownName(name, nearest(name, known), later), node.span)
+
+    def maker(
+        self, name: str, span: Span, arguments: list[tree.Argument], frame: Frame, called: bool = False
+    ) -> Maker | None:
+        """The layer or block of a name, as an argument; None if there is none."""
+        word = None if called else name
+        found = frame.module.blocks.get(name)
+        if found is not None:
+            block, module = found
+            return Maker(name, span, None, block, module, arguments, frame, word)
+        layer = LAYERS.get(name)
+        if layer is None or name == "input":
+            return None
+        return Maker(name, span, layer, None, frame.module, arguments, frame, word)
+
+    # ------------------------------------------------------------------------ lists, attributes
+
+    def _list(self, node: tree.List, frame: Frame, words: frozenset[str]) -> tuple[Any, ...]:
+        return self._bounded(tuple(self.evaluate(item, frame, words) for item in node.items), node.span)
+
+    def _bounded(self, items: tuple[Any, ...], span: Span) -> tuple[Any, ...]:
+        weight = _weight(items, limits.LIST)
+        self.reporter.spend(weight, span)
+        if weight > limits.LIST:
+            raise self.reporter.fail(ListTooLong(limits.LIST), span)
+        return items
+
+    def _index(self, node: tree.Index, frame: Frame) -> Any:
+        value = self.evaluate(node.value, frame)
+        index = self.evaluate(node.index, frame)
+        if isinstance(value, Labelled | Rounds):
+            value = value.value
+        if not isinstance(value, tuple) or isinstance(value, Wire):
+            raise self.reporter.fail(NotAList(show(value)), node.value.span)
+        if isinstance(index, float) and index.is_integer():
+            index = int(index)
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise self.reporter.fail(WrongType("an index", show(index), "a whole number"), node.index.span)
+        if not -len(value) <= index < len(value):
+            raise self.reporter.fail(IndexOutOfRange(index, len(value)), node.index.span)
+        return value[index]
+
+    def _attribute(self, node: tree.Attribute, frame: Frame) -> Any:
+        return self.attribute(self.evaluate(node.value, frame), node)
+
+    def attribute(self, owner: Any, node: tree.Attribute) -> Any:
+        """`owner.name`: an inner label, or a fact of the value."""
+        name = node.name
+        if isinstance(owner, Labelled):
+            if owner.inner is not None and name in owner.inner.names:
+                return self._known(owner.inner.names[name])
+            if owner.inner is not None and owner.inner.tainted:
+                raise Failed
+            return self._fact(owner.value, node, owner.inner)
+        if isinstance(owner, Rounds):
+            return self._of_rounds(owner, node)
+        if isinstance(owner, tuple) and not isinstance(owner, Wire) and owner:
+            if all(isinstance(one, Labelled | Rounds) for one in owner):
+                return tuple(self.attribute(one, node) for one in owner)
+        return self._fact(owner, node, None)
+
+    def _of_rounds(self, owner: Rounds, node: tree.Attribute) -> Any:
+        """A label made in a loop is, outside it, the list of its values, one a round."""
+        having = [r for r in owner.rounds if r.inner is not None and node.name in r.inner.names]
+        if having:
+            return tuple(self._known(r.inner.names[node.name]) for r in having if r.inner is not None)
+        last = owner.rounds[-1].inner if owner.rounds else None
+        return self._fact(owner.value, node, last)
+
+    def _known(self, value: Any) -> Any:
+        if value is UNKNOWN:
+            raise Failed
+        return value
+
+    def _fact(self, value: Flow, node: tree.Attribute, inner: Frame | None) -> Any:
+        name = node.name
+        if value is UNKNOWN:
+            raise Failed
+        known: list[str] = list(inner.names) if inner is not None else []
+        if isinstance(value, Wire):
+            shape = value.shape
+            facts: dict[str, Any] = {
+                "channels": shape[0],
+                "shape": tuple(shape),
+                "size": shape.size,
+                **dict(zip(shape.axis_names[1:], shape[1:], strict=True)),
+            }
+            if name in facts:
+                return facts[name]
+            if name in EXPECTED_VALUE_FACTS:
+                if self.facts is None:
+                    raise self.reporter.fail(NotInExpect(name), node.name_span)
+                return self.facts.of_value(value, name)
+            known += facts
+        problem = UnknownAttribute(node.value.span.text, name, nearest(name, known), tuple(known))
+        raise self.reporter.fail(problem, node.name_span)
+
+    # ------------------------------------------------------------------------ operators
+
+    def _unary(self, node: tree.Unary, frame: Frame) -> Any:
+        if node.operator == "not":
+            return not self.condition(node.operand, frame)
+        value = self.evaluate(node.operand, frame)
+        if not _is_number(value):
+            raise self.reporter.fail(
+                WrongType(f"`{node.operator}`", show(value), "a number"), node.operand.span
+            )
+        return -value if node.operator == "-" else value
+
+    def _conditional(self, node: tree.Conditional, frame: Frame) -> Any:
+        chosen = node.then if self.condition(node.test, frame) else node.otherwise
+        return self.evaluate(chosen, frame)
+
+    def _binary(self, node: tree.Binary, frame: Frame) -> Any:
+        operator = node.operator
+        if operator == "and":
+            return self.condition(node.left, frame) and self.condition(node.right, frame)
+        if operator == "or":
+            return self.condition(node.left, frame) or self.condition(node.right, frame)
+        left = self.evaluate(node.left, frame)
+        right = self.evaluate(node.right, frame)
+        try:
+            if operator in ("==", "!="):
+                same = self._same(left, right)
+                return same if operator == "==" else not same
+            if operator in COMPARISONS and _is_number(left) and _is_number(right):
+                return bool(COMPARISONS[operator](left, right))
+        except Undecided:
+            if self.facts is not None:
+                raise
+            symbols = tuple(sorted(_symbols_in(left) | _symbols_in(right)))
+            raise self.reporter.fail(UndecidedCondition(f"`{node.span.text}`", symbols), node.span) from None
+        if _is_number(left) and _is_number(right):
+            return self._arithmetic(node, left, right)
+        if operator == "+" and _is_list(left) and _is_list(right):
+            return self._bounded((*_items(left), *_items(right)), node.span)
+        wrong, at = (left, node.left) if not _is_number(left) else (right, node.right)
+        raise self.reporter.fail(WrongType(f"`{operator}`", show(wrong), "a number"), at.span)
+
+    def _same(self, left: Any, right: Any) -> bool:
+        """Equality, of numbers by value and of lists element by element; a truth value is no number."""
+        if _is_list(left) and _is_list(right):
+            left, right = _items(left), _items(right)
+            if len(left) != len(right):
+                return False
+            undecided = False
+            for a, b in zip(left, right, strict=True):
+                try:
+                    if not self._same(a, b):
+                        return False
+                except Undecided:
+                    undecided = True
+            if undecided:
+                raise Undecided
+            return True
+        if is_size(left) and is_size(right):
+            answer = equal(left, right)
+            if answer is None:
+                raise Undecided
+            return answer
+        if isinstance(left, Maker) or isinstance(right, Maker):
+            return _word(left) is not None and _word(left) == _word(right)
+        if isinstance(left, bool) != isinstance(right, bool):
+            return False
+        return bool(left == right)
+
+    def _arithmetic(self, node: tree.Binary, left: Any, right: Any) -> Any:
+        operator = node.operator
+        try:
+            if operator in ("/", "//", "%"):
+                if is_size(right) and equal(right, 0) is not False or right == 0:
+                    raise ZeroDivisionError
+                if operator == "/" and is_size(left) and is_size(right):
+                    return self._divide(node, left, right)
+            if operator == "**" and isinstance(left, int) and isinstance(right, int):
+                if right > 0 and left.bit_length() * right > 2 * limits.NUMBER.bit_length():
+                    raise OverflowError
+            value = ARITHMETIC[operator](left, right)
+        except ZeroDivisionError:
+            raise self.reporter.fail(DivisionByZero(), node.right.span) from None
+        except OverflowError:
+            raise self.reporter.fail(NumberTooLarge(), node.span) from None
+        except TooLarge:
+            raise self.reporter.fail(SymbolicTooLarge(), node.span) from None
+        except (TypeError, Undecided):
+            raise self.reporter.fail(
+                WrongType(f"`{operator}`", "a symbolic size and a fraction", "whole numbers"), node.span
+            ) from None
+        if isinstance(value, complex) or value != value:
+            raise self.reporter.fail(OutOfDomain(operator, node.span.text), node.span)
+        if isinstance(value, int) and not -limits.NUMBER <= value <= limits.NUMBER:
+            raise self.reporter.fail(NumberTooLarge(), node.span)
+        return value
+
+    def _divide(self, node: tree.Binary, left: Any, right: Any) -> Any:
+        """`/` is exact where it is exact, otherwise a float; of symbols it must be exact."""
+        exact = divide_exactly(left, right)
+        if exact is not None:
+            return exact
+        if isinstance(left, Symbolic) or isinstance(right, Symbolic):
+            raise self.reporter.fail(NotExact(f"`{node.span.text}`"), node.span)
+        return left / right
+
+    # ------------------------------------------------------------------------ calls
+
+    def _call(self, node: tree.Call, frame: Frame) -> Any:
+        name = node.callee
+        for around in frame.around():
+            if name in around.names:
+                value = around.names[name]
+                if isinstance(value, Function):
+                    return self._apply(value, node, frame)
+                if value is UNKNOWN:
+                    raise Failed
+                if not isinstance(value, Labelled | Rounds):
+                    raise self.reporter.fail(
+                        WrongType("a call", show(value), "a function, layer or block"), node.callee_span
+                    )
+                break
+        if name in FUNCTIONS:
+            return self._builtin(node, frame)
+        maker = self.maker(name, node.span, node.arguments, frame, called=True)
+        if maker is not None:
+            return maker
+        if any(f.tainted for f in frame.around()):
+            raise Failed
+        known = [*FUNCTIONS, *frame.module.blocks, *LAYERS]
+        known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
+        raise self.reporter.fail(UnknownName(name, nearest(name, known)), node.callee_span)
+
+    def _apply(self, function: Function, node: tree.Call, frame: Frame) -> Any:
+        self.reporter.spend(1, node.span)
+        parameters = function.definition.parameters or []
+        signature = Signature.of_function(function.definition)
+        bound = bind(signature, node.arguments, node.callee_span, self.reporter)
+        if bound is None:
+            raise Failed
+        inner = Frame(function.frame, function.frame.module)
+        for parameter in parameters:
+            inner.names[parameter.name] = self.evaluate(bound[parameter.name].value, frame)
+        return self.evaluate(function.definition.value, inner)
+
+    def _builtin(self, node: tree.Call, frame: Frame) -> Any:
+        name = node.callee
+        signature, apply = FUNCTIONS[name]
+        bound = bind(signature, node.arguments, node.callee_span, self.reporter)
+        if bound is None:
+            raise Failed
+        given = node.arguments if signature.values else [bound[p] for p in signature.parameters if p in bound]
+        values = [self.evaluate(argument.value, frame) for argument in given]
+        values = [v.value if isinstance(v, Labelled | Rounds) else v for v in values]
+        self.reporter.spend(1 + sum(len(v) for v in values if isinstance(v, tuple)), node.span)
+        try:
+            result = apply(*values)
+        except (OverflowError, TooLarge):
+            raise self.reporter.fail(NumberTooLarge(), node.span) from None
+        except ValueError:
+            shown = ", ".join(show(v) for v in values)
+            raise self.reporter.fail(OutOfDomain(name, shown), node.span) from None
+        except _TooLong:
+            raise self.reporter.fail(ListTooLong(limits.LIST), node.span) from None
+        except TypeError:
+            wrong = next((v for v in values if not _is_number(v)), values[0] if values else None)
+            expected = "a list" if name in LIST_FUNCTIONS else "numbers"
+            raise self.reporter.fail(WrongType(f"`{name}`", show(wrong), expected), node.span) from None
+        return self._bounded(result, node.span) if _is_list(result) else result
+
+
+def labels_of(body: list[tree.Statement]) -> set[str]:
+    """Every label, input and `let` that a body makes, in its unlabelled parts too."""
+    found: set[str] = set()
+    for statement in body:
+        if isinstance(statement, tree.Line):
+            found.update(label.name for label in statement.labels)
+            if not statement.labels:
+                for item in statement.items:
+                    for inner in bodies_of(item):
+                        found |= labels_of(inner)
+        elif isinstance(statement, tree.Input):
+            found.update(label.name for label in statement.names)
+        elif isinstance(statement, tree.Let):
+            found.add(statement.name)
+        elif isinstance(statement, tree.Shared):
+            found.add(statement.label.name)
+    return found
+
+
+def bodies_of(item: tree.Item) -> list[list[tree.Statement]]:
+    """The bodies in braces of an item of a chain."""
+    if isinstance(item, tree.If):
+        return [item.then, item.otherwise]
+    if isinstance(item, tree.Use):
+        return []
+    return [item.body]
+
+
+# ------------------------------------------------------------------------------ numbers and lists
+
+
+class _TooLong(Exception):
+    pass
+
+
+def _is_number(value: Any) -> bool:
+    return is_size(value) or isinstance(value, float)
+
+
+def _is_list(value: Any) -> bool:
+    if isinstance(value, Labelled | Rounds):
+        value = value.value
+    return isinstance(value, tuple) and not isinstance(value, Wire)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    items = value.value if isinstance(value, Labelled | Rounds) else value
+    assert isinstance(items, tuple)
+    return items
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, Maker):
+        return value.word
+    return value if isinstance(value, str) else None
+
+
+def _weight(items: tuple[Any, ...], limit: int) -> int:
+    """The number of elements of a list and its inner lists, counted no further than past `limit`."""
+    weight = len(items)
+    for item in items:
+        if weight > limit:
+            return weight
+        if isinstance(item, tuple) and not isinstance(item, Wire | Shape):
+            weight += _weight(item, limit - weight)
+    return weight
+
+
+def _symbols_in(value: Any) -> set[str]:
+    if is_size(value):
+        return symbols_of(value)
+    if isinstance(value, tuple) and not isinstance(value, Wire):
+        return {s for one in value for s in _symbols_in(one)}
+    return set()
+
+
+def _extreme(choose: Callable[..., Any], symbolic: Callable[..., Any]) -> Callable[..., Any]:
+    def extreme(*values: Any) -> Any:
+        numbers = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
+        if not numbers:
+            raise ValueError
+        if any(isinstance(n, Symbolic) for n in numbers):
+            return symbolic(*_sized(numbers))
+        return choose(_numbers(numbers))
+
+    return extreme
+
+
+def _numbers(values: Any) -> Any:
+    if not all(_is_number(v) for v in values):
+        raise TypeError
+    return values
+
+
+def _sized(values: Any) -> Any:
+    if not all(is_size(v) for v in values):
+        raise TypeError
+    return values
+
+
+def _rounded(rounding: Callable[[Any], int]) -> Callable[[Any], Any]:
+    def rounded(value: Any) -> Any:
+        if is_size(value):
+            return value
+        if not isinstance(value, float):
+            raise TypeError
+        return rounding(value)
+
+    return rounded
+
+
+def _round(value: Any, digits: Any = None) -> Any:
+    if digits is None:
+        return _rounded(round)(value)
+    if isinstance(value, Symbolic) or not _is_number(value) or not isinstance(digits, int):
+        raise TypeError
+    return round(value, max(-20, min(20, digits)))
+
+
+def _sqrt(value: Any) -> Any:
+    if isinstance(value, Symbolic) or not _is_number(value):
+        raise TypeError
+    if isinstance(value, int) and value >= 0 and math.isqrt(value) ** 2 == value:
+        return math.isqrt(value)
+    return math.sqrt(value)
+
+
+def _log2(value: Any) -> Any:
+    if isinstance(value, Symbolic) or not _is_number(value):
+        raise TypeError
+    if isinstance(value, int) and value > 0 and value & (value - 1) == 0:
+        return value.bit_length() - 1
+    return math.log2(value)
+
+
+def _sequence(value: Any) -> tuple[Any, ...]:
+    if not _is_list(value):
+        raise TypeError
+    return _items(value)
+
+
+def _sum(values: Any) -> Any:
+    total: Any = 0
+    for value in _numbers(_sequence(values)):
+        total = total + value
+    if isinstance(total, int) and abs(total) > limits.NUMBER:
+        raise OverflowError
+    return total
+
+
+def _range(*ends: Any) -> tuple[int, ...]:
+    whole = [int(e) if isinstance(e, float) and e.is_integer() else e for e in ends]
+    if any(isinstance(e, bool) or not isinstance(e, int) for e in whole):
+        raise TypeError
+    numbers = range(*whole)
+    # A range of up to 2**64 numbers has no len().
+    steps = abs(numbers.stop - numbers.start) // abs(numbers.step)
+    if steps > limits.LIST:
+        raise _TooLong
+    return tuple(numbers)
+
+
+def _zip(*lists: Any) -> tuple[Any, ...]:
+    return tuple(zip(*(_sequence(one) for one in lists), strict=False))
+
+
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+    "**": lambda a, b: a**b,
+}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+FUNCTIONS: dict[str, tuple[Signature, Callable[..., Any]]] = {
+    "min": (Signature.of_builtin("min", ("values",), many=True), _extreme(min, minimum)),
+    "max": (Signature.of_builtin("max", ("values",), many=True), _extreme(max, maximum)),
+    "ceil": (Signature.of_builtin("ceil", ("x",)), _rounded(math.ceil)),
+    "floor": (Signature.of_builtin("floor", ("x",)), _rounded(math.floor)),
+    "round": (Signature.of_builtin("round", ("x", "digits"), optional=1), _round),
+    "sqrt": (Signature.of_builtin("sqrt", ("x",)), _sqrt),
+    "log2": (Signature.of_builtin("log2", ("x",)), _log2),
+    "len": (Signature.of_builtin("len", ("list",)), lambda values: len(_sequence(values))),
+    "sum": (Signature.of_builtin("sum", ("list",)), _sum),
+    "range": (Signature.of_builtin("range", ("start", "end", "step"), optional=2), _range),
+    "reverse": (Signature.of_builtin("reverse", ("list",)), lambda values: _sequence(values)[::-1]),
+    "zip": (Signature.of_builtin("zip", ("lists",), many=True), _zip),
+}
+LIST_FUNCTIONS = ("len", "sum", "reverse", "zip")

@@ -1,0 +1,33 @@
+"""The networkx graph of a network: a node a layer, an edge a tensor."""
+
+from __future__ import annotations
+
+import networkx
+
+from archdsl.compiler.network import Network, Node
+
+
+def graph_of(nodes: list[Node]) -> networkx.MultiDiGraph[str]:
+    """Nodes in order of execution, each with its `node`, `kind`, `layer` and `shape`.
+
+    An edge is keyed by the index of the input it feeds, so that `x + x` has two; its `port` is the
+    index of the result it carries.
+    """
+    graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
+    graph.add_nodes_from(
+        (node.name, {"node": node, "kind": node.layer.kind, "layer": node.layer, "shape": node.shapes[0]})
+        for node in nodes
+    )
+    graph.add_edges_from(
+        (wire.node.name, node.name, index, {"port": wire.port})
+        for node in nodes
+        for index, wire in enumerate(node.inputs)
+    )
+    return graph
+
+
+def unused(network: Network) -> list[Node]:
+    """Nodes whose result nobody uses and that are no output, inputs among them."""
+    used = {id(wire.node) for node in network.nodes for wire in node.inputs}
+    used.update(id(wire.node) for wire in network.outputs)
+    return [node for node in network.nodes if id(node) not in used]

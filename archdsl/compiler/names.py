@@ -1,0 +1,226 @@
+"""The names of a whole file, held against what there is: also in blocks that no network uses and in
+branches that are not taken, which unrolling never sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
+from archdsl.compiler.modules import Module
+from archdsl.compiler.reporting import Reporter
+from archdsl.compiler.signatures import Signature, bind
+from archdsl.layers import LAYERS
+from archdsl.problems import nearest
+from archdsl.problems.names import UnknownLayer, UnknownName
+from archdsl.syntax import tree
+
+FOREIGN = {
+    "dense": "a fully connected layer is `linear(features)`",
+    "fc": "a fully connected layer is `linear(features)`",
+    "fully_connected": "a fully connected layer is `linear(features)`",
+    "conv1d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
+    "conv2d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
+    "conv3d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
+    "maxpool": "write `max_pool(kernel)`",
+    "maxpool2d": "write `max_pool(kernel)`",
+    "avgpool": "write `avg_pool(kernel)`",
+    "avgpool2d": "write `avg_pool(kernel)`",
+    "batchnorm": "write `batch_norm`",
+    "batchnorm2d": "write `batch_norm`",
+    "bn": "write `batch_norm`",
+    "gap": "write `global_avg_pool`",
+    "swish": "swish is `silu`",
+    "lrn": "write `local_response_norm(size)`",
+    "deconv": "a transposed convolution is `conv_transpose(channels, kernel)`",
+    "cat": "write `concat`",
+    "sum": "to add values, write `add`",
+    "mul": "write `multiply`",
+    "sequential": "layers follow one another by lines, or by `->` on one line",
+}
+"""What other tools call a layer, and what it is here."""
+
+
+
+def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
+    """The problem of a name that is no layer, with what was most likely meant."""
+    known = [*usable, *(kind for kind in LAYERS if kind != "input")]
+    foreign = FOREIGN.get(name.lower().replace("_", ""))
+    meant = None if foreign else nearest(name.lower(), known) or nearest(name, known)
+    return UnknownLayer(name, meant, foreign)
+
+
+def check_names(module: Module, reporter: Reporter) -> None:
+    """Report every name of the file's blocks and networks that nothing can make good."""
+    for block, owner in module.blocks.values():
+        if owner is module:
+            _Names(module, block, reporter).check()
+
+
+class _Names:
+    """One block. Whether a name is defined before its use is left to unrolling: here it is enough
+    that the block defines it somewhere, so nothing is reported that might be right."""
+
+    def __init__(self, module: Module, block: tree.Block, reporter: Reporter) -> None:
+        self._module = module
+        self._block = block
+        self._reporter = reporter
+        self._defined = {"input", "_", *(let.name for let in module.lets)}
+        self._defined |= {parameter.name for parameter in block.parameters}
+        self._defined |= set(_defined_in(block.body))
+        self._loops = tuple(_loops_in(block.body))
+
+    def check(self) -> None:
+        for parameter in self._block.parameters:
+            if parameter.default is not None:
+                self._expression(parameter.default)
+        self._body(self._block.body)
+
+    def _body(self, body: list[tree.Statement]) -> None:
+        for statement in body:
+            if isinstance(statement, tree.Line):
+                for expression in statement.origin or ():
+                    self._expression(expression)
+                self._items(statement.items)
+            elif isinstance(statement, tree.Shared):
+                self._items(statement.items)
+            elif isinstance(statement, tree.Let):
+                self._expression(statement.value, {label.name for label in statement.parameters or ()})
+            elif isinstance(statement, tree.Expect):
+                self._expression(statement.test)
+            elif isinstance(statement, tree.Output):
+                for expression in statement.values:
+                    self._expression(expression)
+            elif statement.shape is not None:
+                self._expression(statement.shape)
+
+    def _items(self, items: list[tree.Item]) -> None:
+        for item in items:
+            if isinstance(item, tree.Use):
+                self._use(item)
+                continue
+            if isinstance(item, tree.Parallel):
+                self._use(item.join)
+            elif isinstance(item, tree.Repeat):
+                self._expression(item.count)
+            elif isinstance(item, tree.For):
+                self._expression(item.values)
+            elif isinstance(item, tree.If):
+                self._expression(item.test)
+            for body in bodies_of(item):
+                self._body(body)
+
+    def _use(self, use: tree.Use) -> None:
+        if not self._callee(use.name, use):
+            problem = unknown_layer(use.name, self._module.blocks)
+            self._reporter.report(problem, use.name_span)
+        for argument in use.arguments:
+            self._expression(argument.value)
+
+    def _callee(self, name: str, use: tree.Use | tree.Call) -> bool:
+        """Whether a layer, block or name of the block stands behind a name; its arguments are bound."""
+        span = use.name_span if isinstance(use, tree.Use) else use.callee_span
+        if self._is_defined(name.split(".")[0]):
+            return True
+        found = self._module.blocks.get(name)
+        if found is not None:
+            bind(Signature.of_block(found[0]), use.arguments, span, self._reporter)
+            return True
+        layer = LAYERS.get(name)
+        if layer is not None and name != "input":
+            bind(Signature.of_layer(layer), use.arguments, span, self._reporter)
+            return True
+        return False
+
+    def _is_defined(self, name: str) -> bool:
+        if name in self._defined:
+            return True
+        loop, _, number = name.rpartition("_")
+        return number.isdigit() and loop in self._loops
+
+    def _expression(self, node: tree.Expression, bound: set[str] | None = None) -> None:
+        for name in _names_in(node):
+            if isinstance(name, tree.Call):
+                if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
+                    known = [*FUNCTIONS, *self._module.blocks, *LAYERS, *self._defined]
+                    problem = UnknownName(name.callee, nearest(name.callee, known))
+                    self._reporter.report(problem, name.callee_span)
+            elif not (bound and name.id in bound) and not self._means_something(name.id):
+                known = [*self._defined, *FUNCTIONS, *self._module.blocks, *LAYERS]
+                self._reporter.report(UnknownName(name.id, nearest(name.id, known)), name.span)
+
+    def _means_something(self, name: str) -> bool:
+        return (
+            self._is_defined(name)
+            or name in self._module.blocks
+            or name in LAYERS
+            or name in ALL_WORDS
+            or name in NETWORK_FACTS
+            or SYMBOL.match(name) is not None
+        )
+
+
+def _names_in(node: tree.Expression) -> Iterator[tree.Name | tree.Call]:
+    """The names and calls of an expression. What stands after a dot is not a name of the scope."""
+    if isinstance(node, tree.Name):
+        yield node
+        return
+    inner: list[tree.Expression] = []
+    if isinstance(node, tree.Call):
+        yield node
+        inner = [argument.value for argument in node.arguments]
+    elif isinstance(node, tree.Attribute):
+        inner = [node.value]
+    elif isinstance(node, tree.Index):
+        inner = [node.value, node.index]
+    elif isinstance(node, tree.List):
+        inner = node.items
+    elif isinstance(node, tree.Unary):
+        inner = [node.operand]
+    elif isinstance(node, tree.Binary):
+        inner = [node.left, node.right]
+    elif isinstance(node, tree.Conditional):
+        inner = [node.then, node.test, node.otherwise]
+    for one in inner:
+        yield from _names_in(one)
+
+
+def _defined_in(body: list[tree.Statement]) -> Iterator[str]:
+    """Every name that a body defines, at any depth."""
+    for statement in body:
+        if isinstance(statement, tree.Line):
+            yield from (label.name for label in statement.labels)
+            yield from _defined_in_items(statement.items)
+        elif isinstance(statement, tree.Shared):
+            yield statement.label.name
+            yield from _defined_in_items(statement.items)
+        elif isinstance(statement, tree.Input):
+            yield from (label.name for label in statement.names)
+        elif isinstance(statement, tree.Let):
+            yield statement.name
+
+
+def _defined_in_items(items: list[tree.Item]) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, tree.For):
+            yield from _targets(item.target)
+        for body in bodies_of(item):
+            yield from _defined_in(body)
+
+
+def _targets(target: tree.Target) -> Iterator[str]:
+    if target.name is not None:
+        yield target.name
+    for item in target.items or ():
+        yield from _targets(item)
+
+
+def _loops_in(body: list[tree.Statement]) -> Iterator[str]:
+    """The labels of loops, whose rounds are named `label_1`, `label_2`."""
+    for statement in body:
+        items = statement.items if isinstance(statement, tree.Line | tree.Shared) else []
+        if isinstance(statement, tree.Line) and any(isinstance(i, tree.Repeat | tree.For) for i in items):
+            yield from (label.name for label in statement.labels)
+        for item in items:
+            for inner in bodies_of(item):
+                yield from _loops_in(inner)

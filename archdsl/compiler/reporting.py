@@ -1,0 +1,61 @@
+"""Collecting problems in their places, each of them once."""
+
+from __future__ import annotations
+
+from archdsl.compiler import limits
+from archdsl.diagnostics import Diagnostic, Label
+from archdsl.problems import Problem
+from archdsl.problems.bounds import TooManyProblems, TooMuchWork
+from archdsl.source import Span
+
+
+class Failed(Exception):
+    """An expression or use has no value, and the reason has been reported."""
+
+
+class Stop(Exception):
+    """Compilation is given up; the reason has been reported."""
+
+
+class Reporter:
+    """The diagnostics of one compilation, and the steps it may still spend.
+
+    A problem in the body of a loop or block is met at every round and use; it is reported once.
+    """
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self.symbols: set[str] = set()
+        """The symbolic sizes that the file has named."""
+        self._seen: set[tuple[str, int, int, int]] = set()
+        self._steps = limits.STEPS
+
+    @property
+    def has_errors(self) -> bool:
+        return any(d.severity == "error" for d in self.diagnostics)
+
+    def report(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> None:
+        key = (problem.name, id(span.source), span.start, span.end)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        if len(self.diagnostics) >= limits.PROBLEMS:
+            self.diagnostics.append(Diagnostic.of(TooManyProblems(limits.PROBLEMS), span))
+            raise Stop
+        self.diagnostics.append(Diagnostic.of(problem, span, labels))
+
+    def fail(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> Failed:
+        """Report a problem; to be raised by the caller."""
+        self.report(problem, span, labels)
+        return Failed()
+
+    def stop(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> Stop:
+        """Report a problem that ends the compilation; to be raised by the caller."""
+        self.report(problem, span, labels)
+        return Stop()
+
+    def spend(self, steps: int, span: Span) -> None:
+        """Count steps of work, and give up when there were too many."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise self.stop(TooMuchWork(limits.STEPS), span)

@@ -1,0 +1,148 @@
+"""What a name of a file can stand for while the file is compiled.
+
+Numbers, words and truth values are Python's own; a list is a tuple; a value that a layer made is a
+`Wire`, and several of them are a tuple of wires. The rest is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Union
+
+from archdsl.compiler.network import Node, Scope, Wire
+from archdsl.layers.layer import Layer
+from archdsl.source import Span
+from archdsl.syntax.tree import Argument, Block, Item, Let
+
+if TYPE_CHECKING:
+    from archdsl.compiler.modules import Module
+
+
+class Unknown:
+    """What a mistake leaves behind: it fits everywhere and says nothing, so one mistake is one message."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = Unknown()
+
+Flow = Union[Wire, tuple[Any, ...], Unknown, None]
+"""What goes from item to item: a value, several, an unknown one, or none yet."""
+
+
+class Frame:
+    """The names of one scope, and the frame around it.
+
+    `spans` are where the names were defined. A `loose` frame is a round of a loop without a label.
+    In a `tainted` one something is unknown that might have defined further names.
+    """
+
+    __slots__ = ("block", "loose", "module", "names", "parent", "spans", "tainted")
+
+    def __init__(
+        self,
+        parent: Frame | None,
+        module: Module,
+        block: Block | None = None,
+        loose: bool = False,
+    ) -> None:
+        self.names: dict[str, Any] = {}
+        self.spans: dict[str, Span] = {}
+        self.parent = parent
+        self.module = module
+        self.block = block
+        self.loose = loose
+        self.tainted = False
+
+    def around(self) -> Iterator[Frame]:
+        """This frame and those around it, from the inside out."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.parent
+
+
+@dataclass(slots=True, eq=False)
+class Labelled:
+    """What a label names: its value, and the labels in it."""
+
+    value: Flow
+    inner: Frame | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Rounds:
+    """What a loop's label names: the value of the last round, and each round's labels."""
+
+    value: Flow
+    rounds: list[Labelled]
+
+
+@dataclass(slots=True, eq=False)
+class Maker:
+    """A layer or block as an argument: made anew at each use.
+
+    `word` is the name as written where it has no arguments, since some arguments take a word that
+    is also a layer (`mode=linear`).
+    """
+
+    name: str
+    span: Span
+    layer: Layer | type[Layer] | None
+    block: Block | None
+    module: Module
+    arguments: list[Argument]
+    frame: Frame
+    word: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Shared:
+    """A `shared` line: made at its first use, and used again after."""
+
+    label: str
+    span: Span
+    items: list[Item]
+    frame: Frame
+    scope: Scope
+    uses: int = 0
+    made: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """`let f(x) = ...`, and the names its body sees."""
+
+    definition: Let
+    frame: Frame
+
+
+def show(value: Any) -> str:
+    """A value in the words of the file, for messages."""
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    if value is None:
+        return "`none`"
+    if isinstance(value, str):
+        return f"`{value}`"
+    if isinstance(value, tuple) and not isinstance(value, Wire):
+        if len(value) > 8:
+            return f"a list of {len(value):,}"
+        return f"[{', '.join(_inside(v) for v in value)}]"
+    if isinstance(value, Wire | Labelled | Rounds):
+        return "a value that a layer made"
+    if isinstance(value, Maker):
+        return f"the {'block' if value.block else 'layer'} `{value.name}`"
+    if isinstance(value, Shared):
+        return f"the shared layer `{value.label}`"
+    if isinstance(value, Function):
+        return f"the function `{value.definition.name}`"
+    return str(value)
+
+
+def _inside(value: Any) -> str:
+    if isinstance(value, bool | str) or value is None:
+        return show(value).strip("`")
+    return show(value)

@@ -1,0 +1,232 @@
+"""Limits: what no file may ask of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.problems.problem import Problem, plural
+
+
+@dataclass(frozen=True)
+class TooManyLayers(Problem):
+    """The network, unrolled, has more layers than the compiler makes.
+
+    ```arch
+    network Deep {
+      input features: [4]
+      repeat 1_000_000 { relu }
+    }
+    ```
+
+    ```arch
+    network Deep {
+      input features: [4]
+      repeat 100 { relu }
+    }
+    ```
+    """
+
+    limit: int
+
+    def message(self) -> str:
+        return f"the network has more than {self.limit:,} layers"
+
+    def label(self) -> str:
+        return "this one passes the limit"
+
+
+@dataclass(frozen=True)
+class TooMuchWork(Problem):
+    """The file takes more steps to unroll than the compiler spends on one.
+
+    Every statement, round of a loop, call of a function and element of a computed list is a step.
+
+    ```arch
+    network Endless {
+      input features: [4]
+      repeat 100_000 { repeat 100_000 { let a = 1 } }
+      relu
+    }
+    ```
+
+    ```arch
+    network Endless {
+      input features: [4]
+      relu
+    }
+    ```
+    """
+
+    limit: int
+
+    def message(self) -> str:
+        return f"unrolling this file takes more than {self.limit:,} steps"
+
+    def label(self) -> str:
+        return "given up here"
+
+
+@dataclass(frozen=True)
+class RecursionTooDeep(Problem):
+    """A block uses itself without end, or nearly.
+
+    A block may use itself, for example a U-Net of any depth, if some `if` ends it.
+
+    ```arch
+    block Nest(depth) { relu -> Nest(depth - 1) }
+
+    network Endless {
+      input features: [4]
+      Nest(3)
+    }
+    ```
+
+    ```arch
+    block Nest(depth) {
+      relu
+      if depth > 0 { Nest(depth - 1) }
+    }
+
+    network Ends {
+      input features: [4]
+      Nest(3)
+    }
+    ```
+    """
+
+    block: str
+    limit: int
+
+    def message(self) -> str:
+        return f"`{self.block}` is used inside itself more than {self.limit} deep"
+
+    def help(self) -> str | None:
+        return "let a parameter count down and stop with `if`"
+
+
+@dataclass(frozen=True)
+class ListTooLong(Problem):
+    """A list of more elements than the compiler makes.
+
+    ```arch
+    network Small {
+      input features: [4]
+      for i in range(10_000_000) { relu }
+    }
+    ```
+
+    ```arch
+    network Small {
+      input features: [4]
+      for i in range(10) { relu }
+    }
+    ```
+    """
+
+    limit: int
+
+    def message(self) -> str:
+        return f"a list may have at most {self.limit:,} elements"
+
+
+@dataclass(frozen=True)
+class NumberTooLarge(Problem):
+    """A number beyond what any size or count can be.
+
+    ```arch
+    network Small {
+      input features: [4]
+      linear(2 ** 100)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input features: [4]
+      linear(2 ** 10)
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "this number is too large"
+
+    def label(self) -> str:
+        return "whole numbers go up to 2 ** 63"
+
+
+@dataclass(frozen=True)
+class SizeTooLarge(Problem):
+    """A value has more elements than any memory holds.
+
+    ```arch
+    network Small {
+      input image: [3, 8, 8]
+      upsample(10_000_000)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [3, 8, 8]
+      upsample(2)
+    }
+    ```
+    """
+
+    shape: str
+    limit: int
+
+    def message(self) -> str:
+        return f"{self.shape} has more than {self.limit:,} elements"
+
+
+@dataclass(frozen=True)
+class SymbolicTooLarge(Problem):
+    """An expression in symbolic sizes that grew beyond what is simplified.
+
+    ```arch
+    network Small {
+      input features: [L]
+      let a = (L + 1) ** 20
+      relu
+    }
+    ```
+
+    ```arch
+    network Small {
+      input features: [L]
+      let a = (L + 1) ** 2
+      relu
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "this expression in symbolic sizes has too many terms"
+
+    def help(self) -> str | None:
+        return "give a size a number: `--size H=224`"
+
+
+@dataclass(frozen=True)
+class TooManyImports(Problem):
+    """A file imports more files, one through another, than the compiler reads."""
+
+    limit: int
+
+    def message(self) -> str:
+        return f"more than {plural(self.limit, 'file')} are imported"
+
+
+@dataclass(frozen=True)
+class TooManyProblems(Problem):
+    """A file has more mistakes than are worth showing at once."""
+
+    limit: int
+
+    def message(self) -> str:
+        return f"only the first {self.limit} problems are shown"
+
+    def label(self) -> str:
+        return "the last one shown is here"

@@ -1,0 +1,462 @@
+"""Expressions and arguments whose values do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.problems.problem import Problem, plural
+
+
+@dataclass(frozen=True)
+class BadArgument(Problem):
+    """An argument of a value that it can't have.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      conv(4, kernel=3, stride=0)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      conv(4, kernel=3, stride=1)
+    }
+    ```
+    """
+
+    argument: str
+    found: str
+    expected: str
+    meant: str | None = None
+
+    def message(self) -> str:
+        return f"`{self.argument}` can't be {self.found}"
+
+    def label(self) -> str:
+        return f"expected {self.expected}"
+
+    def help(self) -> str | None:
+        return f"did you mean `{self.meant}`?" if self.meant else None
+
+
+@dataclass(frozen=True)
+class BadShape(Problem):
+    """The shape of an input: a list of channels and up to three spatial extents.
+
+    ```arch
+    network Small {
+      input image: [3, 0, 224]
+      relu
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [3, 224, 224]
+      relu
+    }
+    ```
+    """
+
+    found: str
+    count: int | None = None
+
+    def message(self) -> str:
+        return f"{self.found} is not the shape of an input"
+
+    def label(self) -> str:
+        return "expected a list of positive whole numbers: channels, then 0 to 3 spatial extents"
+
+    def help(self) -> str | None:
+        if self.count is not None and self.count > 4:
+            return "the batch axis is never written: `[3, 224, 224]`"
+        return None
+
+
+@dataclass(frozen=True)
+class WrongType(Problem):
+    """An operator or function is given something it does not work on.
+
+    ```arch
+    network Small(width = "8") {
+      input image: [1, 8, 8]
+      conv(2 * width, kernel=3)
+    }
+    ```
+
+    ```arch
+    network Small(width = 8) {
+      input image: [1, 8, 8]
+      conv(2 * width, kernel=3)
+    }
+    ```
+    """
+
+    operation: str
+    found: str
+    expected: str
+
+    def message(self) -> str:
+        return f"{self.operation} does not work on {self.found}"
+
+    def label(self) -> str:
+        return f"expected {self.expected}"
+
+
+@dataclass(frozen=True)
+class DivisionByZero(Problem):
+    """A division or remainder by zero.
+
+    ```arch
+    network Small(groups = 0) {
+      input image: [8, 8, 8]
+      conv(8 // groups, kernel=3)
+    }
+    ```
+
+    ```arch
+    network Small(groups = 2) {
+      input image: [8, 8, 8]
+      conv(8 // groups, kernel=3)
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "division by zero"
+
+    def label(self) -> str:
+        return "this is 0"
+
+
+@dataclass(frozen=True)
+class OutOfDomain(Problem):
+    """A function has no value there: the root of a negative number, the logarithm of zero.
+
+    ```arch
+    network Small(width = 0) {
+      input image: [1, 8, 8]
+      conv(2 + floor(log2(width)), kernel=3)
+    }
+    ```
+
+    ```arch
+    network Small(width = 8) {
+      input image: [1, 8, 8]
+      conv(2 + floor(log2(width)), kernel=3)
+    }
+    ```
+    """
+
+    function: str
+    found: str
+
+    def message(self) -> str:
+        return f"`{self.function}` has no value for {self.found}"
+
+
+@dataclass(frozen=True)
+class IndexOutOfRange(Problem):
+    """A list is asked for an element that it does not have. The first element is number 0.
+
+    ```arch
+    network Small {
+      let widths = [8, 16]
+      input image: [1, 8, 8]
+      conv(widths[2], kernel=3)
+    }
+    ```
+
+    ```arch
+    network Small {
+      let widths = [8, 16]
+      input image: [1, 8, 8]
+      conv(widths[1], kernel=3)
+    }
+    ```
+    """
+
+    index: int
+    length: int
+
+    def message(self) -> str:
+        return f"there is no element {self.index} in a list of {self.length}"
+
+    def label(self) -> str:
+        return f"0 to {self.length - 1}" if self.length else "the list is empty"
+
+
+@dataclass(frozen=True)
+class NotACondition(Problem):
+    """The test of an `if` is neither true nor false.
+
+    ```arch
+    network Small(stride = 1) {
+      input image: [1, 8, 8]
+      if stride { max_pool(2) }
+    }
+    ```
+
+    ```arch
+    network Small(stride = 1) {
+      input image: [1, 8, 8]
+      if stride != 1 { max_pool(2) }
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"{self.found} is neither true nor false"
+
+    def label(self) -> str:
+        return "expected a condition, such as `stride != 1`"
+
+
+@dataclass(frozen=True)
+class UndecidedCondition(Problem):
+    """A condition depends on a size that is a symbol.
+
+    Which layers a network has must be known, so a test that holds for some sizes only needs the
+    symbol's value.
+
+    ```arch
+    network Small {
+      input image: [3, H, W]
+      if input.height > 64 { max_pool(2) }
+      relu
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [3, 128, W]
+      if input.height > 64 { max_pool(2) }
+      relu
+    }
+    ```
+    """
+
+    test: str
+    symbols: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"whether {self.test} depends on {', '.join(self.symbols)}"
+
+    def label(self) -> str:
+        return "can't be decided for all sizes"
+
+    def help(self) -> str | None:
+        return f"give the size a number: `--size {self.symbols[0]}=224`" if self.symbols else None
+
+
+@dataclass(frozen=True)
+class NotExact(Problem):
+    """A symbolic size is divided by `/`, and the result is whole for some sizes only.
+
+    ```arch
+    network Small {
+      input signal: [4, L]
+      adaptive_avg_pool(input.length / 2)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [4, L]
+      adaptive_avg_pool(input.length // 2)
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"{self.found} is whole for some sizes only"
+
+    def label(self) -> str:
+        return "`//` divides and rounds down"
+
+
+@dataclass(frozen=True)
+class NotAList(Problem):
+    """A loop, or a function of lists, is given something else.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      for width in 3 { conv(width, kernel=1) }
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      for width in [3] { conv(width, kernel=1) }
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"{self.found} is not a list"
+
+    def label(self) -> str:
+        return "expected a list, such as `[64, 128]` or `range(3)`"
+
+
+@dataclass(frozen=True)
+class NotACount(Problem):
+    """`repeat` takes a whole number of at least 0.
+
+    ```arch
+    network Small(depth = 0) {
+      input image: [1, 8, 8]
+      repeat depth - 1 { conv(1, kernel=1) }
+      relu
+    }
+    ```
+
+    ```arch
+    network Small(depth = 3) {
+      input image: [1, 8, 8]
+      repeat depth - 1 { conv(1, kernel=1) }
+      relu
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"can't repeat {self.found} times"
+
+    def label(self) -> str:
+        return "expected a whole number of at least 0"
+
+
+@dataclass(frozen=True)
+class UnpackMismatch(Problem):
+    """A loop's `[a, b]` takes apart an element that has more or fewer parts.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      for [width, depth] in [[8, 1], [16]] { conv(width, kernel=1) }
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      for [width, depth] in [[8, 1], [16, 2]] { conv(width, kernel=1) }
+    }
+    ```
+    """
+
+    wanted: int
+    found: str
+
+    def message(self) -> str:
+        return f"{self.found} can't be taken apart into {plural(self.wanted, 'name')}"
+
+
+@dataclass(frozen=True)
+class NotAPool(Problem):
+    """`max_unpool` goes back through a `max_pool`, and its label names something else.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: avg_pool(2)
+      max_unpool(a)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: max_pool(2)
+      max_unpool(a)
+    }
+    ```
+    """
+
+    found: str
+    kind: str
+
+    def message(self) -> str:
+        return f"`{self.found}` is made by `{self.kind}`, not by a max_pool"
+
+    def label(self) -> str:
+        return "expected the label of a max_pool's value"
+
+
+@dataclass(frozen=True)
+class SharedMismatch(Problem):
+    """A shared layer is used on an input that its weights do not fit.
+
+    Its weights take their shape from the first use.
+
+    ```arch
+    network Small {
+      input image: [3, 8, 8]
+      shared same: conv(8, kernel=3, padding=1)
+      same -> same
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [8, 8, 8]
+      shared same: conv(8, kernel=3, padding=1)
+      same -> same
+    }
+    ```
+    """
+
+    layer: str
+    tensor: str
+    first: str
+    now: str
+
+    def message(self) -> str:
+        return f"the weights of shared `{self.layer}` don't fit here"
+
+    def label(self) -> str:
+        return f"its `{self.tensor}` is {self.first}; here {self.now} would be needed"
+
+
+@dataclass(frozen=True)
+class NotInExpect(Problem):
+    """A fact that is known only when the whole network is, used outside `expect`.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: conv(4, kernel=3)
+      conv(4, kernel=a.receptive_field)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: conv(4, kernel=3)
+      conv(4, kernel=3)
+      expect a.receptive_field == 3
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"`{self.found}` is known only when the whole network is"
+
+    def label(self) -> str:
+        return "can be used in `expect` only"
