@@ -18,6 +18,7 @@ from archdsl.compiler.values import (
     Function,
     Labelled,
     Maker,
+    PerAxis,
     Rounds,
     Unknown,
     show,
@@ -298,8 +299,10 @@ class Evaluator:
             if operator in ("==", "!="):
                 same = self._same(left, right)
                 return same if operator == "==" else not same
-            if operator in COMPARISONS and _is_number(left) and _is_number(right):
-                return bool(COMPARISONS[operator](left, right))
+            if operator in COMPARISONS:
+                pairs = _pairs(left, right)
+                if pairs is not None:
+                    return all(bool(COMPARISONS[operator](a, b)) for a, b in pairs)
         except Undecided:
             if self.facts is not None:
                 raise
@@ -314,6 +317,10 @@ class Evaluator:
 
     def _same(self, left: Any, right: Any) -> bool:
         """Equality, of numbers by value and of lists element by element; a truth value is no number."""
+        if isinstance(left, PerAxis) and _is_number(right):
+            right = (right,) * len(left)
+        elif isinstance(right, PerAxis) and _is_number(left):
+            left = (left,) * len(right)
         if _is_list(left) and _is_list(right):
             left, right = _items(left), _items(right)
             if len(left) != len(right):
@@ -490,6 +497,15 @@ def _items(value: Any) -> tuple[Any, ...]:
     items = value.value if isinstance(value, Labelled | Rounds) else value
     assert isinstance(items, tuple)
     return items
+
+
+def _pairs(left: Any, right: Any) -> list[tuple[Any, Any]] | None:
+    """The numbers to compare: one pair, or one an axis; None where these are no numbers."""
+    if isinstance(left, PerAxis) and _is_number(right):
+        return [(one, right) for one in left]
+    if isinstance(right, PerAxis) and _is_number(left):
+        return [(left, one) for one in right]
+    return [(left, right)] if _is_number(left) and _is_number(right) else None
 
 
 def _word(value: Any) -> str | None:

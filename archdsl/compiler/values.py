@@ -119,6 +119,10 @@ class Function:
     frame: Frame
 
 
+class PerAxis(tuple[Any, ...]):
+    """A fact with one number an axis. Beside a single number it means that number for every axis."""
+
+
 def show(value: Any) -> str:
     """A value in the words of the file, for messages."""
     if isinstance(value, bool):

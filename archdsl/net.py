@@ -1,0 +1,200 @@
+"""The Python interface: a file loaded, checked and analysed, and built as a torch module on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archdsl.analysis import Analysis, analyse
+from archdsl.analysis.receptive_field import Field
+from archdsl.compiler import Compilation, Network, Options, Program, Wire
+from archdsl.compiler import read as parse_program
+from archdsl.compiler.expectations import Outcome
+from archdsl.compiler.expectations import check as check_expectations
+from archdsl.compiler.values import PerAxis
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.project import bundled, imports_of, read
+from archdsl.report import PRECISIONS, Report, report_of
+from archdsl.source import Source
+
+if TYPE_CHECKING:
+    import networkx
+    import torch
+
+Parameters = Mapping[str, Any] | None
+Sizes = Mapping[str, int] | None
+Inputs = Mapping[str, Sequence[int]] | None
+
+
+class Net:
+    """A network that is right: checked, with every expectation held against the analysis.
+
+    `diagnostics` are its warnings and notes. With parameters, sizes or inputs replaced, expectations
+    that do not hold are among `outcomes` and fail nothing.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        network: Network,
+        analysis: Analysis,
+        diagnostics: list[Diagnostic],
+        outcomes: list[Outcome],
+    ) -> None:
+        self.program = program
+        self.network = network
+        self.diagnostics = diagnostics
+        self.outcomes = outcomes
+        self._analysis = analysis
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def graph(self) -> networkx.MultiDiGraph[str]:
+        """A node a layer, in order of execution; an edge a tensor, keyed by the input's index."""
+        return self.network.graph
+
+    def analysis(self, batch: int = 1, precision: str = "float32", optimizer_state: int = 0) -> Analysis:
+        """The facts of every layer and the totals, for `batch` examples at a precision."""
+        if (batch, precision, optimizer_state) == (1, "float32", 0):
+            return self._analysis
+        return analyse(self.network, batch, PRECISIONS[precision], optimizer_state)
+
+    def report(self, batch: int = 1, precision: str = "float32", optimizer_state: int = 0) -> Report:
+        """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
+        analysis = self.analysis(batch, precision, optimizer_state)
+        return report_of(self.network, analysis, batch, precision)
+
+    def source(self) -> str:
+        """The network as PyTorch source that runs without archdsl."""
+        from archdsl.lowering.source import write
+
+        return write(self.network)
+
+    def build(self, device: str | torch.device | None = None) -> torch.nn.Module:
+        """The network as a torch module, made from its source. Imports torch."""
+        from archdsl.lowering.build import build
+
+        return build(self.network, device)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{node.name}: {node.shape}" for node in self.network.inputs)
+        return f"<{self.name}({shapes}) -> {', '.join(str(w.shape) for w in self.network.outputs)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One network of a file, checked: `net` is None where it has errors."""
+
+    name: str
+    net: Net | None
+    diagnostics: list[Diagnostic]
+    outcomes: list[Outcome]
+
+
+def load(
+    path: str | Path,
+    network: str | None = None,
+    parameters: Parameters = None,
+    sizes: Sizes = None,
+    inputs: Inputs = None,
+) -> Net:
+    """Load a network of a file, or of a bundled architecture if there is no such file here.
+
+    Raises `ArchError` with its `diagnostics` where the file has errors, and `OSError` where it can't
+    be read.
+    """
+    found = None if Path(path).exists() else bundled(str(path))
+    return _load(found or read(path), network, parameters, sizes, inputs)
+
+
+def loads(
+    text: str,
+    name: str = "<string>",
+    network: str | None = None,
+    parameters: Parameters = None,
+    sizes: Sizes = None,
+    inputs: Inputs = None,
+) -> Net:
+    """Load a network from text. `name` is what messages call it. Raises `ArchError`."""
+    return _load(Source(name, text), network, parameters, sizes, inputs)
+
+
+def _load(
+    source: Source, network: str | None, parameters: Parameters, sizes: Sizes, inputs: Inputs
+) -> Net:
+    options = Options(
+        dict(parameters or {}),
+        dict(sizes or {}),
+        {name: tuple(shape) for name, shape in (inputs or {}).items()},
+    )
+    checked = check_network(program_of(source), network, options)
+    if checked.net is None:
+        raise ArchError(checked.diagnostics)
+    return checked.net
+
+
+def program_of(source: Source) -> Program:
+    """A source, parsed, with the imports that a file in its place may have."""
+    return parse_program(source, imports_of(source))
+
+
+def check_network(program: Program, network: str | None = None, options: Options | None = None) -> Checked:
+    """Compile and analyse one network and hold it against its expectations."""
+    compiled = program.compile(network, options)
+    if compiled.network is None:
+        return Checked(network or "", None, compiled.diagnostics, [])
+    return _expected(program, compiled, compiled.network, options or Options())
+
+
+def check(source: Source) -> list[Checked]:
+    """Check every network of a file. A file without one is checked as far as it goes.
+
+    A mistake outside the networks is among the diagnostics of each; show it once.
+    """
+    program = program_of(source)
+    if not program.networks:
+        return [Checked("", None, program.check().diagnostics, [])]
+    return [check_network(program, name) for name in program.networks]
+
+
+def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:
+    analysis = analyse(network)
+    outcomes, found = check_expectations(compiled.expectations, _Facts(analysis), options.sizes)
+    if network.overridden:
+        # The file speaks of itself as it stands; what was replaced is the user's business.
+        found = []
+    diagnostics = sorted([*compiled.diagnostics, *found], key=lambda d: (d.span.source.name, d.span.start))
+    if any(d.severity == "error" for d in diagnostics):
+        return Checked(network.name, None, diagnostics, outcomes)
+    net = Net(program, network, analysis, diagnostics, outcomes)
+    return Checked(network.name, net, diagnostics, outcomes)
+
+
+class _Facts:
+    """What `expect` lines ask of an analysis."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+
+    def of_network(self, name: str) -> Any:
+        totals = self._analysis.totals
+        return {
+            "parameters": totals.parameters,
+            "macs": totals.macs,
+            "flops": totals.flops,
+            "forward_peak": totals.forward_peak_bytes,
+            "training_peak": totals.training_peak_bytes,
+        }[name]
+
+    def of_value(self, wire: Wire, name: str) -> Any:
+        """`receptive_field` and `stride`, one number an axis; none where the field is global."""
+        field = self._analysis[wire.node].receptive_field
+        if not isinstance(field, Field):
+            return None
+        values = field.to_dict()["size" if name == "receptive_field" else "stride"]
+        return None if values is None else PerAxis(values)

@@ -1,0 +1,91 @@
+"""Files: reading sources, the bundled architectures, and what a file may import."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from archdsl.compiler.modules import Load
+from archdsl.problems import Fault
+from archdsl.problems.names import ImportNotFound, ImportOutside
+from archdsl.source import Source
+
+MAX_BYTES = 1 << 20
+"""The size of the largest file that is read: far beyond what anyone writes by hand."""
+
+
+@cache
+def _bundled_folder() -> Path:
+    """The bundled architectures: beside the package in a checkout, else inside it.
+
+    The checkout comes first, because an editable installation may leave an older copy in the package.
+    """
+    package = Path(__file__).resolve().parent
+    beside = package.parent / "architectures"
+    return beside if beside.is_dir() else package / "architectures"
+
+
+def bundled_names() -> list[str]:
+    """The file names of the bundled architectures, in order."""
+    return sorted(path.name for path in _bundled_folder().glob("*.arch"))
+
+
+def bundled(name: str) -> Source | None:
+    """A bundled architecture by its file name, or None."""
+    if name not in bundled_names():
+        return None
+    return Source(name, (_bundled_folder() / name).read_text(encoding="utf-8"))
+
+
+def read(path: str | Path) -> Source:
+    """The source of a file.
+
+    Raises `OSError` where it can't be read, `UnicodeDecodeError` where it is not UTF-8 text, and
+    `ValueError` where it is larger than `MAX_BYTES`.
+    """
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES:,} bytes")
+    return Source(str(path), data.decode("utf-8-sig"))
+
+
+def imports_of(source: Source) -> Load:
+    """What a named file may import: files in its folder and below it, and the bundled architectures.
+
+    Links are followed before the folder is compared, so none of them leads out of it. A source that
+    is not a file (standard input, text from Python) is taken to stand in the current folder.
+    """
+    opened = Path(source.name)
+    root = (opened.parent if opened.is_file() else Path()).resolve()
+    folders: dict[str, Path] = {}
+
+    def load(path: str, importer: Source) -> Source:
+        folder = folders.get(importer.name, root)
+        target = (folder / path).resolve()
+        if target.is_relative_to(root):
+            if target.is_file():
+                found = _imported(path, target, root)
+                folders[found.name] = target.parent
+                return found
+        elif target.exists() or Path(path).is_absolute() or ".." in Path(path).parts:
+            raise Fault(ImportOutside(path))
+        found_bundled = bundled(path)
+        if found_bundled is None:
+            reason = "there is no such file in this folder, nor among the bundled architectures"
+            raise Fault(ImportNotFound(path, reason))
+        return found_bundled
+
+    return load
+
+
+def _imported(path: str, target: Path, root: Path) -> Source:
+    try:
+        source = read(target)
+    except UnicodeDecodeError:
+        raise Fault(ImportNotFound(path, "this file is not UTF-8 text")) from None
+    except ValueError:
+        raise Fault(ImportNotFound(path, f"this file is larger than {MAX_BYTES:,} bytes")) from None
+    except OSError as error:
+        raise Fault(ImportNotFound(path, f"this file can't be read: {error.strerror}")) from None
+    return Source(target.relative_to(root).as_posix(), source.text)
