@@ -44,14 +44,14 @@ def examples() -> list[Any]:
 
 
 def problems(program: str) -> list[str]:
-    """The names of everything said of the networks of a program."""
+    """The names of the errors and warnings of the networks of a program. Notes are for the reader."""
     found = []
     for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
         try:
-            found += [d.name for d in archdsl.loads(program, network=network).diagnostics]
+            found += archdsl.loads(program, network=network).diagnostics
         except archdsl.ArchError as error:
-            found += [d.name for d in error.diagnostics]
-    return found
+            found += error.diagnostics
+    return [diagnostic.name for diagnostic in found if diagnostic.severity != "note"]
 
 
 def test_generated_pages_are_fresh() -> None:
@@ -94,3 +94,22 @@ def test_links(page: Path) -> None:
             assert link[1:] in headings, link
         else:
             assert (page.parent / link.split("#")[0]).exists(), link
+
+
+def test_the_layer_of_adding_a_layer() -> None:
+    """Its class is complete, its example compiles, and it is computed by torch as its docstring says."""
+    import torch
+    from archdsl.layers import LAYERS
+
+    page = (DOCS / "adding-a-layer.md").read_text(encoding="utf-8")
+    program = re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert program
+    try:
+        exec(program[1], {"__name__": "adding_a_layer"})
+        net = archdsl.loads("network Example { input features: [4]\nsquared_relu(scale=2) }")
+        made = net.report().to_dict()["layers"][-1]
+        assert (made["kind"], made["shape"], made["flops"]) == ("squared_relu", [4], 12)
+        given = torch.tensor([[-1.0, 0.0, 1.0, 3.0]])
+        assert net.build()(given).tolist() == [[0.0, 0.0, 2.0, 18.0]]
+    finally:
+        LAYERS.pop("squared_relu", None)
