@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from archdsl.problems.problem import listed
@@ -24,7 +25,8 @@ class Kind:
     file. `check` returns the value in the form that rules read, or None where it does not fit.
     `role` is `"number"` for everything that is a plain value; `"value"` takes a label as a further
     input of the layer, `"like"` takes a label and gives the layer its shape, `"pool"` takes the
-    label of a max_pool and gives the layer that pooling's indices.
+    label of a max_pool, gives the layer that pooling's indices as its second input, and has the
+    pooling's node as its value (its `layer`, and the shape it took as `inputs[0].shape`).
     """
 
     expected: str
@@ -133,6 +135,8 @@ def _whole_any(value: Any) -> Any:
 def _number(low: float, high: float, open_low: bool = False, open_high: bool = False) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if isinstance(value, float) and not isfinite(value):
             return None
         above = value > low if open_low else value >= low
         below = value < high if open_high else value <= high
