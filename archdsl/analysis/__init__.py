@@ -13,7 +13,7 @@ from archdsl.analysis.equivariance import Equivariance, equivariances
 from archdsl.analysis.flow import Flow
 from archdsl.analysis.memory import Memory, memory
 from archdsl.analysis.receptive_field import Field, Fields, last_local, receptive_fields
-from archdsl.compiler.network import Network, Node
+from archdsl.compiler.network import Network, Node, Wire
 from archdsl.sizes import Size
 
 __all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "Totals", "analyse"]
@@ -23,8 +23,9 @@ __all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "To
 class Facts:
     """What is known of one use of a layer; counts and operations are for one example.
 
-    A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field` is None
-    where the value depends on no input; it is a `Fields` where the network has several inputs.
+    A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field` and
+    `equivariance` are those of the (first) result. `receptive_field` is None where the value depends on no
+    input; it is a `Fields` where the network has several inputs.
     """
 
     node: Node
@@ -66,10 +67,20 @@ class Analysis:
     facts: list[Facts]
     totals: Totals
     memory: Memory
-    index: dict[Node, int]
+    flow: Flow
+    fields: list[Field | Fields | None]
+    certificates: list[Equivariance]
 
     def __getitem__(self, node: Node) -> Facts:
-        return self.facts[self.index[node]]
+        return self.facts[self.flow.index[node]]
+
+    def receptive_field(self, wire: Wire) -> Field | Fields | None:
+        """Of any result of a layer."""
+        return self.fields[self.flow.number(wire)]
+
+    def equivariance(self, wire: Wire) -> Equivariance:
+        """Of any result of a layer."""
+        return self.certificates[self.flow.number(wire)]
 
 
 def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimizer_state: int = 0) -> Analysis:
@@ -85,9 +96,7 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
     certificates = equivariances(flow)
     sizes = flow.bytes_of_values(batch, precision_bytes)
     facts: list[Facts] = []
-    for node, rules, start, field, certificate in zip(
-        flow.nodes, flow.rules, flow.starts, fields, certificates, strict=True
-    ):
+    for node, rules, start in zip(flow.nodes, flow.rules, flow.starts, strict=True):
         own = node.first is None
         activation = sizes[start]
         for value in range(start + 1, start + len(rules.counts)):
@@ -101,8 +110,8 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
                 rules.macs,
                 rules.flops,
                 activation,
-                field,
-                certificate,
+                fields[start],
+                certificates[start],
             )
         )
     totals = Totals(
@@ -116,4 +125,4 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
         over_time.training_peak,
         last_local(flow, fields),
     )
-    return Analysis(facts, totals, over_time, flow.index)
+    return Analysis(facts, totals, over_time, flow, fields, certificates)

@@ -36,7 +36,7 @@ from __future__ import annotations
 from math import gcd, lcm
 from typing import Any, Literal, NamedTuple
 
-from archdsl.analysis.flow import Flow, Pattern, Reading, Rules
+from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.layers.stencils import Reach
 from archdsl.sizes import Size, bounds
 
@@ -102,21 +102,23 @@ START = Motion(1, 1, 0, 0, True)
 
 
 def equivariances(flow: Flow) -> list[Equivariance]:
-    """The certificate of every layer's output, in order."""
+    """The certificate of every value, by its number."""
     inputs = set(flow.inputs)
     found: list[Equivariance] = []
-    for i, (rules, before) in enumerate(zip(flow.rules, flow.sources, strict=True)):
+    for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
         if len(before) == 1:
             value = found[before[0]]
-            if rules.kept or value.translation != "equivariant":
-                found.append(value)
-                continue
-            made = _read(value, rules.readings[0], rules.extents_in[0], rules.extents)
-            found.append(_ended(flow, i) if made is None else made)
+            for reader in rules.readers:
+                if reader.kept or value.translation != "equivariant":
+                    found.append(value)
+                    continue
+                made = _read(value, reader.readings[0], reader.extents_in[0], reader.extents)
+                found.append(_ended(flow, i) if made is None else made)
         elif before:
-            found.append(_met(flow, i, [found[j] for j in before], rules))
+            values = [found[feed] for feed in before]
+            found.extend(_met(values, reader) or _ended(flow, i) for reader in rules.readers)
         elif i in inputs:
-            motions = (START,) * len(rules.extents)
+            motions = (START,) * len(rules.readers[0].extents)
             found.append(Equivariance("equivariant", motions) if motions else _ended(flow, i))
         else:
             found.append(STILL)
@@ -127,24 +129,24 @@ def _ended(flow: Flow, i: int) -> Equivariance:
     return Equivariance("none", (), flow.nodes[i].name)
 
 
-def _met(flow: Flow, i: int, values: list[Equivariance], rules: Rules) -> Equivariance:
-    """The certificate of what a layer makes of several values."""
+def _met(values: list[Equivariance], reader: Reader) -> Equivariance | None:
+    """The certificate of what a layer makes of several values; None where the claim ends."""
     for value in values:
         if value.translation == "none":
             return value
     joined: Equivariance | None = None
-    for value, reading, extents in zip(values, rules.readings, rules.extents_in, strict=True):
+    for value, reading, extents in zip(values, reader.readings, reader.extents_in, strict=True):
         made: Equivariance | None = value
         if value.translation == "equivariant":
-            made = _read(value, reading, extents, rules.extents)
+            made = _read(value, reading, extents, reader.extents)
         joined = made if joined is None else _joined(joined, made)
         if joined is None:
-            return _ended(flow, i)
+            return None
     assert joined is not None
     if joined.translation == "equivariant":
-        for value, extents in zip(values, rules.extents_in, strict=True):
+        for value, extents in zip(values, reader.extents_in, strict=True):
             if value.translation == "invariant" and any(extent != 1 for extent in extents):
-                return _ended(flow, i)
+                return None
     return joined
 
 
@@ -221,7 +223,7 @@ def _moved(motion: Motion, pattern: Pattern, extent_in: Size, extent: Size) -> M
         shift *= times
         units = units * times // step_in
     units *= step_out
-    whole = ring and extent_in * step_out == extent * step_in and pattern.edges == (0, 0)
+    whole = ring and extent_in * step_out == extent * step_in
     if whole and pattern.wraps:
         return Motion(shift, units, 0, 0, True)
     before, after = _border(pattern, extent_in, extent, before, after)
@@ -233,8 +235,12 @@ def _border(
 ) -> tuple[int | None, int | None]:
     """The units at both ends that reach outside the input, or into its border."""
     step_in, step_out = pattern.step_in, pattern.step_out
-    lead: int | None = pattern.edges[0]
-    trail: int | None = pattern.edges[1]
+    lead: int | None = 0
+    trail: int | None = 0
+    if not any(pattern.runs):
+        # Places that come from elsewhere (a max_unpool's indices): as far as what was pooled there.
+        lead = None if before is None else before * step_out
+        trail = None if after is None else after * step_out
     for phase, (low, high) in enumerate(zip(pattern.low, pattern.high, strict=True)):
         if low is None or high is None:
             continue

@@ -6,7 +6,6 @@ alone, so they are asked once for each such pair: the blocks of a deep network r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from archdsl.layers.layer import Layer, Saved
 from archdsl.layers.shapes import Shape
-from archdsl.layers.stencils import Offsets, Reach, Stencil
+from archdsl.layers.stencils import Offsets, Reach, Reads, Stencil
 from archdsl.sizes import Size
 
 if TYPE_CHECKING:
-    from archdsl.compiler.network import Network, Node
+    from archdsl.compiler.network import Network, Node, Wire
 
 Run = tuple[int, int, int]
 """Evenly spaced offsets: the first, the gap, and how many follow it."""
@@ -32,7 +31,7 @@ class Pattern:
     unit reads the one at its own place.
     """
 
-    __slots__ = ("edges", "high", "identity", "low", "runs", "step_in", "step_out", "wraps")
+    __slots__ = ("high", "identity", "low", "runs", "step_in", "step_out", "wraps")
 
     def __init__(self, stencil: Stencil) -> None:
         self.step_in = stencil.step_in
@@ -41,12 +40,23 @@ class Pattern:
         self.low = tuple(min((run[0] for run in runs), default=None) for runs in self.runs)
         self.high = tuple(max((f + g * n for f, g, n in runs), default=None) for runs in self.runs)
         self.wraps = stencil.wraps
-        self.edges = stencil.edges
         self.identity = self.step_in == self.step_out == 1 and self.low == self.high == (0,)
 
 
-Reading = Reach | tuple[Pattern, ...] | None
-"""How one input is read: by a `Reach`, by a pattern for each axis, or in a way that isn't known."""
+Reading = Reach | tuple[Pattern, ...]
+"""How one input is read: by a `Reach`, or by a pattern for each axis."""
+
+
+@dataclass(slots=True, eq=False)
+class Reader:
+    """How the units of a result read the layer's inputs."""
+
+    readings: tuple[Reading, ...]
+    kept: bool
+    """Whether every input is read at its own place: what is known of a single input holds on."""
+    extents_in: tuple[tuple[Size, ...], ...]
+    extents: tuple[Size, ...]
+    """The spatial extents of the result."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,12 +71,8 @@ class Rules:
     macs: Size
     flops: Size
     saved: Saved
-    readings: tuple[Reading, ...]
-    kept: bool
-    """Whether every input is read at its own place: what is known of a single input holds on."""
-    extents_in: tuple[tuple[Size, ...], ...]
-    extents: tuple[Size, ...]
-    """The spatial extents of the (first) result."""
+    readers: tuple[Reader, ...]
+    """One for each result."""
     counts: tuple[Size, ...]
     """The elements of each result."""
 
@@ -147,7 +153,11 @@ class Flow:
                     last_use.append(-1)
                     self.counts.append(count)
         self.inputs: list[int] = [index[node] for node in network.inputs]
-        self.outputs: list[int] = [starts[index[node]] + port for node, port in network.outputs]
+        self.outputs: list[int] = [self.number(wire) for wire in network.outputs]
+
+    def number(self, wire: Wire) -> int:
+        """The number of a value."""
+        return self.starts[self.index[wire.node]] + wire.port
 
     def bytes_of_values(self, batch: int, precision_bytes: int) -> list[Size]:
         """The bytes of every value: `batch` examples at the precision; int64 indices, if they exist."""
@@ -162,10 +172,8 @@ class Flow:
 def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
     layer = node.layer
     counts = tuple(shape.count for shape in node.shapes)
-    extents = node.shape.size
-    extents_in = tuple(x.size for x in xs)
     if layer.kind == "input":
-        return Rules(0, 0, 0, 0, 0, 0, Saved(), (), False, (), extents, counts)
+        return Rules(0, 0, 0, 0, 0, 0, Saved(), (_reader((), xs, node.shape),), counts)
     weights: Size = 0
     biases: Size = 0
     for name, shape in layer.weights(*xs).items():
@@ -180,7 +188,7 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
             integers = integers + prod(buffer.shape)
         else:
             floating = floating + prod(buffer.shape)
-    readings = tuple(_reading(read) for read in layer.reads(*xs))
+    readers = tuple(_reader(layer.reads_of(r, *xs), xs, shape) for r, shape in enumerate(node.shapes))
     return Rules(
         weights,
         biases,
@@ -189,27 +197,25 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
         layer.macs(*xs),
         layer.flops(*xs),
         layer.saved(*xs),
-        readings,
-        all(_keeps(reading) for reading in readings) and all(x == extents for x in extents_in),
-        extents_in,
-        extents,
+        readers,
         counts,
     )
 
 
-def _reading(read: Reach | tuple[Stencil, ...]) -> Reading:
+def _reader(reads: tuple[Reads, ...], xs: tuple[Shape, ...], shape: Shape) -> Reader:
+    readings = tuple(_reading(read) for read in reads)
+    extents_in = tuple(x.size for x in xs)
+    extents = shape.size
+    kept = all(_keeps(reading) for reading in readings) and all(x == extents for x in extents_in)
+    return Reader(readings, kept, extents_in, extents)
+
+
+def _reading(read: Reads) -> Reading:
     if isinstance(read, Reach):
         return read
     patterns: list[Pattern] = []
     for i, stencil in enumerate(read):
-        if i and stencil == read[i - 1]:
-            patterns.append(patterns[-1])
-            continue
-        if not (isinstance(stencil.step_in, int) and isinstance(stencil.step_out, int)):
-            return None
-        if not all(isinstance(offset, int) for offsets in stencil.offsets for offset in _ends(offsets)):
-            return None
-        patterns.append(Pattern(stencil))
+        patterns.append(patterns[-1] if i and stencil == read[i - 1] else Pattern(stencil))
     return tuple(patterns)
 
 
@@ -217,10 +223,6 @@ def _keeps(reading: Reading) -> bool:
     if isinstance(reading, tuple):
         return all(pattern.identity for pattern in reading)
     return reading is Reach.POINT
-
-
-def _ends(offsets: Offsets) -> Sequence[int]:
-    return () if isinstance(offsets, range) else offsets
 
 
 def _runs(offsets: Offsets) -> tuple[Run, ...]:

@@ -14,7 +14,8 @@ A layer has a backward step if its output depends on a parameter (its own or an 
 an output of the network; no other layer saves anything. Alive are
 
 - in the forward steps: what is alive by the rule above, and everything saved by this and earlier layers:
-  the inputs and the output that its `saved` rule names, and bytes of its own (`extra`, for each example).
+  the inputs and the output that its `saved` rule names, and bytes of its own (`extra` for each example,
+  and `once` for the batch, which the rule counts with numbers of 4 bytes).
   A tensor that several layers save is counted once. Where a max_pool's indices are a value, they are
   that value, and not counted again as bytes of its own.
 - in a layer's backward step: what this and earlier layers saved; the gradients of its outputs; and those
@@ -127,7 +128,7 @@ def _saved(flow: Flow, backward: list[bool], batch: int) -> tuple[list[int], lis
     for i, rules in enumerate(flow.rules):
         if not backward[i]:
             continue
-        inputs, output, extra = rules.saved
+        inputs, output, extra, once = rules.saved
         if inputs:
             feeds = flow.feeds[i]
             for j in inputs:
@@ -143,6 +144,8 @@ def _saved(flow: Flow, backward: list[bool], batch: int) -> tuple[list[int], lis
                 first[start + 1] = i
             else:
                 own.append((i, last - i, extra * batch))
+        if once != 0:
+            own.append((i, last - i, once))
     return first, own
 
 

@@ -38,7 +38,7 @@ class Positions(NamedTuple):
         return Positions(self.first + by, self.last + by, self.parts, self.mask) if by else self
 
     @property
-    def count(self) -> int | None:
+    def number(self) -> int | None:
         """How many positions the set holds; None where only its ends are known."""
         if self.parts is None:
             return self.mask.bit_count() or None

@@ -16,8 +16,8 @@ Networks" (Distill, 2019): size, effective stride, effective padding (minus the 
 - Where strides differ there is no one stride, padding or phase: both lattices are carried on, and size
   and taps are the largest over the units that the value really has; None where its extents are symbols.
 - A map of extent 1 that is broadcast has stride 0.
-- Where nothing exact can be said (a padding that depends on symbols, periods above 1,024, more than eight
-  different strides at one value), all fields are None, and `global` is false.
+- Where nothing exact can be said (periods above 1,024 units, more than eight different strides at one
+  value), all fields are None, and `global` is false.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Any, Literal
 
-from archdsl.analysis.flow import Flow, Pattern, Reading, Rules
+from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.analysis.positions import Positions, moved, same, union
 from archdsl.layers.stencils import Reach
 from archdsl.sizes import Size
@@ -154,17 +154,18 @@ class Fields:
     @property
     def size(self) -> list[int | None] | None:
         """Of the one input that the value depends on, if it is one."""
-        return self._single("size")
+        field = self._only
+        return None if field is None else field.size
 
     @property
     def stride(self) -> list[int | Fraction] | None:
         """Of the one input that the value depends on, if it is one."""
-        return self._single("stride")
+        field = self._only
+        return None if field is None else field.stride
 
-    def _single(self, name: str) -> Any:
-        if len(self.by_input) != 1:
-            return None
-        return getattr(next(iter(self.by_input.values())), name)
+    @property
+    def _only(self) -> Field | None:
+        return next(iter(self.by_input.values())) if len(self.by_input) == 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that the report prints: an object for each input, by its name."""
@@ -178,15 +179,15 @@ SAMPLE = (Lattice(1, 1, (Positions(0, 0, ()),)),)
 
 
 def receptive_fields(flow: Flow) -> list[Field | Fields | None]:
-    """The field of every layer's output, in order; None where it depends on no input."""
+    """The field of every value, by its number; None where it depends on no input."""
     if len(flow.inputs) == 1:
         return list(_fields(flow, flow.inputs[0]))
-    names = [flow.nodes[source].name for source in flow.inputs]
-    found: list[dict[str, Field]] = [{} for _ in flow.nodes]
-    for name, source in zip(names, flow.inputs, strict=True):
-        for i, field in enumerate(_fields(flow, source)):
+    found: list[dict[str, Field]] = [{} for _ in flow.makers]
+    for source in flow.inputs:
+        name = flow.nodes[source].name
+        for value, field in enumerate(_fields(flow, source)):
             if field is not None:
-                found[i][name] = field
+                found[value][name] = field
     return [Fields(by_input) if by_input else None for by_input in found]
 
 
@@ -199,13 +200,13 @@ def last_local(flow: Flow, fields: list[Field | Fields | None]) -> Field | Field
     """
     if not flow.outputs:
         return None
-    i = flow.makers[flow.outputs[0]]
-    while fields[i] is not None and _is_global(fields[i]):
-        before = [source for source in flow.sources[i] if fields[source] is not None]
+    value = flow.outputs[0]
+    while fields[value] is not None and _is_global(fields[value]):
+        before = [feed for feed in flow.feeds[flow.makers[value]] if fields[feed] is not None]
         if not before:
             break
-        i = next((source for source in before if not _is_global(fields[source])), before[0])
-    return fields[i]
+        value = next((feed for feed in before if not _is_global(fields[feed])), before[0])
+    return fields[value]
 
 
 def _is_global(field: Field | Fields | None) -> bool:
@@ -218,22 +219,23 @@ def _is_global(field: Field | Fields | None) -> bool:
 
 
 def _fields(flow: Flow, source: int) -> list[Field | None]:
-    """The field of every layer's output in one input."""
-    rules = flow.rules
-    sources = flow.sources
-    fields: list[Field | None] = [None] * len(rules)
-    extents = rules[source].extents
-    fields[source] = Field((SAMPLE,) * len(extents), True, extents) if extents else GLOBAL
+    """The field of every value in one input."""
+    rules, feeds, starts = flow.rules, flow.feeds, flow.starts
+    fields: list[Field | None] = [None] * len(flow.makers)
+    extents = rules[source].readers[0].extents
+    fields[starts[source]] = Field((SAMPLE,) * len(extents), True, extents) if extents else GLOBAL
     for i in range(source + 1, len(rules)):
-        before = sources[i]
+        before = feeds[i]
         if len(before) == 1:
             field = fields[before[0]]
             if field is None:
                 continue
-            rule = rules[i]
-            fields[i] = field if rule.kept else _read(field, rule.readings[0], rule.extents)
+            for value, reader in enumerate(rules[i].readers, starts[i]):
+                kept = reader.kept
+                fields[value] = field if kept else _read(field, reader.readings[0], reader.extents)
         elif before:
-            fields[i] = _met([fields[j] for j in before], rules[i])
+            for value, reader in enumerate(rules[i].readers, starts[i]):
+                fields[value] = _met([fields[feed] for feed in before], reader)
     return fields
 
 
@@ -246,7 +248,7 @@ def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
     if isinstance(reading, Reach):
         return GLOBAL
     axes = field.axes
-    if reading is None or field.reach == "unknown" or len(reading) != len(axes):
+    if field.reach == "unknown" or len(reading) != len(axes):
         return UNKNOWN
     pattern = reading[0]
     axis = _through(axes[0], pattern)
@@ -263,17 +265,18 @@ def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
     return Field(tuple(made), field.aligned, extents)
 
 
-def _met(befores: list[Field | None], rules: Rules) -> Field | None:
+def _met(befores: list[Field | None], reader: Reader) -> Field | None:
     """The field of a value that several are made into."""
     found: Field | None = None
-    for before, reading, extents in zip(befores, rules.readings, rules.extents_in, strict=True):
+    extents = reader.extents
+    for before, reading, extents_in in zip(befores, reader.readings, reader.extents_in, strict=True):
         if before is None:
             continue
-        if reading is Reach.POINT and before.reach == "local" and extents != rules.extents:
-            field = _broadcast(before, extents, rules.extents)
+        if reading is Reach.POINT and before.reach == "local" and extents_in != extents:
+            field = _broadcast(before, extents_in, extents)
         else:
-            field = _read(before, reading, rules.extents)
-        found = field if found is None or found is field else _joined(found, field, rules.extents)
+            field = _read(before, reading, extents)
+        found = field if found is None or found is field else _joined(found, field, extents)
     return found
 
 
@@ -431,7 +434,7 @@ def _largest(axis: Axis, extent: Size) -> tuple[int | None, int | None]:
     """The size and the taps of the largest field along an axis; None where they aren't known."""
     if len(axis) == 1:
         seen = [phase for phase in axis[0].phases if phase is not None]
-        counts = [phase.count for phase in seen]
+        counts = [phase.number for phase in seen]
         size = max((phase.last - phase.first + 1 for phase in seen), default=0)
         return size, None if None in counts else max((count for count in counts if count), default=0)
     if not isinstance(extent, int):
@@ -464,7 +467,7 @@ def _most_taps(axis: Axis, extent: int) -> int | None:
         seen: Positions | None = None
         for lattice in axis:
             seen = union(seen, lattice.at(unit))
-        count = 0 if seen is None else seen.count
+        count = 0 if seen is None else seen.number
         if count is None:
             return None
         most = max(most, count)
