@@ -84,7 +84,7 @@ def test_normal_form_is_stable(size: Size) -> None:
     assert hash(again) == hash(size)
     assert str(again) == str(size)
     assert substitute(size, {}) == size
-    assert isinstance(size, int) or symbols_of(size) <= {"H", "W"} and symbols_of(size)
+    assert isinstance(size, int) or (symbols_of(size) <= {"H", "W"} and symbols_of(size))
 
 
 @given(sizes(), NUMBERS)
