@@ -63,7 +63,8 @@ def field_texts(facts: Facts, part: str) -> str:
     field = facts["receptive_field"]
     if field is None:
         return ""
-    fields = [field] if "global" in field else list(field.values())
+    # With several inputs it is an object by input, and an input may be called `global`.
+    fields = [field] if isinstance(field.get("global"), bool) else list(field.values())
     texts = [_field_text(one, part) for one in fields]
     return texts[0] if len(set(texts)) == 1 else " / ".join(text or "–" for text in texts)
 

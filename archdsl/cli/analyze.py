@@ -1,0 +1,83 @@
+"""`archdsl analyze`: the table of a network, or the same as JSON, Markdown or CSV."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from archdsl.cli.networks import compiled
+from archdsl.cli.output import result, style, width
+from archdsl.cli.settings import network_options
+from archdsl.cli.targets import File, Target
+
+
+class Columns(click.ParamType):
+    """`name,shape,macs`."""
+
+    name = "COLUMN,..."
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        from archdsl.problems import listed, nearest
+        from archdsl.report.columns import COLUMNS
+
+        keys = tuple(key.strip() for key in value.split(","))
+        for key in keys:
+            if key not in COLUMNS:
+                meant = nearest(key, COLUMNS)
+                known = f"did you mean {meant}?" if meant else f"there are {listed(COLUMNS)}"
+                self.fail(f"there is no column {key!r}; {known}", parameter, context)
+        return keys
+
+
+@click.command(short_help="Show a network's layers and totals.")
+@click.argument("file", type=File(), metavar="FILE[:NETWORK]")
+@click.option("--json", "form", flag_value="json", help="The whole report as JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="The table in Markdown.")
+@click.option("--csv", "form", flag_value="csv", help="The layers as comma-separated values.")
+@click.option("--columns", type=Columns(), default="", help="The columns to show, as in name,shape,macs.")
+@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
+@click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "bfloat16", "float64"]),
+    default="float32",
+    help="What numbers are stored as [float32].",
+)
+@network_options
+def analyze(
+    file: Target,
+    form: str | None,
+    columns: tuple[str, ...],
+    depth: int | None,
+    batch: int,
+    precision: str,
+    settings: tuple[tuple[str, str], ...],
+    sizes: tuple[tuple[str, int], ...],
+    inputs: tuple[tuple[str, tuple[int, ...]], ...],
+) -> int:
+    """Show a network's layers: shapes, parameters, MACs, memory, receptive fields; totals below."""
+    if form == "json" and (columns or depth):
+        raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
+    net = compiled(file, settings, sizes, inputs)
+    report = net.report(batch, precision)
+    if form == "json":
+        import json
+
+        result(json.dumps(report.to_dict(), indent=2))
+    elif form == "markdown":
+        from archdsl.report.markdown import markdown
+
+        result(markdown(report, depth, columns))
+    elif form == "csv":
+        from archdsl.report.csv import csv
+
+        result(csv(report, depth, columns))
+    else:
+        from archdsl.report.table import table
+
+        result(table(report, width(sys.stdout), style(sys.stdout), depth, columns))
+    return 0

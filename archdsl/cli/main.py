@@ -1,0 +1,109 @@
+"""The command `archdsl`: its commands, and what happens when one ends otherwise than it should."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+
+import click
+
+from archdsl.cli.analyze import analyze
+from archdsl.cli.check import check
+from archdsl.cli.export import export
+from archdsl.cli.reference import explain, layers, list_architectures
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+INTERNAL_ERROR = 70
+
+
+def version() -> str:
+    """The installed version."""
+    from importlib.metadata import version
+
+    return version("archdsl")
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"archdsl {version()}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
+def archdsl() -> None:
+    """Neural networks that read like the figure in the paper: checked, analysed, exported and trained.
+
+    FILE is an .arch file, the name of a bundled one (see `archdsl list`), or `-` for standard input.
+    FILE:NETWORK names one of its networks.
+    """
+
+
+for command in (analyze, check, export, layers, explain, list_architectures):
+    archdsl.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A sign that the encoding lacks is written as its escape, rather than ending in an error.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    if code == BROKEN_PIPE:
+        # Python flushes standard output once more as it ends; this lets that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = archdsl.main(arguments, prog_name="archdsl", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _show(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("ARCHDSL_DEBUG"):
+            raise
+        click.echo(_internal_error(error, arguments), err=True)
+        return INTERNAL_ERROR
+    return code if isinstance(code, int) else 0
+
+
+def _show(error: click.ClickException) -> None:
+    """One line of what is wrong and, for a wrong command line, where help is."""
+    click.echo(f"error: {error.format_message()}", err=True)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(f"try `{error.ctx.command_path} --help`", err=True)
+
+
+def _internal_error(error: Exception, arguments: list[str]) -> str:
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
+        f"internal error: {said}\n"
+        "This is a mistake in archdsl, not in your file. To reproduce it:\n"
+        f"  {shlex.join(['archdsl', *arguments])}\n"
+        f"  archdsl {version()}, Python {platform.python_version()}, {platform.system()}\n"
+        "With ARCHDSL_DEBUG=1 the same command shows where it happened."
+    )

@@ -1,0 +1,76 @@
+"""Where results and messages go, and how they are dressed there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from archdsl.report.terminal import Style
+
+if TYPE_CHECKING:
+    from archdsl.diagnostics import Diagnostic
+
+
+def style(stream: TextIO) -> Style:
+    """Colours on a terminal, unless `NO_COLOR` is set; ASCII where the encoding has no finer signs."""
+    dumb = os.environ.get("TERM") == "dumb"
+    colour = stream.isatty() and not os.environ.get("NO_COLOR") and not dumb
+    try:
+        "×─→…·–".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return Style(colour, ascii=True)
+    return Style(colour)
+
+
+def width(stream: TextIO) -> int | None:
+    """The columns of the terminal, or those that `COLUMNS` asks for; None where nothing limits them."""
+    if stream.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def result(text: str) -> None:
+    """Write a result to standard output."""
+    click.echo(text, color=True)
+
+
+def message(text: str) -> None:
+    """Write anything else to standard error."""
+    click.echo(text, err=True, color=True)
+
+
+def show(diagnostics: list[Diagnostic], to_error: bool = True) -> None:
+    """Write diagnostics with their source, an empty line after each."""
+    from archdsl.report.diagnostics import WIDTH, render
+
+    stream = sys.stderr if to_error else sys.stdout
+    for diagnostic in diagnostics:
+        click.echo(
+            render(diagnostic, style(stream), max(40, min(width(stream) or WIDTH, WIDTH) - 8)) + "\n",
+            err=to_error,
+            color=True,
+        )
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all: aside first, then renamed."""
+    try:
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(aside, 0o666 & ~umask)
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise
+    except OSError as error:
+        raise click.ClickException(f"can't write {path}: {error.strerror}") from None

@@ -1,0 +1,101 @@
+"""`archdsl layers`, `explain` and `list`: the reference at the prompt."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from archdsl.cli.output import result, style
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from archdsl.layers.layer import Layer
+
+
+@click.command(short_help="List the layers, or show one.")
+@click.argument("name", required=False)
+def layers(name: str | None) -> int:
+    """List the layers, or show one: its arguments, its documentation, its rules."""
+    from archdsl.layers import LAYERS
+
+    if name is None:
+        _list(LAYERS)
+        return 0
+    if name not in LAYERS:
+        raise click.UsageError(_unknown("layer", name, LAYERS, "archdsl layers"))
+    result(_layer(LAYERS[name]))
+    return 0
+
+
+@click.command(short_help="Explain an error by its name.")
+@click.argument("name", required=False)
+def explain(name: str | None) -> int:
+    """Explain an error or warning by its name, as in `archdsl explain channel-mismatch`."""
+    from archdsl.problems import CATALOGUE
+    from archdsl.report.reference import page
+    from archdsl.report.terminal import BOLD
+
+    if name is None:
+        _list(CATALOGUE)
+        return 0
+    if name not in CATALOGUE:
+        raise click.UsageError(_unknown("problem", name, CATALOGUE, "archdsl explain"))
+    problem = CATALOGUE[name]
+    heading = style(sys.stdout).paint(f"{problem.severity}[{name}]", BOLD)
+    result(f"{heading}\n\n{page(problem)}")
+    return 0
+
+
+@click.command("list", short_help="List the bundled architectures.")
+def list_architectures() -> int:
+    """List the bundled architectures and their networks."""
+    from archdsl.project import bundled, bundled_names
+
+    names = bundled_names()
+    width = max(map(len, names), default=0)
+    for name in names:
+        source = bundled(name)
+        networks = re.findall(r"^network\s+(\w+)", source.text if source else "", re.MULTILINE)
+        result(f"{name:<{width}}  {', '.join(networks)}")
+    return 0
+
+
+def _list(documented: Mapping[str, type]) -> None:
+    from archdsl.report.reference import summary
+
+    width = max(map(len, documented), default=0)
+    for name in sorted(documented):
+        result(f"{name:<{width}}  {summary(documented[name])}")
+
+
+def _unknown(what: str, name: str, known: Mapping[str, type], command: str) -> str:
+    from archdsl.problems import nearest
+
+    meant = nearest(name, known)
+    said = f"there is no {what} {name!r}"
+    return f"{said}; did you mean {meant}?" if meant else f"{said} (`{command}` lists them)"
+
+
+def _layer(layer: type[Layer]) -> str:
+    """A layer's page: signature, arguments, documentation, and every rule as the code has it."""
+    from archdsl.report.reference import page, rules, signature
+    from archdsl.report.terminal import BOLD, DIM
+
+    dress = style(sys.stdout)
+    parts = [dress.paint(signature(layer), BOLD)]
+    if layer.arguments:
+        width = max(map(len, layer.arguments))
+        parts.append(
+            "\n".join(
+                f"  {name:<{width}}  {parameter.documentation}: {parameter.kind.expected}"
+                for name, parameter in layer.arguments.items()
+            )
+        )
+    parts.append(page(layer))
+    parts.append(dress.paint("Rules", BOLD))
+    parts += [dress.paint(source, DIM) for _, source in rules(layer)]
+    return "\n\n".join(parts)

@@ -1,0 +1,105 @@
+"""Options that many commands share, and the values they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+TRAIN = "train."
+"""What a `--set` begins with that is for the recipe, not for the network."""
+
+
+class Assignment(click.ParamType):
+    """`KEY=VALUE`, as a pair of texts."""
+
+    name = "KEY=VALUE"
+
+    def __init__(self, example: str) -> None:
+        self._example = example
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        key, equals, text = (part.strip() for part in value.partition("="))
+        if not (key and equals and text):
+            self.fail(f"{value!r} is not of the form {self._example}", parameter, context)
+        return key, text
+
+
+class Sized(Assignment):
+    """`H=512`."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        key, text = super().convert(value, parameter, context)
+        size = _size(text)
+        if size is None:
+            self.fail(f"{text!r} is not a positive whole number, as in {self._example}", parameter, context)
+        return key, size
+
+
+class Shaped(Assignment):
+    """`image=3,512,512`."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        key, text = super().convert(value, parameter, context)
+        shape = [_size(part.strip()) for part in text.strip("[]").split(",")]
+        if None in shape:
+            self.fail(f"{text!r} is not a shape, as in {self._example}", parameter, context)
+        return key, tuple(shape)
+
+
+def _size(text: str) -> int | None:
+    digits = text.replace("_", "")
+    return (
+        int(digits)
+        if digits.isascii() and digits.isdecimal() and len(digits) < 19 and int(digits) > 0
+        else None
+    )
+
+
+def network_options(command: Command) -> Command:
+    """`--set`, `--size` and `--input`: what a network is compiled with."""
+    for option in reversed(
+        (
+            click.option(
+                "--set",
+                "settings",
+                multiple=True,
+                type=Assignment("classes=10"),
+                metavar="KEY=VALUE",
+                help="Set a parameter of the network (classes=10) or a key of the recipe (train.batch=64).",
+            ),
+            click.option(
+                "--size",
+                "sizes",
+                multiple=True,
+                type=Sized("H=512"),
+                metavar="SYMBOL=N",
+                help="Give a symbol of the shapes its number (H=512).",
+            ),
+            click.option(
+                "--input",
+                "inputs",
+                multiple=True,
+                type=Shaped("image=3,512,512"),
+                metavar="NAME=SHAPE",
+                help="Replace the shape of an input (image=3,512,512).",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def parameters(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The settings that are for the network."""
+    return {key: text for key, text in settings if not key.startswith(TRAIN)}
+
+
+def recipe_settings(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The settings that are for the recipe, by their keys in the `train` block."""
+    return {key.removeprefix(TRAIN): text for key, text in settings if key.startswith(TRAIN)}

@@ -1,0 +1,107 @@
+"""FILE and FILE:NETWORK on the command line: which file is meant, and its text."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from archdsl.source import Source
+
+STANDARD_INPUT = "<standard input>"
+
+_NETWORK = re.compile(r"(?P<file>.+):(?P<network>[A-Za-z_]\w*)")
+_DRIVE = re.compile(r"[A-Za-z]:[^\\/]*")
+
+
+class Target(NamedTuple):
+    """A FILE of the command line: its source, and the network that was named."""
+
+    source: Source
+    network: str | None
+
+
+class File(click.ParamType):
+    """FILE, or FILE:NETWORK where a command is about one network."""
+
+    name = "FILE"
+
+    def __init__(self, with_network: bool = True) -> None:
+        self._with_network = with_network
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        file, network = divided(value)
+        if network is not None and not self._with_network:
+            self.fail(
+                f"{value!r}: this command is about whole files; leave out {':' + network!r}",
+                parameter,
+                context,
+            )
+        return Target(_source(file), network)
+
+
+def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str | None]:
+    """FILE and NETWORK. A name that is a file as it stands has no network, nor has a drive's letter."""
+    if Path(text).is_file() or (windows and _DRIVE.fullmatch(text)):
+        return text, None
+    found = _NETWORK.fullmatch(text)
+    return (found["file"], found["network"]) if found else (text, None)
+
+
+def _source(file: str) -> Source:
+    """The text of a file, of a bundled one where there is none here, or of standard input.
+
+    Raises `click.ClickException` with one line on what is wrong.
+    """
+    from archdsl.project import MAX_BYTES, bundled, read
+    from archdsl.source import Source
+
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise ValueError
+            return Source(STANDARD_INPUT, data.decode("utf-8-sig"))
+        found = None if Path(file).exists() else bundled(file)
+        return found or read(file)
+    except FileNotFoundError:
+        raise click.UsageError(_missing(file)) from None
+    except IsADirectoryError:
+        raise click.UsageError(f"{file} is a folder; name an .arch file in it") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        byte = error.object[error.start]
+        raise click.ClickException(f"{file}:{line}: byte 0x{byte:02x} is not UTF-8 text") from None
+    except ValueError:
+        raise click.ClickException(
+            f"{file} is larger than {MAX_BYTES:,} bytes, the most that is read"
+        ) from None
+    except OSError as error:
+        raise click.UsageError(f"{file} can't be read: {error.strerror}") from None
+
+
+def _missing(file: str) -> str:
+    """What to say of a file that is not there, with the nearest name among those that are."""
+    from archdsl.problems import nearest
+    from archdsl.project import bundled_names
+
+    folder = Path(file).parent
+    try:
+        near = {path.name: str(folder / path.name) for path in folder.glob("*.arch")}
+    except OSError:
+        near = {}
+    names = {**dict.fromkeys(bundled_names()), **near}
+    meant = nearest(Path(file).name, names)
+    if meant is None and not file.endswith(".arch"):
+        meant = nearest(f"{Path(file).name}.arch", names)
+    said = f"there is no file {file!r}, here or among the bundled architectures"
+    return (
+        f"{said}; did you mean {names[meant] or meant}?" if meant else f"{said} (`archdsl list` shows those)"
+    )

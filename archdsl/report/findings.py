@@ -1,0 +1,111 @@
+"""Diagnostics as data: JSON, SARIF 2.1.0 for code scanning, and GitHub's workflow commands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from archdsl.diagnostics import Diagnostic, Edit, Label
+from archdsl.problems import CATALOGUE
+from archdsl.source import Span
+
+SCHEMA = 1
+
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def as_json(diagnostics: list[Diagnostic]) -> str:
+    """The object that `check --format json` prints."""
+    return json.dumps({"schema": SCHEMA, "diagnostics": [d.to_dict() for d in diagnostics]}, indent=2)
+
+
+def as_github(diagnostics: list[Diagnostic]) -> str:
+    """A workflow command a diagnostic, which GitHub shows beside the line of a pull request."""
+    lines = []
+    for d in diagnostics:
+        place = d.to_dict()
+        level = "notice" if d.severity == "note" else d.severity
+        fields = {"file": place["file"], "line": place["line"], "col": place["column"], "title": d.name}
+        if place["end_line"] == place["line"]:
+            fields |= {"endColumn": place["end_column"]}
+        properties = ",".join(f"{key}={_property(str(value))}" for key, value in fields.items())
+        said = [d.message, *([d.text] if d.text else []), *([f"help: {d.help}"] if d.help else [])]
+        lines.append(f"::{level} {properties}::{_data(chr(10).join(said))}")
+    return "\n".join(lines)
+
+
+def _data(text: str) -> str:
+    """Text with what the command's own form needs written as percent codes."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_sarif(diagnostics: list[Diagnostic]) -> str:
+    """A SARIF log of one run. Its rules are the problems that were found."""
+    names = sorted({d.name for d in diagnostics})
+    log = {
+        "$schema": SARIF_SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "archdsl", "rules": [_rule(name) for name in names]}},
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(d, names.index(d.name)) for d in diagnostics],
+            }
+        ],
+    }
+    return json.dumps(log, indent=2)
+
+
+def _rule(name: str) -> dict[str, Any]:
+    page = (CATALOGUE[name].__doc__ or name).strip().split("\n\n")[0]
+    return {"id": name, "shortDescription": {"text": " ".join(page.split())}}
+
+
+def _result(d: Diagnostic, rule: int) -> dict[str, Any]:
+    said = [d.message, d.text, *d.notes, d.help]
+    result: dict[str, Any] = {
+        "ruleId": d.name,
+        "ruleIndex": rule,
+        "level": d.severity,
+        "message": {"text": "\n".join(text for text in said if text)},
+        "locations": [_location(d.span)],
+    }
+    if d.labels:
+        result["relatedLocations"] = [_related(i, label) for i, label in enumerate(d.labels)]
+    if d.edit is not None:
+        result["fixes"] = [_fix(d.edit)]
+    return result
+
+
+def _location(span: Span) -> dict[str, Any]:
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(span)}, "region": _region(span)}}
+
+
+def _related(number: int, label: Label) -> dict[str, Any]:
+    return {"id": number, "message": {"text": label.text}, **_location(label.span)}
+
+
+def _fix(edit: Edit) -> dict[str, Any]:
+    change = {
+        "artifactLocation": {"uri": _uri(edit.span)},
+        "replacements": [
+            {"deletedRegion": _region(edit.span), "insertedContent": {"text": edit.replacement}}
+        ],
+    }
+    return {"artifactChanges": [change]}
+
+
+def _uri(span: Span) -> str:
+    from urllib.parse import quote
+
+    return quote(span.source.name.replace("\\", "/"))
+
+
+def _region(span: Span) -> dict[str, int]:
+    line, column = span.source.position(span.start)
+    end_line, end_column = span.source.position(span.end)
+    return {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
