@@ -1,0 +1,49 @@
+"""From a compiled network to a torch module: the written source, run."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from archdsl.compiler.network import Network
+from archdsl.lowering.source import write
+
+if TYPE_CHECKING:
+    import torch
+
+
+def build(network: Network, device: str | torch.device | None = None) -> torch.nn.Module:
+    """The network as a torch module on `device` (`"meta"` makes no numbers).
+
+    It is an instance of the class that `archdsl export --to torch` writes. Raises `ArchError` where
+    a weight's size is a symbol without a value.
+    """
+    import torch
+
+    with torch.device(device if device is not None else torch.get_default_device()):
+        module: torch.nn.Module = module_class(write(network))()
+    return module
+
+
+def module_class(source: str) -> type[torch.nn.Module]:
+    """The network's class from its source.
+
+    The source is kept where Python looks for the lines of a traceback, and `torch.compile` for the
+    code. Equal sources are one Python module, so that building a network again costs nothing more.
+    """
+    import torch
+
+    name = f"archdsl_lowered_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        filename = f"<{name}>"
+        module = ModuleType(name)
+        module.__file__ = filename
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 (our own source)
+        sys.modules[name] = module
+    classes = [value for value in vars(sys.modules[name]).values() if isinstance(value, type)]
+    own = [value for value in classes if value.__module__ == name and issubclass(value, torch.nn.Module)]
+    return own[-1]

@@ -1,0 +1,94 @@
+"""Lines of Python broken the way formatters break them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+WIDTH = 100
+INDENT = "    "
+
+
+def wrapped(text: str, level: int, comment: str = "") -> list[str]:
+    """A statement as lines that fit, at `level` indents; a `comment` stands beside it or above."""
+    margin = INDENT * level
+    note = f"  # {comment}" if comment else ""
+    if len(margin) + len(text) + len(note) <= WIDTH:
+        return [f"{margin}{text}{note}"]
+    above = [f"{margin}# {comment}"] if comment else []
+    return above + _broken(text, level)
+
+
+def _broken(text: str, level: int) -> list[str]:
+    margin = INDENT * level
+    if len(margin) + len(text) <= WIDTH:
+        return [margin + text]
+    bracket = _last_bracket(text)
+    if bracket is None:
+        return [margin + text]
+    start, end = bracket
+    inside = text[start + 1 : end]
+    head, tail = text[: start + 1], text[end:]
+    lines = [margin + head]
+    one_line = len(margin) + len(INDENT) + len(inside) <= WIDTH
+    pieces = list(_split(inside, ","))
+    if one_line and (len(pieces) == 1 or "=" not in head.split("(")[0]):
+        lines.append(margin + INDENT + inside)
+    elif len(pieces) == 1:
+        lines += _broken(inside, level + 1)
+    else:
+        for piece in pieces:
+            lines += _broken(piece.strip() + ",", level + 1)
+    return [*lines, margin + tail]
+
+
+def added(text: str, level: int) -> list[str]:
+    """A long sum or product as lines, an operator at the start of each."""
+    margin = INDENT * level
+    return [margin + part for part in text.split(" + ")]
+
+
+def _last_bracket(text: str) -> tuple[int, int] | None:
+    """The last pair of brackets that stands in no other."""
+    depth, start, found = 0, 0, None
+    for index, character in _code(text):
+        if character in "([{":
+            if depth == 0:
+                start = index
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+            if depth == 0 and index > start + 1:
+                found = start, index
+    return found
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The text between separators that stand in no bracket."""
+    depth, start = 0, 0
+    for index, character in _code(text):
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == separator and depth == 0:
+            yield text[start:index]
+            start = index + 1
+    if text[start:].strip():
+        yield text[start:]
+
+
+def _code(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside strings, with their places."""
+    quote, escaped = "", False
+    for index, character in enumerate(text):
+        if quote:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == quote:
+                quote = ""
+        elif character in "\"'":
+            quote = character
+        else:
+            yield index, character
