@@ -132,9 +132,18 @@ class Layer:
         layer without inputs is handed the network's first input, for the size of the batch.
         """
 
+    def reads_of(self, result: int, *xs: Shape) -> tuple[Reads, ...]:
+        """As `reads`, for one result; another than `reads` only where the results differ in it."""
+        return self.reads(*xs)
+
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         """What can't be decided for all sizes; asked only where an input's shape has symbols."""
         return ()
+
+    def chosen(self, *names: str) -> dict[str, Any]:
+        """Of the named arguments those that are not left at their default, to be written out."""
+        given = {name: self.values[name] for name in names}
+        return {name: value for name, value in given.items() if value != self.arguments[name].default}
 
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(f'{k}={v!r}' for k, v in self.values.items())})"

@@ -75,15 +75,17 @@ class UndecidedSize(Problem):
 
     ```arch
     network Small {
-      input image: [3, H, 32]
-      slice(0, 16, axis=height)
+      input left: [3, H, 32]
+      input right: [3, 64, 32]
+      from left, right -> add
     }
     ```
 
     ```arch
     network Small {
-      input image: [3, 64, 32]
-      slice(0, 16, axis=height)
+      input left: [3, H, 32]
+      input right: [3, H, 32]
+      from left, right -> add
     }
     ```
     """

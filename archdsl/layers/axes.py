@@ -1,0 +1,46 @@
+"""Axes by their names, and what is not decided about their extents."""
+
+from __future__ import annotations
+
+from archdsl.layers.shapes import Shape
+from archdsl.layers.windows import divides
+from archdsl.problems.arrangement import UndecidedSize, UnevenGroups, UnknownAxis
+from archdsl.problems.problem import Fault
+from archdsl.sizes import Size, symbols_of
+
+
+def axis_index(x: Shape, axis: str) -> int:
+    """The number of the axis called `axis` in `x` (channels are 0). Raises `Fault` if it has none."""
+    if axis in x.axis_names:
+        return x.axis_names.index(axis)
+    raise Fault(UnknownAxis(axis, str(x), x.axis_names), argument="axis")
+
+
+def undecided(kind: str, question: str, *sizes: Size) -> UndecidedSize:
+    """The warning that the answer to `question` depends on the symbols of `sizes`."""
+    names = set().union(*(symbols_of(size) for size in sizes))
+    return UndecidedSize(kind, question, tuple(sorted(names)))
+
+
+NEIGHBOURHOOD = 1_000
+"""How far from the number of groups that was asked for one that would do is looked for."""
+
+
+def check_groups(kind: str, channels: Size, groups: Size) -> None:
+    """Raises `Fault` where `channels` can't be put into so many equal groups."""
+    if divides(groups, channels) is not False:
+        return
+    near: tuple[int, ...] = ()
+    if isinstance(channels, int) and isinstance(groups, int):
+        below = range(min(groups, channels), max(0, groups - NEIGHBOURHOOD), -1)
+        above = range(groups + 1, min(channels, groups + NEIGHBOURHOOD) + 1)
+        found = (next((n for n in numbers if channels % n == 0), None) for numbers in (below, above))
+        near = tuple(n for n in found if n is not None)
+    raise Fault(UnevenGroups(kind, str(channels), str(groups), near), argument="groups")
+
+
+def doubt_groups(kind: str, channels: Size, groups: Size) -> tuple[UndecidedSize, ...]:
+    """The warning for groups that are equal for some sizes only."""
+    if divides(groups, channels) is not None:
+        return ()
+    return (undecided(kind, f"{channels} channels make {groups} equal groups", channels, groups),)
