@@ -124,9 +124,7 @@ def loads(
     return _load(Source(name, text), network, parameters, sizes, inputs)
 
 
-def _load(
-    source: Source, network: str | None, parameters: Parameters, sizes: Sizes, inputs: Inputs
-) -> Net:
+def _load(source: Source, network: str | None, parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Net:
     options = Options(
         dict(parameters or {}),
         dict(sizes or {}),

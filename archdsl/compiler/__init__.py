@@ -19,7 +19,7 @@ from archdsl.compiler.unrolling import Results, Unroller
 from archdsl.compiler.values import UNKNOWN, Frame, Unknown
 from archdsl.diagnostics import Diagnostic
 from archdsl.layers.shapes import Shape
-from archdsl.problems import Problem
+from archdsl.problems import Problem, nearest
 from archdsl.problems.names import (
     DuplicateName,
     MissingArgument,
@@ -32,7 +32,6 @@ from archdsl.problems.names import (
     UnusedValue,
     WhichNetwork,
 )
-from archdsl.problems import nearest
 from archdsl.source import Source, Span
 from archdsl.syntax import tree
 from archdsl.syntax.parser import parse
@@ -72,9 +71,7 @@ class Program:
         self.file = file
         self._parsed = found
         self._load = load
-        self.networks = [
-            d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network
-        ]
+        self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
 
     def chosen(self, name: str | None = None) -> str | Diagnostic:
         """The network that is meant: the one named, the only one, or the one named like the file."""

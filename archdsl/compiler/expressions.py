@@ -56,11 +56,7 @@ from archdsl.syntax import tree
 
 NO_WORDS: frozenset[str] = frozenset()
 ALL_WORDS = frozenset[str]().union(
-    *(
-        parameter.kind.words
-        for layer in LAYERS.values()
-        for parameter in layer.arguments.values()
-    )
+    *(parameter.kind.words for layer in LAYERS.values() for parameter in layer.arguments.values())
 )
 """Every word that some layer's argument takes; a block may be given one, to hand it on."""
 
@@ -185,7 +181,7 @@ class Evaluator:
             block, module = found
             return Maker(name, span, None, block, module, arguments, frame, word)
         layer = LAYERS.get(name)
-        if layer is None or name == "input":
+        if layer is None:
             return None
         return Maker(name, span, layer, None, frame.module, arguments, frame, word)
 
@@ -230,9 +226,9 @@ class Evaluator:
             return self._fact(owner.value, node, owner.inner)
         if isinstance(owner, Rounds):
             return self._of_rounds(owner, node)
-        if isinstance(owner, tuple) and not isinstance(owner, Wire) and owner:
-            if all(isinstance(one, Labelled | Rounds) for one in owner):
-                return tuple(self.attribute(one, node) for one in owner)
+        several = isinstance(owner, tuple) and not isinstance(owner, Wire) and owner
+        if several and all(isinstance(one, Labelled | Rounds) for one in owner):
+            return tuple(self.attribute(one, node) for one in owner)
         return self._fact(owner, node, None)
 
     def _of_rounds(self, owner: Rounds, node: tree.Attribute) -> Any:
@@ -350,13 +346,13 @@ class Evaluator:
         operator = node.operator
         try:
             if operator in ("/", "//", "%"):
-                if is_size(right) and equal(right, 0) is not False or right == 0:
+                if (is_size(right) and equal(right, 0) is not False) or right == 0:
                     raise ZeroDivisionError
                 if operator == "/" and is_size(left) and is_size(right):
                     return self._divide(node, left, right)
-            if operator == "**" and isinstance(left, int) and isinstance(right, int):
-                if right > 0 and left.bit_length() * right > 2 * limits.NUMBER.bit_length():
-                    raise OverflowError
+            whole = operator == "**" and isinstance(left, int) and isinstance(right, int)
+            if whole and right > 0 and left.bit_length() * right > 2 * limits.NUMBER.bit_length():
+                raise OverflowError
             value = ARITHMETIC[operator](left, right)
         except ZeroDivisionError:
             raise self.reporter.fail(DivisionByZero(), node.right.span) from None
@@ -464,6 +460,8 @@ def labels_of(body: list[tree.Statement]) -> set[str]:
             found.add(statement.name)
         elif isinstance(statement, tree.Shared):
             found.add(statement.label.name)
+        elif isinstance(statement, tree.Broken):
+            found.update(label.name for label in statement.names)
     return found
 
 

@@ -20,7 +20,7 @@ from archdsl.problems.names import (
 )
 from archdsl.source import Source, Span
 from archdsl.syntax.parser import parse
-from archdsl.syntax.tree import Block, File, Import, Let, Train
+from archdsl.syntax.tree import Block, Broken, File, Import, Let, Train
 
 Load = Callable[[str, Source], Source]
 """Finds an imported file: the path as written and the importing source; raises `Fault`."""
@@ -35,6 +35,8 @@ class Module:
     networks: dict[str, Block] = field(default_factory=dict)
     trains: list[Train] = field(default_factory=list)
     lets: list[Let] = field(default_factory=list)
+    broken: bool = False
+    """Whether a declaration could not be read, so that any name may be one it would have made."""
     frame: Frame = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +74,9 @@ class Modules:
                 module.trains.append(declaration)
             elif isinstance(declaration, Let):
                 module.lets.append(declaration)
+            elif isinstance(declaration, Broken):
+                module.broken = True
+                module.frame.tainted = True
             elif self._define(declaration.name, declaration.name_span, defined):
                 module.blocks[declaration.name] = (declaration, module)
                 if declaration.is_network:

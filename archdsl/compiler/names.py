@@ -41,10 +41,9 @@ FOREIGN = {
 """What other tools call a layer, and what it is here."""
 
 
-
 def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
     """The problem of a name that is no layer, with what was most likely meant."""
-    known = [*usable, *(kind for kind in LAYERS if kind != "input")]
+    known = [*usable, *LAYERS]
     foreign = FOREIGN.get(name.lower().replace("_", ""))
     meant = None if foreign else nearest(name.lower(), known) or nearest(name, known)
     return UnknownLayer(name, meant, foreign)
@@ -91,7 +90,7 @@ class _Names:
             elif isinstance(statement, tree.Output):
                 for expression in statement.values:
                     self._expression(expression)
-            elif statement.shape is not None:
+            elif isinstance(statement, tree.Input) and statement.shape is not None:
                 self._expression(statement.shape)
 
     def _items(self, items: list[tree.Item]) -> None:
@@ -127,13 +126,13 @@ class _Names:
             bind(Signature.of_block(found[0]), use.arguments, span, self._reporter)
             return True
         layer = LAYERS.get(name)
-        if layer is not None and name != "input":
+        if layer is not None:
             bind(Signature.of_layer(layer), use.arguments, span, self._reporter)
             return True
         return False
 
     def _is_defined(self, name: str) -> bool:
-        if name in self._defined:
+        if self._module.broken or name in self._defined:
             return True
         loop, _, number = name.rpartition("_")
         return number.isdigit() and loop in self._loops
@@ -194,7 +193,7 @@ def _defined_in(body: list[tree.Statement]) -> Iterator[str]:
         elif isinstance(statement, tree.Shared):
             yield statement.label.name
             yield from _defined_in_items(statement.items)
-        elif isinstance(statement, tree.Input):
+        elif isinstance(statement, tree.Input | tree.Broken):
             yield from (label.name for label in statement.names)
         elif isinstance(statement, tree.Let):
             yield statement.name

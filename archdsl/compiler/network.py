@@ -7,7 +7,7 @@ and loops became, and what the lowering turns into classes and loops.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.layers.layer import Layer
 from archdsl.layers.shapes import Shape
@@ -85,7 +85,7 @@ class Scope:
     arguments: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[Wire, ...] = ()
     outputs: tuple[Wire, ...] = ()
-    members: list[Union[Node, Scope]] = field(default_factory=list)
+    members: list[Node | Scope] = field(default_factory=list)
     loop: str | None = None
     round: int = 0
 

@@ -21,10 +21,12 @@ class Reporter:
     """The diagnostics of one compilation, and the steps it may still spend.
 
     A problem in the body of a loop or block is met at every round and use; it is reported once.
+    `calls` are the lines that use the blocks we are in, outermost first; a problem shows them.
     """
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self.calls: list[Span] = []
         self.symbols: set[str] = set()
         """The symbolic sizes that the file has named."""
         self._seen: set[tuple[str, int, int, int]] = set()
@@ -42,7 +44,7 @@ class Reporter:
         if len(self.diagnostics) >= limits.PROBLEMS:
             self.diagnostics.append(Diagnostic.of(TooManyProblems(limits.PROBLEMS), span))
             raise Stop
-        self.diagnostics.append(Diagnostic.of(problem, span, labels))
+        self.diagnostics.append(Diagnostic.of(problem, span, (*labels, *self._called_from(span))))
 
     def fail(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> Failed:
         """Report a problem; to be raised by the caller."""
@@ -59,3 +61,12 @@ class Reporter:
         self._steps -= steps
         if self._steps < 0:
             raise self.stop(TooMuchWork(limits.STEPS), span)
+
+    def _called_from(self, at: Span) -> tuple[Label, ...]:
+        """The uses that led to a place; the middle of many is left out."""
+        calls = self.calls if len(self.calls) <= 4 else [*self.calls[:2], *self.calls[-2:]]
+        return tuple(
+            Label(call, "used here")
+            for call in dict.fromkeys(calls)
+            if call.source is not at.source or at.end <= call.start or call.end <= at.start
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
@@ -30,7 +30,7 @@ class Signature:
     values: bool = False
 
     @staticmethod
-    @lru_cache(maxsize=None)
+    @cache
     def of_layer(layer: type[Layer]) -> Signature:
         words = ["..."] if layer.inputs == MANY else []
         for name, parameter in layer.arguments.items():
@@ -44,9 +44,7 @@ class Signature:
 
     @staticmethod
     def of_block(block: Block) -> Signature:
-        words = [
-            p.name if p.default is None else f"{p.name}={p.default.span.text}" for p in block.parameters
-        ]
+        words = [p.name if p.default is None else f"{p.name}={p.default.span.text}" for p in block.parameters]
         required = frozenset(p.name for p in block.parameters if p.default is None)
         text = f"{block.name}({', '.join(words)})" if words else block.name
         return Signature(block.name, tuple(p.name for p in block.parameters), required, text)

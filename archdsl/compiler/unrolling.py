@@ -7,10 +7,7 @@ arguments of the later layers are still checked.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from archdsl.compiler import limits
@@ -18,7 +15,9 @@ from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.names import unknown_layer
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.scopes import Scopes
 from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.uses import LayerUses, Plan, UsePlace
 from archdsl.compiler.values import (
     UNKNOWN,
     Flow,
@@ -33,60 +32,32 @@ from archdsl.compiler.values import (
 )
 from archdsl.diagnostics import Label
 from archdsl.layers import LAYERS
-from archdsl.layers.arguments import Parameter, SameAs
-from archdsl.layers.layer import MANY, Layer
+from archdsl.layers.layer import Layer
 from archdsl.layers.shapes import Shape
-from archdsl.problems import Fault, Problem, nearest
-from archdsl.problems.bounds import RecursionTooDeep, SizeTooLarge, SymbolicTooLarge, TooManyLayers
+from archdsl.layers.structure import Input
+from archdsl.problems import Problem
+from archdsl.problems.bounds import RecursionTooDeep, TooManyLayers
 from archdsl.problems.names import (
     DuplicateName,
     InputCount,
     InputForm,
     LoopNeedsLabel,
     MisplacedStatement,
-    NotAValue,
     NoValue,
     ReservedName,
     ResultCount,
     ValueInChain,
 )
 from archdsl.problems.values import (
-    BadArgument,
     BadShape,
     NotACount,
     NotAList,
-    NotAPool,
     SharedMismatch,
     UnpackMismatch,
 )
-from archdsl.sizes import Symbolic, TooLarge, at_least, is_size
+from archdsl.sizes import at_least, is_size
 from archdsl.source import Span
 from archdsl.syntax import tree
-
-@dataclass(slots=True, eq=False)
-class Plan:
-    """What a use of a layer says, worked out once: each parameter with its argument, and the cache
-    of the layers made of it, by the values that the arguments had."""
-
-    layer: type[Layer]
-    further: list[tree.Argument]
-    given: list[tuple[Parameter, tree.Argument]]
-    bound: dict[str, tree.Argument]
-    constant: bool
-    extra: int
-    """How many inputs the arguments add to those of the chain."""
-    made: dict[Any, Layer | None] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class Open:
-    """A scope while its statements run: the nodes still without a key, and the keys in use."""
-
-    scope: Scope
-    labelled: bool
-    unnamed: list[Node] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
-    uses: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,10 +77,8 @@ class Unroller:
         self.nodes: list[Node] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
         self.shared: list[Shared] = []
-        self._open: list[Open] = []
-        self._calls: list[Span] = []
-        self._plans: dict[Any, Plan | None] = {}
-        self._shapes: dict[tuple[Layer, tuple[Shape, ...]], tuple[Shape, ...]] = {}
+        self._uses = LayerUses(evaluator, reporter)
+        self._calls = reporter.calls
         self._places: dict[Node, Span] = {}
 
     # ------------------------------------------------------------------------ scopes
@@ -120,7 +89,7 @@ class Unroller:
         """Unroll a network whose parameters are bound in `frame`; `inputs` replaces shapes."""
         scope = Scope("", "", None, block.name)
         scope.arguments = {p.name: frame.names.get(p.name) for p in block.parameters}
-        self._open.append(Open(scope, labelled=False))
+        self._scopes = Scopes(scope)
         entries: list[Node] = []
         body: list[tree.Statement] = []
         for statement in block.body:
@@ -134,12 +103,10 @@ class Unroller:
         if len(entries) == 1:
             frame.names.setdefault("input", value)
         results = self._whole_body(body, frame, value)
-        self._close()
+        self._scopes.close()
         return scope, entries, results
 
-    def _network_inputs(
-        self, statement: tree.Input, frame: Frame, replaced: dict[str, Shape]
-    ) -> list[Node]:
+    def _network_inputs(self, statement: tree.Input, frame: Frame, replaced: dict[str, Shape]) -> list[Node]:
         if statement.shape is None or len(statement.names) != 1:
             self.reporter.report(InputForm(in_network=True), statement.span)
             for label in statement.names:
@@ -150,10 +117,10 @@ class Unroller:
         if shape is None:
             self._define(label, UNKNOWN, frame)
             return []
-        layer = LAYERS["input"]({"size": shape})
-        node = Node(label.name, label.name, layer, (), (shape,), self._open[-1].scope, label.span)
-        self._open[-1].keys.add(label.name)
-        self._open[-1].scope.members.append(node)
+        scope = self._scopes.innermost
+        node = Node("", "", Input({"shape": shape}), (), (shape,), scope, label.span)
+        self._scopes.take(label.name)
+        self._scopes.add(node, label.name)
         self.nodes.append(node)
         self._places[node] = label.span
         self._define(label, Labelled(Wire(node)), frame)
@@ -170,44 +137,8 @@ class Unroller:
             self.reporter.report(BadShape(show(value), count), node.span)
             return None
         shape = Shape(value)
-        self._check_size((shape,), node.span)
+        self._uses.within_bounds((shape,), node.span)
         return shape
-
-    @contextmanager
-    def _scope(
-        self,
-        key: str,
-        labelled: bool,
-        block: str | None = None,
-        arguments: dict[str, Any] | None = None,
-        value: Flow = None,
-    ) -> Iterator[Scope]:
-        """A scope inside the open one."""
-        around = self._open[-1].scope
-        name = f"{around.name}.{key}" if around.name else key
-        scope = Scope(name, key, around, block, arguments or {}, _wires_in(value))
-        around.members.append(scope)
-        self._open.append(Open(scope, labelled))
-        try:
-            yield scope
-        finally:
-            self._close()
-            if not scope.members:
-                around.members.remove(scope)
-
-    def _close(self) -> None:
-        """Name the layers of the innermost scope: by kind alone where a label's scope has one of it."""
-        opened = self._open.pop()
-        prefix = f"{opened.scope.name}." if opened.scope.name else ""
-        kinds = Counter(node.layer.kind for node in opened.unnamed)
-        ordinals: Counter[str] = Counter()
-        for node in opened.unnamed:
-            kind = node.layer.kind
-            key = kind
-            if not opened.labelled or kinds[kind] > 1 or kind in opened.keys:
-                key = _next(kind, ordinals, opened.keys)
-            node.key = key
-            node.name = prefix + key
 
     # ------------------------------------------------------------------------ statements
 
@@ -258,11 +189,16 @@ class Unroller:
             self.expectations.append((statement, frame))
         elif isinstance(statement, tree.Shared):
             shared = Shared(
-                statement.label.name, statement.label.span, statement.items, frame, self._open[-1].scope
+                statement.label.name, statement.label.span, statement.items, frame, self._scopes.innermost
             )
-            self._open[-1].keys.add(statement.label.name)
+            self._scopes.take(statement.label.name)
             self.shared.append(shared)
             self._define(statement.label, shared, frame)
+        elif isinstance(statement, tree.Broken):
+            for label in statement.names:
+                frame.names.setdefault(label.name, UNKNOWN)
+            frame.tainted = True
+            return UNKNOWN
         elif isinstance(statement, tree.Input):
             reason = "it belongs at the head of a block or network"
             self.reporter.report(MisplacedStatement("input", reason), statement.span)
@@ -322,7 +258,7 @@ class Unroller:
         label = labels[0]
         if label.name == "_":
             return self._items(line.items, frame, value, first=line.origin is None)
-        self._open[-1].keys.add(label.name)
+        self._scopes.take(label.name)
         bound = self._labelled(label, line, frame, value)
         self._define(label, bound, frame)
         value = bound.value
@@ -378,7 +314,7 @@ class Unroller:
             if isinstance(item, tree.Repeat | tree.For):
                 return self._loop(item, frame, value, label, line.span)
         inner = Frame(frame, frame.module)
-        with self._scope(label.name, labelled=True, value=value) as scope:
+        with self._scopes.inside(label.name, True, _wires_in(value)) as scope:
             value = self._items(items, inner, value, first=line.origin is None)
             scope.outputs = _wires_in(value)
         return Labelled(value, inner)
@@ -443,7 +379,7 @@ class Unroller:
             value = self._origin(line.origin, frame)
         label = line.labels[0] if line.labels else None
         if label is not None:
-            self._open[-1].keys.add(label.name)
+            self._scopes.take(label.name)
         rounds = self._loop(loop, frame, value, label, line.span, branches=True)
         if label is not None:
             self._define(label, rounds, frame)
@@ -476,8 +412,8 @@ class Unroller:
                 value = self._body(item.body, inner, came)
             else:
                 key = f"{label.name}_{number}"
-                self._open[-1].keys.add(key)
-                with self._scope(key, labelled=True, value=came) as scope:
+                self._scopes.take(key)
+                with self._scopes.inside(key, True, _wires_in(came)) as scope:
                     scope.loop, scope.round = label.name, number
                     value = self._body(item.body, inner, came)
                     scope.outputs = _wires_in(value)
@@ -544,8 +480,8 @@ class Unroller:
             block, module = found
             return self._use_block(block, module, use.arguments, use.name_span, use.span, frame, value, label)
         layer = LAYERS.get(name)
-        if layer is not None and name != "input":
-            plan = self._plan_of(use, layer, use.arguments, use.name_span)
+        if layer is not None:
+            plan = self._uses.plan(use, layer, use.arguments, use.name_span)
             return Labelled(self._use_layer(plan, layer, use.name_span, use.span, frame, value, label, first))
         return self._not_a_layer(use, frame, value, first)
 
@@ -560,7 +496,7 @@ class Unroller:
         elif not any(f.tainted for f in frame.around()):
             usable = [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Maker | Shared)]
             problem = unknown_layer(use.name, [*usable, *frame.module.blocks])
-            self.reporter.report(problem, use.name_span, self._called_from())
+            self.reporter.report(problem, use.name_span)
         return Labelled(UNKNOWN)
 
     def _named(self, name: str, frame: Frame) -> Any:
@@ -586,7 +522,7 @@ class Unroller:
         assert maker.layer is not None
         # The same words make the same layer, however often they are handed on.
         key = id(maker.arguments) if maker.arguments else maker.layer
-        plan = self._plan_of(key, maker.layer, maker.arguments, maker.span)
+        plan = self._uses.plan(key, maker.layer, maker.arguments, maker.span)
         return Labelled(self._use_layer(plan, maker.layer, maker.span, use.span, frame, value, label, first))
 
     def _without_arguments(self, use: tree.Use) -> bool:
@@ -608,23 +544,13 @@ class Unroller:
             raise self.reporter.stop(RecursionTooDeep(shared.label, limits.NESTING), use.span)
         key = shared.label if shared.uses == 1 else f"{shared.label}@{shared.uses}"
         before = len(self.nodes)
-        declared = shared.scope
-        # Named after the scope that declares it, among the members of the one that uses it.
-        stand_in = Scope(declared.name, declared.key, declared.parent)
-        self._open.append(Open(stand_in, labelled=False))
         self._calls.append(use.span)
         try:
-            line = tree.Line(use.span, [], None, shared.items)
-            bound = self._labelled(tree.Label(use.span, key), line, shared.frame, value)
+            with self._scopes.as_if_in(shared.scope):
+                line = tree.Line(use.span, [], None, shared.items)
+                bound = self._labelled(tree.Label(use.span, key), line, shared.frame, value)
         finally:
             self._calls.pop()
-            self._open.pop()
-        for member in stand_in.members:
-            if isinstance(member, Node):
-                member.scope = declared
-            else:
-                member.parent = declared
-        self._open[-1].scope.members += stand_in.members
         made = self.nodes[before:]
         if shared.uses == 1:
             shared.made = made
@@ -665,13 +591,9 @@ class Unroller:
             self.reporter.report(NoValue(()), use)
             return Labelled(UNKNOWN, _unknown_frame(module))
         if len(self._calls) >= limits.NESTING:
-            raise self.reporter.stop(RecursionTooDeep(block.name, limits.NESTING), use, self._called_from())
+            raise self.reporter.stop(RecursionTooDeep(block.name, limits.NESTING), use)
         inner = Frame(module.frame, module, block)
-        opened = self._open[-1]
-        if label is None:
-            key = _next(block.name, opened.uses, opened.keys)
-        else:
-            key = label.name
+        key = self._scopes.next_use(block.name) if label is None else label.name
         self._calls.append(use)
         try:
             inner.names["input"] = value
@@ -683,7 +605,9 @@ class Unroller:
             if isinstance(reached, Unknown):
                 return Labelled(UNKNOWN, _unknown_frame(module))
             arguments_ = {p.name: inner.names[p.name] for p in block.parameters}
-            with self._scope(key, label is not None, block.name, arguments_, value) as scope:
+            with self._scopes.inside(
+                key, label is not None, _wires_in(value), block.name, arguments_
+            ) as scope:
                 body = [s for s in block.body if not isinstance(s, tree.Input)]
                 results = self._whole_body(body, inner, reached)
                 scope.outputs = _wires_in(results.value)
@@ -733,7 +657,7 @@ class Unroller:
         if len(wires) != takes:
             names = tuple(label.name for label in labels)
             problem = InputCount(block.name, takes, len(wires), names)
-            self.reporter.report(problem, use, self._called_from()[:-1])
+            self.reporter.report(problem, use)
             return UNKNOWN
         for label, wire in zip(labels, wires, strict=False):
             self._define(label, Labelled(wire), inner)
@@ -743,26 +667,6 @@ class Unroller:
         return None
 
     # ------------------------------------------------------------------------ layers
-
-    def _plan_of(
-        self, key: Any, layer: type[Layer], arguments: list[tree.Argument], name_span: Span
-    ) -> Plan | None:
-        if key not in self._plans:
-            self._plans[key] = self._plan(layer, arguments, name_span)
-        return self._plans[key]
-
-    def _plan(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan | None:
-        bound = bind(Signature.of_layer(layer), arguments, name_span, self.reporter)
-        if bound is None:
-            return None
-        further = [a for a in arguments if a.name is None] if layer.inputs == MANY else []
-        given = [(layer.arguments[name], argument) for name, argument in bound.items()]
-        constant = not further and all(
-            parameter.kind.role == "number" and _is_constant(argument.value, parameter.kind.words)
-            for parameter, argument in given
-        )
-        extra = sum(parameter.kind.role in ("value", "pool") for parameter, _ in given)
-        return Plan(layer, further, given, bound, constant, extra)
 
     def _use_layer(
         self,
@@ -785,23 +689,16 @@ class Unroller:
         inputs: list[Wire] = [value] if type(value) is Wire else list(_wires_in(value))
         layer = plan.made.get(None)
         if layer is None:
-            layer = self._layer(plan, frame, inputs)
+            layer = self._uses.layer(plan, frame, inputs)
             if layer is not None and plan.constant:
                 plan.made[None] = layer
-        if layer is None or value is UNKNOWN:
+        if layer is None or value is UNKNOWN or not self._uses.fits(plan, inputs, use):
             return UNKNOWN
-        if len(inputs) != takes + plan.extra if takes != MANY else not inputs:
-            problem = InputCount(cls.kind, 2 if takes == MANY else takes, len(inputs) - plan.extra)
-            self.reporter.report(problem, use, self._called_from())
-            return UNKNOWN
-        xs = tuple(wire.node.shapes[wire.port] for wire in inputs)
-        shapes = self._shapes.get((layer, xs))
+        shapes = self._uses.shapes(layer, tuple(wire.node.shapes[wire.port] for wire in inputs))
         if shapes is None:
-            shapes = self._shape(plan, layer, xs, inputs, name_span, use)
+            shapes = self._uses.work_out(plan, layer, inputs, UsePlace(name_span, use, self._origins))
             if shapes is None:
                 return UNKNOWN
-            self._shapes[(layer, xs)] = shapes
-        opened = self._open[-1]
         calls = self._calls
         node = Node(
             "",
@@ -809,16 +706,11 @@ class Unroller:
             layer,
             tuple(inputs),
             shapes,
-            opened.scope,
+            self._scopes.innermost,
             calls[0] if calls else use,
             use if calls else None,
         )
-        if label is None:
-            opened.unnamed.append(node)
-        else:
-            node.key = label.name
-            node.name = f"{opened.scope.name}.{label.name}" if opened.scope.name else label.name
-        opened.scope.members.append(node)
+        self._scopes.add(node, None if label is None else label.name)
         self.nodes.append(node)
         if len(self.nodes) > limits.LAYERS:
             raise self.reporter.stop(TooManyLayers(limits.LAYERS), use)
@@ -826,145 +718,16 @@ class Unroller:
             return Wire(node, 0)
         return tuple(Wire(node, port) for port in range(len(shapes)))
 
-    def _layer(self, plan: Plan, frame: Frame, inputs: list[Wire]) -> Layer | None:
-        """The layer of these arguments; labels among them are appended to `inputs`."""
-        failed = False
-        for argument in plan.further:
-            try:
-                inputs += self.evaluator.wires(argument.value, frame)
-            except Failed:
-                failed = True
-        values: dict[str, Any] = {}
-        for parameter, argument in plan.given:
-            try:
-                if parameter.kind.role == "number":
-                    values[parameter.name] = self.evaluator.evaluate(
-                        argument.value, frame, parameter.kind.words
-                    )
-                else:
-                    values[parameter.name] = self._value_argument(parameter, argument, frame, inputs)
-            except Failed:
-                failed = True
-        if failed:
-            return None
-        key = tuple((type(value), value) for value in values.values())
-        try:
-            if key in plan.made:
-                return plan.made[key]
-        except TypeError:
-            # Something that is no plain value, such as a layer: the check below says so.
-            return self._checked(plan, values)
-        layer = plan.made[key] = self._checked(plan, values)
-        return layer
-
-    def _value_argument(
-        self, parameter: Parameter, argument: tree.Argument, frame: Frame, inputs: list[Wire]
-    ) -> Any:
-        wires = self.evaluator.wires(argument.value, frame)
-        if len(wires) != 1:
-            raise self.reporter.fail(NotAValue(f"a list of {len(wires)} values"), argument.value.span)
-        wire = wires[0]
-        if parameter.kind.role == "like":
-            return wire.shape
-        if parameter.kind.role == "value":
-            inputs.append(wire)
-            return None
-        pool = wire.node
-        if pool.layer.kind != "max_pool":
-            problem = NotAPool(argument.value.span.text, pool.layer.kind)
-            raise self.reporter.fail(problem, argument.value.span)
-        if len(pool.shapes) == 1:
-            # The pooling's second result: where in its input each maximum stood.
-            pool.shapes = (pool.shapes[0], pool.shapes[0])
-        inputs.append(Wire(pool, 1))
-        return pool
-
-    def _checked(self, plan: Plan, given: dict[str, Any]) -> Layer | None:
-        """The layer of these arguments' values, each held to its kind; None after reporting."""
-        values: dict[str, Any] = {}
-        wrong = False
-        for name, parameter in plan.layer.arguments.items():
-            if name not in given:
-                default = parameter.default
-                values[name] = values.get(default.name) if isinstance(default, SameAs) else default
-                continue
-            found = given[name]
-            if isinstance(found, Maker):
-                found = found.word if found.word in parameter.kind.words else found
-            checked = parameter.kind.check(_whole(found))
-            if checked is None and found is not None:
-                argument = plan.bound[name]
-                meant = nearest(found, parameter.kind.words) if isinstance(found, str) else None
-                problem = BadArgument(name, show(found), parameter.kind.expected, meant)
-                self.reporter.report(problem, argument.span, self._called_from())
-                wrong = True
-            elif found is None and parameter.default is not None and parameter.kind.role == "number":
-                problem = BadArgument(name, show(None), parameter.kind.expected)
-                self.reporter.report(problem, plan.bound[name].span, self._called_from())
-                wrong = True
-            values[name] = checked
-        return None if wrong else plan.layer(values)
-
-    def _shape(
-        self,
-        plan: Plan,
-        layer: Layer,
-        xs: tuple[Shape, ...],
-        inputs: list[Wire],
-        name_span: Span,
-        use: Span,
-    ) -> tuple[Shape, ...] | None:
-        """The shapes of a layer's results, or None after reporting why there are none."""
-        try:
-            shape = layer.shape(*xs)
-            shapes = (shape,) if isinstance(shape, Shape) else tuple(shape)
-            if any(isinstance(extent, Symbolic) for x in xs for extent in x):
-                for doubt in layer.doubts(*xs):
-                    self.reporter.report(doubt, use, self._context(inputs, name_span))
-        except Fault as fault:
-            argument = plan.bound.get(fault.argument or "")
-            span = argument.span if argument is not None else name_span
-            self.reporter.report(fault.problem, span, self._context(inputs, span, fault.input))
-            return None
-        except TooLarge:
-            self.reporter.report(SymbolicTooLarge(), use, self._called_from())
-            return None
-        return shapes if self._check_size(shapes, use) else None
-
-    def _check_size(self, shapes: tuple[Shape, ...], span: Span) -> bool:
-        for shape in shapes:
-            count = shape.count
-            if isinstance(count, int) and count > limits.ELEMENTS:
-                self.reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), span, self._called_from())
-                return False
-        return True
-
-    def _context(self, inputs: list[Wire], at: Span, only: int | None = None) -> tuple[Label, ...]:
-        """Where a layer's inputs came from, with their shapes, and which lines led into the block."""
+    def _origins(self, inputs: list[Wire], at: Span) -> tuple[Label, ...]:
+        """Where a layer's inputs came from, with their shapes, but for those that stand at `at` itself."""
         labels: list[Label] = []
-        for index, wire in enumerate(inputs):
-            if only is not None and index != only:
-                continue
+        for wire in inputs:
             place = self._places.get(wire.node) or wire.node.defined or wire.node.use
             label = Label(place, f"this is {wire.shape}")
-            if place.source is not at.source or not place.start <= at.start < place.end:
-                if label not in labels:
-                    labels.append(label)
-        return (*labels, *self._called_from())
-
-    def _called_from(self) -> tuple[Label, ...]:
-        """The lines that use the blocks we are in, outermost first; the middle of many is left out."""
-        calls = self._calls if len(self._calls) <= 4 else [*self._calls[:2], *self._calls[-2:]]
-        return tuple(Label(call, "used here") for call in calls)
-
-
-def _next(name: str, ordinals: Counter[str], taken: set[str]) -> str:
-    """`name_1`, `name_2`, ...: the next that no label has."""
-    while True:
-        ordinals[name] += 1
-        key = f"{name}_{ordinals[name]}"
-        if key not in taken:
-            return key
+            elsewhere = place.source is not at.source or not place.start <= at.start < place.end
+            if elsewhere and label not in labels:
+                labels.append(label)
+        return tuple(labels)
 
 
 def _wires_in(value: Flow) -> tuple[Wire, ...]:
@@ -973,23 +736,6 @@ def _wires_in(value: Flow) -> tuple[Wire, ...]:
     if isinstance(value, tuple):
         return tuple(value)
     return ()
-
-
-def _whole(value: Any) -> Any:
-    """A float that is whole as the integer it is, in lists too: `/` may have made it."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < limits.NUMBER:
-        return int(value)
-    if isinstance(value, tuple) and not isinstance(value, Wire | Shape):
-        return tuple(_whole(v) for v in value)
-    return value
-
-
-def _is_constant(node: tree.Expression, words: frozenset[str]) -> bool:
-    if isinstance(node, tree.Number | tree.String | tree.Constant):
-        return True
-    if isinstance(node, tree.Name):
-        return node.id in words
-    return isinstance(node, tree.List) and all(_is_constant(item, words) for item in node.items)
 
 
 def _unknown_frame(module: Any) -> Frame:

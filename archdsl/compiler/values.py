@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.layers.layer import Layer
@@ -28,7 +28,7 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-Flow = Union[Wire, tuple[Any, ...], Unknown, None]
+Flow = Wire | tuple[Any, ...] | Unknown | None
 """What goes from item to item: a value, several, an unknown one, or none yet."""
 
 

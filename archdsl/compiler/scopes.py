@@ -1,0 +1,114 @@
+"""The scopes of a network while it is unrolled, and the names of what stands in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from archdsl.compiler.network import Node, Scope, Wire
+
+
+@dataclass(slots=True, eq=False)
+class Open:
+    """A scope while its statements run: the nodes still without a key, and the keys in use."""
+
+    scope: Scope
+    labelled: bool
+    unnamed: list[Node] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    uses: Counter[str] = field(default_factory=Counter)
+
+
+class Scopes:
+    """The scopes that are open, outermost first. A layer is named when its scope is closed, since a kind
+    that occurs once in a label's scope is named by the kind alone."""
+
+    def __init__(self, outermost: Scope) -> None:
+        self._open = [Open(outermost, labelled=False)]
+
+    @property
+    def innermost(self) -> Scope:
+        return self._open[-1].scope
+
+    def take(self, key: str) -> None:
+        """Keep a key for a label, so that no layer is given it."""
+        self._open[-1].keys.add(key)
+
+    def next_use(self, block: str) -> str:
+        """The key of the next unlabelled use of a block: `BasicBlock_1`, `BasicBlock_2`."""
+        opened = self._open[-1]
+        return _next(block, opened.uses, opened.keys)
+
+    def add(self, node: Node, key: str | None) -> None:
+        """Put a node into the innermost scope, under a label's key or one that is given later."""
+        opened = self._open[-1]
+        if key is None:
+            opened.unnamed.append(node)
+        else:
+            node.key = key
+            node.name = f"{opened.scope.name}.{key}" if opened.scope.name else key
+        opened.scope.members.append(node)
+
+    @contextmanager
+    def inside(
+        self,
+        key: str,
+        labelled: bool,
+        inputs: tuple[Wire, ...],
+        block: str | None = None,
+        arguments: dict[str, Any] | None = None,
+    ) -> Iterator[Scope]:
+        """A scope inside the innermost one. One that stays empty leaves no trace."""
+        around = self.innermost
+        name = f"{around.name}.{key}" if around.name else key
+        scope = Scope(name, key, around, block, arguments or {}, inputs)
+        around.members.append(scope)
+        self._open.append(Open(scope, labelled))
+        try:
+            yield scope
+        finally:
+            self.close()
+            if not scope.members:
+                around.members.pop()
+
+    @contextmanager
+    def as_if_in(self, declared: Scope) -> Iterator[None]:
+        """What is made now is named after `declared`, and stands among the innermost scope's members."""
+        stand_in = Scope(declared.name, declared.key, declared.parent)
+        self._open.append(Open(stand_in, labelled=False))
+        try:
+            yield
+        finally:
+            self._open.pop()
+        for member in stand_in.members:
+            if isinstance(member, Node):
+                member.scope = declared
+            else:
+                member.parent = declared
+        self.innermost.members += stand_in.members
+
+    def close(self) -> None:
+        """Leave the innermost scope, and name its layers."""
+        opened = self._open.pop()
+        prefix = f"{opened.scope.name}." if opened.scope.name else ""
+        kinds = Counter(node.layer.kind for node in opened.unnamed)
+        ordinals: Counter[str] = Counter()
+        for node in opened.unnamed:
+            kind = node.layer.kind
+            key = kind
+            if not opened.labelled or kinds[kind] > 1 or kind in opened.keys:
+                key = _next(kind, ordinals, opened.keys)
+            node.key = key
+            node.name = prefix + key
+
+
+def _next(name: str, ordinals: Counter[str], taken: set[str]) -> str:
+    """`name_1`, `name_2`, ...: the next that no label has."""
+    while True:
+        ordinals[name] += 1
+        key = f"{name}_{ordinals[name]}"
+        if key not in taken:
+            return key

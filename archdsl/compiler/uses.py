@@ -1,0 +1,222 @@
+"""Uses of layers: which arguments a use gives, the layer of them, and the shapes it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from archdsl.compiler import limits
+from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.network import Wire
+from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.values import Frame, Maker, show
+from archdsl.diagnostics import Label
+from archdsl.layers.arguments import Parameter, SameAs
+from archdsl.layers.layer import MANY, Layer
+from archdsl.layers.shapes import Shape
+from archdsl.problems import Fault, nearest
+from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge
+from archdsl.problems.names import InputCount, NotAValue
+from archdsl.problems.values import BadArgument, NotAPool
+from archdsl.sizes import Symbolic, TooLarge
+from archdsl.source import Span
+from archdsl.syntax import tree
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """What a use of a layer says, worked out once: each parameter with its argument, and the cache
+    of the layers made of it, by the values that the arguments had."""
+
+    layer: type[Layer]
+    further: list[tree.Argument]
+    given: list[tuple[Parameter, tree.Argument]]
+    bound: dict[str, tree.Argument]
+    constant: bool
+    extra: int
+    """How many inputs the arguments add to those of the chain."""
+    made: dict[Any, Layer | None] = field(default_factory=dict)
+
+
+class UsePlace(NamedTuple):
+    """Where a layer is used: its name, the whole use, and how to show where its inputs came from."""
+
+    name: Span
+    use: Span
+    origins: Callable[[list[Wire], Span], tuple[Label, ...]]
+
+
+class LayerUses:
+    """Makes the layers of a network. Equal arguments of one use make one layer, so that what its rules
+    say of one shape is asked once, however often a loop or block repeats it."""
+
+    def __init__(self, evaluator: Evaluator, reporter: Reporter) -> None:
+        self._evaluator = evaluator
+        self._reporter = reporter
+        self._plans: dict[Any, Plan | None] = {}
+        self._shapes: dict[tuple[Layer, tuple[Shape, ...]], tuple[Shape, ...]] = {}
+
+    def plan(
+        self, key: Any, layer: type[Layer], arguments: list[tree.Argument], name_span: Span
+    ) -> Plan | None:
+        if key not in self._plans:
+            self._plans[key] = self._planned(layer, arguments, name_span)
+        return self._plans[key]
+
+    def _planned(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan | None:
+        bound = bind(Signature.of_layer(layer), arguments, name_span, self._reporter)
+        if bound is None:
+            return None
+        further = [a for a in arguments if a.name is None] if layer.inputs == MANY else []
+        given = [(layer.arguments[name], argument) for name, argument in bound.items()]
+        constant = not further and all(
+            parameter.kind.role == "number" and _is_constant(argument.value, parameter.kind.words)
+            for parameter, argument in given
+        )
+        extra = sum(parameter.kind.role in ("value", "pool") for parameter, _ in given)
+        return Plan(layer, further, given, bound, constant, extra)
+
+    def layer(self, plan: Plan, frame: Frame, inputs: list[Wire]) -> Layer | None:
+        """The layer of these arguments; labels among them are appended to `inputs`."""
+        failed = False
+        for argument in plan.further:
+            try:
+                inputs += self._evaluator.wires(argument.value, frame)
+            except Failed:
+                failed = True
+        values: dict[str, Any] = {}
+        for parameter, argument in plan.given:
+            try:
+                if parameter.kind.role == "number":
+                    values[parameter.name] = self._evaluator.evaluate(
+                        argument.value, frame, parameter.kind.words
+                    )
+                else:
+                    values[parameter.name] = self._value_argument(parameter, argument, frame, inputs)
+            except Failed:
+                failed = True
+        if failed:
+            return None
+        key = tuple((type(value), value) for value in values.values())
+        try:
+            if key in plan.made:
+                return plan.made[key]
+        except TypeError:
+            # Something that is no plain value, such as a layer: the check below says so.
+            return self._checked(plan, values)
+        layer = plan.made[key] = self._checked(plan, values)
+        return layer
+
+    def _value_argument(
+        self, parameter: Parameter, argument: tree.Argument, frame: Frame, inputs: list[Wire]
+    ) -> Any:
+        wires = self._evaluator.wires(argument.value, frame)
+        if len(wires) != 1:
+            raise self._reporter.fail(NotAValue(f"a list of {len(wires)} values"), argument.value.span)
+        wire = wires[0]
+        if parameter.kind.role == "like":
+            return wire.shape
+        if parameter.kind.role == "value":
+            inputs.append(wire)
+            return None
+        pool = wire.node
+        if pool.layer.kind != "max_pool":
+            problem = NotAPool(argument.value.span.text, pool.layer.kind)
+            raise self._reporter.fail(problem, argument.value.span)
+        if len(pool.shapes) == 1:
+            # The pooling's second result: where in its input each maximum stood.
+            pool.shapes = (pool.shapes[0], pool.shapes[0])
+        inputs.append(Wire(pool, 1))
+        return pool
+
+    def _checked(self, plan: Plan, given: dict[str, Any]) -> Layer | None:
+        """The layer of these arguments' values, each held to its kind; None after reporting."""
+        values: dict[str, Any] = {}
+        wrong = False
+        for name, parameter in plan.layer.arguments.items():
+            if name not in given:
+                default = parameter.default
+                values[name] = values.get(default.name) if isinstance(default, SameAs) else default
+                continue
+            found = given[name]
+            if isinstance(found, Maker):
+                found = found.word if found.word in parameter.kind.words else found
+            checked = parameter.kind.check(_whole(found))
+            if checked is None and found is not None:
+                argument = plan.bound[name]
+                meant = nearest(found, parameter.kind.words) if isinstance(found, str) else None
+                problem = BadArgument(name, show(found), parameter.kind.expected, meant)
+                self._reporter.report(problem, argument.span)
+                wrong = True
+            elif found is None and parameter.default is not None and parameter.kind.role == "number":
+                problem = BadArgument(name, show(None), parameter.kind.expected)
+                self._reporter.report(problem, plan.bound[name].span)
+                wrong = True
+            values[name] = checked
+        return None if wrong else plan.layer(values)
+
+    def fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
+        """Whether the layer takes so many inputs."""
+        takes = plan.layer.inputs
+        given = len(inputs) - plan.extra
+        if given == takes or (takes == MANY and given):
+            return True
+        self._reporter.report(InputCount(plan.layer.kind, 2 if takes == MANY else takes, given), at)
+        return False
+
+    def shapes(self, layer: Layer, xs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
+        """The shapes of a layer's results where they are known already."""
+        return self._shapes.get((layer, xs))
+
+    def work_out(
+        self, plan: Plan, layer: Layer, inputs: list[Wire], place: UsePlace
+    ) -> tuple[Shape, ...] | None:
+        """The shapes of a layer's results, or None after reporting why there are none."""
+        xs = tuple(wire.shape for wire in inputs)
+        try:
+            shape = layer.shape(*xs)
+            shapes = (shape,) if isinstance(shape, Shape) else tuple(shape)
+            if any(isinstance(extent, Symbolic) for x in xs for extent in x):
+                for doubt in layer.doubts(*xs):
+                    self._reporter.report(doubt, place.use, place.origins(inputs, place.name))
+        except Fault as fault:
+            argument = plan.bound.get(fault.argument or "")
+            at = place.name if argument is None else argument.span
+            shown = inputs if fault.input is None else [inputs[fault.input]]
+            self._reporter.report(fault.problem, at, place.origins(shown, at))
+            return None
+        except TooLarge:
+            self._reporter.report(SymbolicTooLarge(), place.use)
+            return None
+        if not self.within_bounds(shapes, place.use):
+            return None
+        self._shapes[(layer, xs)] = shapes
+        return shapes
+
+    def within_bounds(self, shapes: tuple[Shape, ...], at: Span) -> bool:
+        """Whether the values are of a size that there can be."""
+        for shape in shapes:
+            elements = shape.count
+            if isinstance(elements, int) and elements > limits.ELEMENTS:
+                self._reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
+                return False
+        return True
+
+
+def _whole(value: Any) -> Any:
+    """A float that is whole as the integer it is, in lists too: `/` may have made it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < limits.NUMBER:
+        return int(value)
+    if isinstance(value, tuple) and not isinstance(value, Wire | Shape):
+        return tuple(_whole(v) for v in value)
+    return value
+
+
+def _is_constant(node: tree.Expression, words: frozenset[str]) -> bool:
+    if isinstance(node, tree.Number | tree.String | tree.Constant):
+        return True
+    if isinstance(node, tree.Name):
+        return node.id in words
+    return isinstance(node, tree.List) and all(_is_constant(item, words) for item in node.items)
