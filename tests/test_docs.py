@@ -99,6 +99,7 @@ def test_links(page: Path) -> None:
 def test_the_layer_of_adding_a_layer() -> None:
     """Its class is complete, its example compiles, and it is computed by torch as its docstring says."""
     import torch
+
     from archdsl.layers import LAYERS
 
     page = (DOCS / "adding-a-layer.md").read_text(encoding="utf-8")

@@ -91,10 +91,10 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
     """
     flow = Flow(network)
     spent = cost(flow, precision_bytes)
-    over_time = memory(flow, spent, batch, precision_bytes, optimizer_state)
+    sizes = flow.bytes_of_values(batch, precision_bytes)
+    over_time = memory(flow, spent, sizes, batch, precision_bytes, optimizer_state)
     fields = receptive_fields(flow)
     certificates = equivariances(flow)
-    sizes = flow.bytes_of_values(batch, precision_bytes)
     facts: list[Facts] = []
     for node, rules, start in zip(flow.nodes, flow.rules, flow.starts, strict=True):
         own = node.first is None

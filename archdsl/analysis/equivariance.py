@@ -98,6 +98,9 @@ class Equivariance:
 STILL = Equivariance("invariant")
 """Of a value that depends on no input."""
 
+_new = tuple.__new__
+"""Makes a Motion in a third of the time; it is made for every convolution of a deep network."""
+
 START = Motion(1, 1, 0, 0, True)
 
 
@@ -222,12 +225,13 @@ def _moved(motion: Motion, pattern: Pattern, extent_in: Size, extent: Size) -> M
         times = step_in // gcd(units, step_in)
         shift *= times
         units = units * times // step_in
-    units *= step_out
+    if step_out != 1:
+        units *= step_out
     whole = ring and extent_in * step_out == extent * step_in
     if whole and pattern.wraps:
         return Motion(shift, units, 0, 0, True)
     before, after = _border(pattern, extent_in, extent, before, after)
-    return Motion(shift, units, before, after, whole and before == 0 == after)
+    return _new(Motion, (shift, units, before, after, whole and before == 0 == after))
 
 
 def _border(
@@ -235,6 +239,13 @@ def _border(
 ) -> tuple[int | None, int | None]:
     """The units at both ends that reach outside the input, or into its border."""
     step_in, step_out = pattern.step_in, pattern.step_out
+    if step_out == 1 and before is not None and after is not None:
+        low, high = pattern.low[0], pattern.high[0]
+        if low is not None and high is not None and isinstance(extent, int) and isinstance(extent_in, int):
+            # One window a unit, by far the most frequent case: what the general rule below comes to.
+            first = -((low - before) // step_in)
+            last = extent - 1 - (extent_in - 1 - after - high) // step_in
+            return min(max(first, 0), extent), min(max(last, 0), extent)
     lead: int | None = 0
     trail: int | None = 0
     if not any(pattern.runs):

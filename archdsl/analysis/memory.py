@@ -33,7 +33,6 @@ of at most eight, and None if there are more candidates than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -60,30 +59,33 @@ class Memory:
     backward: list[int]
 
 
-def memory(flow: Flow, cost: Cost, batch: int, precision_bytes: int, optimizer_state: int) -> Memory:
-    """Both peaks and their timelines."""
+def memory(
+    flow: Flow, cost: Cost, sizes: list[Size], batch: int, precision_bytes: int, optimizer_state: int
+) -> Memory:
+    """Both peaks and their timelines, from the bytes of every value."""
     steps = len(flow.nodes)
-    sizes = flow.bytes_of_values(batch, precision_bytes)
-    births = _births(flow)
-    deaths = _deaths(flow)
-    backward = _backward(flow)
-    forward = _timeline(sizes, births, deaths, [], steps)
-    saved, own = _saved(flow, backward, batch)
     last = 2 * steps - 1
-    kept = [death if saver < 0 else last - saver for death, saver in zip(deaths, saved, strict=True)]
-    lives = [*own, *_gradients(flow, backward, sizes)]
-    everything = _timeline(sizes, births, kept, lives, 2 * steps)
+    births, deaths, backward = _births(flow), _deaths(flow), _backward(flow)
+    changes: list[Size] = [0] * (steps + 1)
+    _live(changes, sizes, births, deaths)
+    forward = list(accumulate(changes[:-1]))
+    changes = [0] * (last + 2)
+    saved = _save(flow, backward, batch, changes)
+    _live(changes, sizes, births, [d if i < 0 else last - i for d, i in zip(deaths, saved, strict=True)])
+    _differentiate(flow, backward, sizes, changes)
+    everything = list(accumulate(changes))
     order = [i for i in range(steps - 1, -1, -1) if backward[i]]
     training = everything[:steps] + [everything[last - i] for i in order]
     fixed = cost.parameter_bytes + cost.buffer_bytes
     trained = cost.parameter_bytes * (1 + optimizer_state)
+    forward_peak, training_peak = _peak(forward), _peak(training)
     return Memory(
-        _plus(fixed, _peak(forward)), _plus(fixed + trained, _peak(training)), forward, training, order
+        None if forward_peak is None else fixed + forward_peak,
+        None if training_peak is None else fixed + trained + training_peak,
+        forward,
+        training,
+        order,
     )
-
-
-Life = tuple[int, int, Size]
-"""The first and the last step of something, and its bytes."""
 
 
 def _births(flow: Flow) -> list[int]:
@@ -120,36 +122,45 @@ def _backward(flow: Flow) -> list[bool]:
     return trained
 
 
-def _saved(flow: Flow, backward: list[bool], batch: int) -> tuple[list[int], list[Life]]:
-    """For every value the first layer that saves it (-1 for none), and what layers save of their own."""
+def _live(changes: list[Size], sizes: list[Size], births: list[int], deaths: list[int]) -> None:
+    """Add what is alive from its birth up to and including its death to the changes at each step."""
+    for size, birth, death in zip(sizes, births, deaths, strict=True):
+        changes[birth] += size
+        changes[death + 1] -= size
+
+
+def _save(flow: Flow, backward: list[bool], batch: int, changes: list[Size]) -> list[int]:
+    """The first layer that saves each value (-1 for none); what layers save of their own is added."""
     first = [-1] * len(flow.makers)
-    own: list[Life] = []
+    feeds, starts, indices = flow.feeds, flow.starts, flow.indices
     last = 2 * len(flow.nodes) - 1
     for i, rules in enumerate(flow.rules):
         if not backward[i]:
             continue
         inputs, output, extra, once = rules.saved
-        if inputs:
-            feeds = flow.feeds[i]
-            for j in inputs:
-                if first[feeds[j]] < 0:
-                    first[feeds[j]] = i
-        start = flow.starts[i]
+        for j in inputs:
+            value = feeds[i][j]
+            if first[value] < 0:
+                first[value] = i
+        start = starts[i]
         if output:
             for value in range(start, start + len(rules.counts)):
-                if value not in flow.indices:
+                if value not in indices:
                     first[value] = i
+        own = once
         if extra != 0:
-            if start + 1 in flow.indices and flow.last_use[start + 1] >= 0:
+            if start + 1 in indices and flow.last_use[start + 1] >= 0:
                 first[start + 1] = i
             else:
-                own.append((i, last - i, extra * batch))
-        if once != 0:
-            own.append((i, last - i, once))
-    return first, own
+                own = own + extra * batch
+        if own != 0:
+            changes[i] += own
+            changes[last - i + 1] -= own
+    return first
 
 
-def _gradients(flow: Flow, backward: list[bool], sizes: list[Size]) -> list[Life]:
+def _differentiate(flow: Flow, backward: list[bool], sizes: list[Size], changes: list[Size]) -> None:
+    """Add the gradients of values to the changes at each step."""
     steps = len(flow.nodes)
     last = 2 * steps - 1
     used = [-1] * len(sizes)
@@ -160,32 +171,17 @@ def _gradients(flow: Flow, backward: list[bool], sizes: list[Size]) -> list[Life
     for value in flow.outputs:
         used[value] = steps - 1
     indices = flow.indices
-    return [
-        (last - user, last - maker, sizes[value])
-        for value, (user, maker) in enumerate(zip(used, flow.makers, strict=True))
-        if user >= 0 and backward[maker] and value not in indices
-    ]
+    for value, maker in enumerate(flow.makers):
+        if backward[maker] and used[value] >= 0 and value not in indices:
+            changes[last - used[value]] += sizes[value]
+            changes[last - maker + 1] -= sizes[value]
 
 
-def _timeline(
-    sizes: list[Size], births: list[int], deaths: list[int], lives: list[Life], steps: int
-) -> list[Size]:
-    """The bytes alive at each step, from the first and last step of everything (both included)."""
-    changes: list[Size] = [0] * (steps + 1)
-    for size, birth, death in zip(sizes, births, deaths, strict=True):
-        changes[birth] += size
-        changes[death + 1] -= size
-    for birth, death, size in lives:
-        changes[birth] += size
-        changes[death + 1] -= size
-    changes.pop()
-    return list(accumulate(changes))
-
-
-def _peak(timeline: Iterable[Size]) -> Size | None:
+def _peak(timeline: list[Size]) -> Size | None:
     numbers = [size for size in timeline if isinstance(size, int)]
-    top = max(numbers, default=0)
-    candidates: list[Size] = [top]
+    candidates: list[Size] = [max(numbers, default=0)]
+    if len(numbers) == len(timeline):
+        return candidates[0]
     for size in dict.fromkeys(size for size in timeline if not isinstance(size, int)):
         if any(at_least(kept - size, 0) is True for kept in candidates):
             continue
@@ -197,7 +193,3 @@ def _peak(timeline: Iterable[Size]) -> Size | None:
         return maximum(*candidates)
     except TooLarge:
         return None
-
-
-def _plus(fixed: Size, peak: Size | None) -> Size | None:
-    return None if peak is None else fixed + peak

@@ -38,7 +38,7 @@ class Columns(click.ParamType):
 @click.option("--json", "form", flag_value="json", help="The whole report as JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="The table in Markdown.")
 @click.option("--csv", "form", flag_value="csv", help="The layers as comma-separated values.")
-@click.option("--columns", type=Columns(), default="", help="The columns to show, as in name,shape,macs.")
+@click.option("--columns", type=Columns(), help="The columns to show, as in name,shape,macs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
 @click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
 @click.option(
@@ -51,7 +51,7 @@ class Columns(click.ParamType):
 def analyze(
     file: Target,
     form: str | None,
-    columns: tuple[str, ...],
+    columns: tuple[str, ...] | None,
     depth: int | None,
     batch: int,
     precision: str,
@@ -71,13 +71,13 @@ def analyze(
     elif form == "markdown":
         from archdsl.report.markdown import markdown
 
-        result(markdown(report, depth, columns))
+        result(markdown(report, depth, columns or ()))
     elif form == "csv":
         from archdsl.report.csv import csv
 
-        result(csv(report, depth, columns))
+        result(csv(report, depth, columns or ()))
     else:
         from archdsl.report.table import table
 
-        result(table(report, width(sys.stdout), style(sys.stdout), depth, columns))
+        result(table(report, width(sys.stdout), style(sys.stdout), depth, columns or ()))
     return 0

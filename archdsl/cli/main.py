@@ -21,9 +21,12 @@ INTERNAL_ERROR = 70
 
 def version() -> str:
     """The installed version."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("archdsl")
+    try:
+        return version("archdsl")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:

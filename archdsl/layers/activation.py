@@ -45,7 +45,8 @@ class Activation(Weightless, abstract=True):
         return {}
 
     def build(self, nn: Code, x: Shape) -> Code:
-        return getattr(nn, self.module)(**self.options(x))
+        module: Code = getattr(nn, self.module)
+        return module(**self.options(x))
 
     def forward(
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]

@@ -79,7 +79,8 @@ class Convolution(Layer, abstract=True):
 
     def macs(self, x: Shape) -> Size:
         _, groups = self.channels_and_groups(x)
-        return self.shape(x).count * (x.channels // groups) * prod(per_axis("kernel", self.kernel, x))
+        taps: Size = prod(per_axis("kernel", self.kernel, x))
+        return self.shape(x).count * (x.channels // groups) * taps
 
     def flops(self, x: Shape) -> Size:
         return 2 * self.macs(x) + (self.shape(x).count if self.bias else 0)
@@ -91,7 +92,8 @@ class Convolution(Layer, abstract=True):
         wraps = self.padding_mode == "circular"
         return (along_axes(w.stencil(wraps) for w in self.windows(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         channels, groups = self.channels_and_groups(x)
         found = self.windows(x)
         least = {"reflect": 1, "circular": 0}.get(self.padding_mode)
@@ -294,7 +296,8 @@ class ConvTranspose(Layer):
         return {}
 
     def macs(self, x: Shape) -> Size:
-        return x.count * (self.channels // self.groups) * prod(per_axis("kernel", self.kernel, x))
+        taps: Size = prod(per_axis("kernel", self.kernel, x))
+        return x.count * (self.channels // self.groups) * taps
 
     def flops(self, x: Shape) -> Size:
         return 2 * self.macs(x) + (self.shape(x).count if self.bias else 0)
@@ -305,7 +308,8 @@ class ConvTranspose(Layer):
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(w.transposed() for w, _ in self.geometry(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         geometry = self.geometry(x)
         unknown = [
             size for w, _ in geometry if w.transposed() is None for size in (w.kernel, w.stride, w.dilation)

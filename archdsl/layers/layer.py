@@ -150,13 +150,16 @@ class Layer:
 
 
 class Weightless(Layer, abstract=True):
-    """The base of every layer that has nothing to learn and no matrix product."""
+    """The base of every layer that has no matrix product and, mostly, nothing to learn.
 
-    def weights(self, *xs: Shape) -> dict[str, Shape]:
+    The rules are typed so that a subclass may name the inputs it takes.
+    """
+
+    def weights(self, *xs: Any, **named: Any) -> dict[str, Shape]:
         return {}
 
-    def buffers(self, *xs: Shape) -> dict[str, Buffer]:
+    def buffers(self, *xs: Any, **named: Any) -> dict[str, Buffer]:
         return {}
 
-    def macs(self, *xs: Shape) -> Size:
+    def macs(self, *xs: Any, **named: Any) -> Size:
         return 0

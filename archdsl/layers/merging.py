@@ -325,9 +325,8 @@ def _mend(a: Shape, b: Shape, joins: bool) -> str | None:
     if a.size == b.size:
         return f"`conv({b.channels}, kernel=1)` makes {b.channels} channels of {a.channels}"
     large, small = (a, b) if a.positions > b.positions else (b, a)
-    ratios = {divmod(m, n) for m, n in zip(large.size, small.size, strict=True)}
-    factor, left = ratios.pop()
-    if not ratios and not left and factor > 1:
+    factor = large.size[0] // small.size[0]
+    if factor > 1 and large.size == tuple(factor * extent for extent in small.size):
         if channels_fit:
             return f"`upsample({factor})` brings {extents(small.size)} to {extents(large.size)}"
         return f"`conv({small.channels}, kernel=1, stride={factor})` brings {large} to {small}"

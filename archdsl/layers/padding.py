@@ -112,10 +112,11 @@ class Pad(Weightless):
             return None
         return Stencil(1, 1, (range(-before, 1 - before),), wraps=self.mode == "circular")
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         sides = self.sides(x)
         left = self.left(x).size
-        conditions = [
+        conditions: list[tuple[Size, Size]] = [
             *((n, 1) for n in left),
             *((n + before + after, 1) for n, (before, after) in zip(x.size, sides, strict=True)),
         ]
@@ -206,7 +207,8 @@ class Crop(Weightless):
             ),
         )
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         offsets = self.offsets(x)
         given = offsets if self.offset is not None else (0,) * x.axes
         conditions = (

@@ -57,7 +57,8 @@ class Pooling(Weightless, abstract=True):
 
     def taps(self, x: Shape) -> Size:
         """The number of samples in a window."""
-        return prod(per_axis("kernel", self.kernel, x))
+        taps: Size = prod(per_axis("kernel", self.kernel, x))
+        return taps
 
     def shape(self, x: Shape) -> Shape:
         check_map(self.kind, x)
@@ -73,7 +74,8 @@ class Pooling(Weightless, abstract=True):
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(w.stencil() for w in self.windows(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         return window_doubts(self.kind, self.windows(x), self.ceil)
 
     def native(self, x: Shape) -> bool:
@@ -391,7 +393,8 @@ class AdaptivePooling(Weightless, abstract=True):
         sizes = per_axis("size", self.size, x)
         return (along_axes(_adaptive(n, size) for n, size in zip(x.size, sizes, strict=True)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         if self.to_one(x):
             return ()
         sizes = per_axis("size", self.size, x)
@@ -578,7 +581,8 @@ class MaxUnpool(Weightless):
             along_axes(w.transposed(indices_only=True) for w in found),
         )
 
-    def doubts(self, x: Shape, indices: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        x, indices = xs
         return tuple(
             UndecidedSize(self.kind, f"{a} is {b}", symbols_in((a, b)))
             for a, b in zip(x, indices, strict=True)

@@ -110,7 +110,7 @@ class Upsample(Weightless):
         )
 
     def flops(self, x: Shape) -> Size:
-        each = {"nearest": 0, "linear": 2 ** (x.axes + 1) - 1, "cubic": 31}[self.mode]
+        each: int = {"nearest": 0, "linear": 2 ** (x.axes + 1) - 1, "cubic": 31}[self.mode]
         return each * self.shape(x).count
 
     def saved(self, x: Shape) -> Saved:
@@ -143,7 +143,8 @@ class Upsample(Weightless):
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(self.axis_stencils(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         unknown = [n for n, stencil in zip(x.size, self.axis_stencils(x), strict=True) if stencil is None]
         conditions = ((extent, 1) for extent in self.output_size(x))
         return needs(self.kind, conditions) + depends(
@@ -244,7 +245,8 @@ class PixelShuffle(Weightless):
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(stencils.repeated(f) if isinstance(f, int) else None for f in self.factors(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         return _division_doubts(self.kind, [(prod(self.factors(x)), x.channels)])
 
     def build(self, nn: Code, x: Shape) -> None:
@@ -314,7 +316,8 @@ class PixelUnshuffle(Weightless):
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(stencils.window(f, f) if isinstance(f, int) else None for f in self.factors(x)),)
 
-    def doubts(self, x: Shape) -> tuple[Problem, ...]:
+    def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
+        (x,) = xs
         return _division_doubts(self.kind, zip(self.factors(x), x.size, strict=True))
 
     def build(self, nn: Code, x: Shape) -> None:

@@ -35,7 +35,7 @@ class Shape(tuple[Size, ...]):
         return len(self) - 1
 
     @property
-    def count(self) -> Size:
+    def count(self) -> Size:  # type: ignore[override]
         """The number of elements."""
         return prod(self)
 

@@ -61,9 +61,7 @@ class Fault(Exception):
     the fault is the layer's. The compiler adds the place and where the inputs came from.
     """
 
-    def __init__(
-        self, problem: Problem, argument: str | None = None, input: int | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, argument: str | None = None, input: int | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.argument = argument

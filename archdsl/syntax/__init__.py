@@ -1,0 +1,5 @@
+"""From text to syntax tree."""
+
+from archdsl.syntax.parser import parse
+
+__all__ = ["parse"]
