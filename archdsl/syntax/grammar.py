@@ -46,6 +46,7 @@ class Grammar:
     actions: list[dict[str, int]]
     gotos: list[dict[str, int]]
     start: int
+    end: int
 
 
 @cache
@@ -117,6 +118,7 @@ def build(text: str) -> dict[str, Any]:
         "actions": actions,
         "gotos": gotos,
         "start": automaton["start_states"]["file"],
+        "end": automaton["end_states"]["file"],
     }
 
 
@@ -128,6 +130,7 @@ def _grammar(tables: dict[str, Any]) -> Grammar:
         actions=tables["actions"],
         gotos=tables["gotos"],
         start=tables["start"],
+        end=tables["end"],
     )
 
 

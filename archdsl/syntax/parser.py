@@ -98,6 +98,7 @@ class _Parser:
         self.actions = tables.actions
         self.gotos = tables.gotos
         self.productions = tables.productions
+        self.end = tables.end
         self.tokens = tokens.tokens
         self.reported = tokens.reported
         self.reports = reports
@@ -118,11 +119,11 @@ class _Parser:
             token = tokens[index]
             action = actions[states[-1]].get(token.kind)
             if action is None:
-                index = self.recover(index)
-            elif action >= 0:
-                if token.kind == "$END":
+                if states[-1] == self.end:
                     declarations: list[Declaration] = values[0]
                     return declarations
+                index = self.recover(index)
+            elif action >= 0:
                 states.append(action)
                 values.append(token)
                 index += 1
