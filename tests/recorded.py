@@ -51,7 +51,9 @@ def module_of(layer: Layer, *xs: Shape) -> nn.Module | None:
     return None if text is None else eval(text, namespace(layer))
 
 
-def output_of(layer: Layer, xs: tuple[Shape, ...], module: nn.Module | None, inputs: list[torch.Tensor]) -> Any:
+def output_of(
+    layer: Layer, xs: tuple[Shape, ...], module: nn.Module | None, inputs: list[torch.Tensor]
+) -> Any:
     """The output, from the source."""
     _, text = source(layer, *xs)
     values = {f"x{i}": value for i, value in enumerate(inputs)}
@@ -88,7 +90,9 @@ def ruled_bytes(layer: Layer, xs: tuple[Shape, ...], batch: int) -> int:
     return batch * (4 * floats + saved.extra) + saved.once
 
 
-def support(layer: Layer, xs: tuple[Shape, ...], position: tuple[int, ...], of: int = 0) -> set[tuple[int, ...]]:
+def support(
+    layer: Layer, xs: tuple[Shape, ...], position: tuple[int, ...], of: int = 0
+) -> set[tuple[int, ...]]:
     """The positions of input `of` that the output at `position` depends on: where its gradient isn't zero.
 
     In float64, outside training, with every channel of the output weighed by a random number.

@@ -65,90 +65,270 @@ class Case:
 
 CASES = [
     # -------------------------------------------------------------- conv
-    Case("conv", {"channels": 4, "kernel": 3}, (2, 9),
-         lambda x, w: F.conv1d(x, w["weight"], w["bias"]), 28 * (2 * 6 + 1)),
-    Case("conv", {"channels": 4, "kernel": [3, 2], "stride": [2, 1], "padding": 1, "bias": False}, (3, 7, 6),
-         lambda x, w: F.conv2d(x, w["weight"], None, (2, 1), 1), 2 * 4 * 4 * 7 * 18),
-    Case("conv", {"channels": 6, "kernel": 3, "padding": [1, 2], "dilation": [1, 2], "groups": 2}, (4, 6, 7),
-         lambda x, w: F.conv2d(x, w["weight"], w["bias"], 1, (1, 2), (1, 2), 2), 6 * 42 * (2 * 18 + 1)),
-    Case("conv", {"channels": 2, "kernel": 2, "stride": 2, "padding": [[0, 1], [1, 0], [1, 1]]}, (1, 5, 4, 3),
-         lambda x, w: F.conv3d(F.pad(x, (1, 1, 1, 0, 0, 1)), w["weight"], w["bias"], 2),
-         2 * 3 * 2 * 2 * 17, saved=False),
-    Case("conv", {"channels": 3, "kernel": 3, "stride": 2, "padding": "same"}, (2, 8),
-         lambda x, w: F.conv1d(F.pad(x, (0, 1)), w["weight"], w["bias"], 2), 12 * 13, saved=False),
-    Case("conv", {"channels": 3, "kernel": 3, "stride": 2, "padding": "same"}, (2, 7, 9),
-         lambda x, w: F.conv2d(x, w["weight"], w["bias"], 2, 1), 3 * 20 * 37),
-    Case("conv", {"channels": 3, "kernel": 4, "padding": "same", "dilation": 3}, (2, 12),
-         lambda x, w: F.conv1d(x, w["weight"], w["bias"], padding="same", dilation=3), 36 * 17, saved=False),
-    Case("conv", {"channels": 3, "kernel": 1, "stride": 4, "padding": "same"}, (2, 10),
-         lambda x, w: F.conv1d(x, w["weight"], w["bias"], 4), 9 * 5),
-    Case("conv", {"channels": 3, "kernel": 5, "stride": 2, "padding": 2, "padding_mode": "reflect"}, (2, 5, 8),
-         lambda x, w: F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), w["weight"], w["bias"], 2),
-         3 * 12 * 101, "reflect", saved=False),
-    Case("conv", {"channels": 3, "kernel": 3, "padding": [[2, 0], [1, 1]], "padding_mode": "circular"}, (2, 4, 4),
-         lambda x, w: F.conv2d(F.pad(x, (1, 1, 2, 0), mode="circular"), w["weight"], w["bias"]),
-         3 * 16 * 37, "circular", saved=False),
-    Case("conv", {"channels": 2, "kernel": 3, "padding": 4, "padding_mode": "replicate"}, (1, 3, 2, 3),
-         lambda x, w: F.conv3d(F.pad(x, (4,) * 6, mode="replicate"), w["weight"], w["bias"]),
-         2 * 9 * 8 * 9 * 55, "replicate", saved=False),
+    Case(
+        "conv",
+        {"channels": 4, "kernel": 3},
+        (2, 9),
+        lambda x, w: F.conv1d(x, w["weight"], w["bias"]),
+        28 * (2 * 6 + 1),
+    ),
+    Case(
+        "conv",
+        {"channels": 4, "kernel": [3, 2], "stride": [2, 1], "padding": 1, "bias": False},
+        (3, 7, 6),
+        lambda x, w: F.conv2d(x, w["weight"], None, (2, 1), 1),
+        2 * 4 * 4 * 7 * 18,
+    ),
+    Case(
+        "conv",
+        {"channels": 6, "kernel": 3, "padding": [1, 2], "dilation": [1, 2], "groups": 2},
+        (4, 6, 7),
+        lambda x, w: F.conv2d(x, w["weight"], w["bias"], 1, (1, 2), (1, 2), 2),
+        6 * 42 * (2 * 18 + 1),
+    ),
+    Case(
+        "conv",
+        {"channels": 2, "kernel": 2, "stride": 2, "padding": [[0, 1], [1, 0], [1, 1]]},
+        (1, 5, 4, 3),
+        lambda x, w: F.conv3d(F.pad(x, (1, 1, 1, 0, 0, 1)), w["weight"], w["bias"], 2),
+        2 * 3 * 2 * 2 * 17,
+        saved=False,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 3, "stride": 2, "padding": "same"},
+        (2, 8),
+        lambda x, w: F.conv1d(F.pad(x, (0, 1)), w["weight"], w["bias"], 2),
+        12 * 13,
+        saved=False,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 3, "stride": 2, "padding": "same"},
+        (2, 7, 9),
+        lambda x, w: F.conv2d(x, w["weight"], w["bias"], 2, 1),
+        3 * 20 * 37,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 4, "padding": "same", "dilation": 3},
+        (2, 12),
+        lambda x, w: F.conv1d(x, w["weight"], w["bias"], padding="same", dilation=3),
+        36 * 17,
+        saved=False,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 1, "stride": 4, "padding": "same"},
+        (2, 10),
+        lambda x, w: F.conv1d(x, w["weight"], w["bias"], 4),
+        9 * 5,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 5, "stride": 2, "padding": 2, "padding_mode": "reflect"},
+        (2, 5, 8),
+        lambda x, w: F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), w["weight"], w["bias"], 2),
+        3 * 12 * 101,
+        "reflect",
+        saved=False,
+    ),
+    Case(
+        "conv",
+        {"channels": 3, "kernel": 3, "padding": [[2, 0], [1, 1]], "padding_mode": "circular"},
+        (2, 4, 4),
+        lambda x, w: F.conv2d(F.pad(x, (1, 1, 2, 0), mode="circular"), w["weight"], w["bias"]),
+        3 * 16 * 37,
+        "circular",
+        saved=False,
+    ),
+    Case(
+        "conv",
+        {"channels": 2, "kernel": 3, "padding": 4, "padding_mode": "replicate"},
+        (1, 3, 2, 3),
+        lambda x, w: F.conv3d(F.pad(x, (4,) * 6, mode="replicate"), w["weight"], w["bias"]),
+        2 * 9 * 8 * 9 * 55,
+        "replicate",
+        saved=False,
+    ),
     # -------------------------------------------------------------- depthwise_conv
-    Case("depthwise_conv", {"kernel": 3, "padding": 1}, (4, 9),
-         lambda x, w: F.conv1d(x, w["weight"], w["bias"], 1, 1, groups=4), 36 * 7),
-    Case("depthwise_conv", {"kernel": [3, 1], "stride": 2, "multiplier": 3, "bias": False}, (4, 7, 5),
-         lambda x, w: F.conv2d(x, w["weight"], None, 2, groups=4), 12 * 9 * 6),
-    Case("depthwise_conv", {"kernel": 2, "padding": "same", "dilation": 2, "padding_mode": "circular"}, (2, 3, 4, 5),
-         lambda x, w: F.conv3d(F.pad(x, (1,) * 6, mode="circular"), w["weight"], w["bias"], 1, 0, 2, 2),
-         2 * 60 * 17, "circular", saved=False),
+    Case(
+        "depthwise_conv",
+        {"kernel": 3, "padding": 1},
+        (4, 9),
+        lambda x, w: F.conv1d(x, w["weight"], w["bias"], 1, 1, groups=4),
+        36 * 7,
+    ),
+    Case(
+        "depthwise_conv",
+        {"kernel": [3, 1], "stride": 2, "multiplier": 3, "bias": False},
+        (4, 7, 5),
+        lambda x, w: F.conv2d(x, w["weight"], None, 2, groups=4),
+        12 * 9 * 6,
+    ),
+    Case(
+        "depthwise_conv",
+        {"kernel": 2, "padding": "same", "dilation": 2, "padding_mode": "circular"},
+        (2, 3, 4, 5),
+        lambda x, w: F.conv3d(F.pad(x, (1,) * 6, mode="circular"), w["weight"], w["bias"], 1, 0, 2, 2),
+        2 * 60 * 17,
+        "circular",
+        saved=False,
+    ),
     # -------------------------------------------------------------- conv_transpose
-    Case("conv_transpose", {"channels": 3, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}, (2, 5),
-         lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 2, 1, 1), 2 * 2 * 5 * 9 + 30),
-    Case("conv_transpose", {"channels": 4, "kernel": 2, "stride": 2, "groups": 2, "bias": False}, (2, 3, 4),
-         lambda x, w: F.conv_transpose2d(x, w["weight"], None, 2, groups=2), 2 * 24 * 2 * 4),
-    Case("conv_transpose", {"channels": 2, "kernel": [3, 1], "stride": [2, 3], "dilation": [2, 1]}, (2, 3, 4),
-         lambda x, w: F.conv_transpose2d(x, w["weight"], w["bias"], (2, 3), dilation=(2, 1)),
-         2 * 24 * 2 * 3 + 2 * 9 * 10),
-    Case("conv_transpose", {"channels": 2, "kernel": 4, "stride": 2, "padding": [[2, 0]]}, (2, 5),
-         lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 2)[..., 2:], 2 * 10 * 8 + 20),
-    Case("conv_transpose", {"channels": 2, "kernel": 5, "stride": 2, "padding": "same"}, (2, 3, 4),
-         lambda x, w: F.conv_transpose2d(x, w["weight"], w["bias"], 2)[..., 1:7, 1:9],
-         2 * 24 * 50 + 2 * 48),
-    Case("conv_transpose", {"channels": 2, "kernel": 1, "stride": 3, "padding": "same"}, (2, 3),
-         lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 3, 0, 2), 2 * 6 * 2 + 18),
-    Case("conv_transpose", {"channels": 1, "kernel": 2, "stride": [2, 1, 3], "padding": [[0, 1], [1, 0], [1, 1]],
-                            "output_padding": [1, 0, 2]}, (1, 2, 3, 2),
-         lambda x, w: F.conv_transpose3d(x, w["weight"], w["bias"], (2, 1, 3), 0, (1, 0, 2))[..., :4, 1:, 1:6],
-         2 * 12 * 8 + 4 * 3 * 5),
+    Case(
+        "conv_transpose",
+        {"channels": 3, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1},
+        (2, 5),
+        lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 2, 1, 1),
+        2 * 2 * 5 * 9 + 30,
+    ),
+    Case(
+        "conv_transpose",
+        {"channels": 4, "kernel": 2, "stride": 2, "groups": 2, "bias": False},
+        (2, 3, 4),
+        lambda x, w: F.conv_transpose2d(x, w["weight"], None, 2, groups=2),
+        2 * 24 * 2 * 4,
+    ),
+    Case(
+        "conv_transpose",
+        {"channels": 2, "kernel": [3, 1], "stride": [2, 3], "dilation": [2, 1]},
+        (2, 3, 4),
+        lambda x, w: F.conv_transpose2d(x, w["weight"], w["bias"], (2, 3), dilation=(2, 1)),
+        2 * 24 * 2 * 3 + 2 * 9 * 10,
+    ),
+    Case(
+        "conv_transpose",
+        {"channels": 2, "kernel": 4, "stride": 2, "padding": [[2, 0]]},
+        (2, 5),
+        lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 2)[..., 2:],
+        2 * 10 * 8 + 20,
+    ),
+    Case(
+        "conv_transpose",
+        {"channels": 2, "kernel": 5, "stride": 2, "padding": "same"},
+        (2, 3, 4),
+        lambda x, w: F.conv_transpose2d(x, w["weight"], w["bias"], 2)[..., 1:7, 1:9],
+        2 * 24 * 50 + 2 * 48,
+    ),
+    Case(
+        "conv_transpose",
+        {"channels": 2, "kernel": 1, "stride": 3, "padding": "same"},
+        (2, 3),
+        lambda x, w: F.conv_transpose1d(x, w["weight"], w["bias"], 3, 0, 2),
+        2 * 6 * 2 + 18,
+    ),
+    Case(
+        "conv_transpose",
+        {
+            "channels": 1,
+            "kernel": 2,
+            "stride": [2, 1, 3],
+            "padding": [[0, 1], [1, 0], [1, 1]],
+            "output_padding": [1, 0, 2],
+        },
+        (1, 2, 3, 2),
+        lambda x, w: F.conv_transpose3d(x, w["weight"], w["bias"], (2, 1, 3), 0, (1, 0, 2))[..., :4, 1:, 1:6],
+        2 * 12 * 8 + 4 * 3 * 5,
+    ),
     # -------------------------------------------------------------- linear
     Case("linear", {"features": 5}, (7,), lambda x, w: F.linear(x, w["weight"], w["bias"]), 75),
     Case("linear", {"features": 5, "bias": False}, (7,), lambda x, w: F.linear(x, w["weight"]), 70),
     # -------------------------------------------------------------- pooling
     Case("max_pool", {"kernel": 2}, (2, 7), lambda x, w: F.max_pool1d(x, 2), 6),
-    Case("max_pool", {"kernel": 3, "stride": 2, "padding": 1, "ceil": True}, (2, 6, 7),
-         lambda x, w: F.max_pool2d(x, 3, 2, 1, ceil_mode=True), 2 * 16 * 8),
-    Case("max_pool", {"kernel": [2, 3, 2], "stride": 1, "padding": [0, 1, 1], "dilation": [1, 2, 1]}, (2, 4, 5, 3),
-         lambda x, w: F.max_pool3d(x, (2, 3, 2), 1, (0, 1, 1), (1, 2, 1)), 2 * 3 * 3 * 4 * 11),
-    Case("max_pool", {"kernel": 2, "padding": "same", "stride": 1}, (2, 4, 5),
-         lambda x, w: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-math.inf), 2, 1), 2 * 20 * 3, saved=False),
-    Case("max_pool", {"kernel": 3, "padding": "same", "stride": 1, "dilation": 3}, (2, 8),
-         lambda x, w: F.max_pool1d(F.pad(x, (3, 3), value=-math.inf), 3, 1, dilation=3), 32, saved=False),
-    Case("max_pool", {"kernel": 3, "padding": [[1, 0], [0, 1]], "stride": 2}, (2, 5, 6),
-         lambda x, w: F.max_pool2d(F.pad(x, (0, 1, 1, 0), value=-math.inf), 3, 2), 2 * 6 * 8, saved=False),
+    Case(
+        "max_pool",
+        {"kernel": 3, "stride": 2, "padding": 1, "ceil": True},
+        (2, 6, 7),
+        lambda x, w: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+        2 * 16 * 8,
+    ),
+    Case(
+        "max_pool",
+        {"kernel": [2, 3, 2], "stride": 1, "padding": [0, 1, 1], "dilation": [1, 2, 1]},
+        (2, 4, 5, 3),
+        lambda x, w: F.max_pool3d(x, (2, 3, 2), 1, (0, 1, 1), (1, 2, 1)),
+        2 * 3 * 3 * 4 * 11,
+    ),
+    Case(
+        "max_pool",
+        {"kernel": 2, "padding": "same", "stride": 1},
+        (2, 4, 5),
+        lambda x, w: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-math.inf), 2, 1),
+        2 * 20 * 3,
+        saved=False,
+    ),
+    Case(
+        "max_pool",
+        {"kernel": 3, "padding": "same", "stride": 1, "dilation": 3},
+        (2, 8),
+        lambda x, w: F.max_pool1d(F.pad(x, (3, 3), value=-math.inf), 3, 1, dilation=3),
+        32,
+        saved=False,
+    ),
+    Case(
+        "max_pool",
+        {"kernel": 3, "padding": [[1, 0], [0, 1]], "stride": 2},
+        (2, 5, 6),
+        lambda x, w: F.max_pool2d(F.pad(x, (0, 1, 1, 0), value=-math.inf), 3, 2),
+        2 * 6 * 8,
+        saved=False,
+    ),
     Case("avg_pool", {"kernel": 3, "stride": 2}, (2, 8), lambda x, w: F.avg_pool1d(x, 3, 2), 18),
-    Case("avg_pool", {"kernel": 3, "stride": 2, "padding": 1, "ceil": True}, (2, 6, 7),
-         lambda x, w: F.avg_pool2d(x, 3, 2, 1, True), 2 * 16 * 9),
-    Case("avg_pool", {"kernel": 3, "stride": 2, "padding": 1, "ceil": True, "count_padding": False}, (2, 6, 7),
-         lambda x, w: F.avg_pool2d(x, 3, 2, 1, True, False), 2 * 16 * 9),
-    Case("avg_pool", {"kernel": 2, "padding": [1, 0, 1], "count_padding": False}, (2, 4, 5, 3),
-         lambda x, w: F.avg_pool3d(x, 2, 2, (1, 0, 1), False, False), 2 * 3 * 2 * 2 * 8),
-    Case("avg_pool", {"kernel": 3, "stride": 2, "padding": "same"}, (2, 6),
-         lambda x, w: F.avg_pool1d(F.pad(x, (0, 1)), 3, 2), 18, saved=False),
-    Case("avg_pool", {"kernel": 2, "stride": 1, "padding": "same", "count_padding": False}, (2, 3),
-         lambda x, w: torch.cat([F.avg_pool1d(x, 2, 1), x[..., -1:]], -1), 12, saved=False),
-    Case("lp_pool", {"p": 2, "kernel": 3, "stride": 2, "ceil": True}, (2, 6),
-         lambda x, w: F.lp_pool1d(x, 2, 3, 2, True), 2 * 3 * 6),
-    Case("lp_pool", {"p": 3, "kernel": [2, 3]}, (2, 4, 7), lambda x, w: F.lp_pool2d(x, 3, (2, 3)), 2 * 4 * 12),
-    Case("lp_pool", {"p": 1.5, "kernel": 2}, (1, 4, 4, 5),
-         lambda x, w: (F.avg_pool3d(x**1.5, 2) * 8) ** (1 / 1.5), 8 * 16),
+    Case(
+        "avg_pool",
+        {"kernel": 3, "stride": 2, "padding": 1, "ceil": True},
+        (2, 6, 7),
+        lambda x, w: F.avg_pool2d(x, 3, 2, 1, True),
+        2 * 16 * 9,
+    ),
+    Case(
+        "avg_pool",
+        {"kernel": 3, "stride": 2, "padding": 1, "ceil": True, "count_padding": False},
+        (2, 6, 7),
+        lambda x, w: F.avg_pool2d(x, 3, 2, 1, True, False),
+        2 * 16 * 9,
+    ),
+    Case(
+        "avg_pool",
+        {"kernel": 2, "padding": [1, 0, 1], "count_padding": False},
+        (2, 4, 5, 3),
+        lambda x, w: F.avg_pool3d(x, 2, 2, (1, 0, 1), False, False),
+        2 * 3 * 2 * 2 * 8,
+    ),
+    Case(
+        "avg_pool",
+        {"kernel": 3, "stride": 2, "padding": "same"},
+        (2, 6),
+        lambda x, w: F.avg_pool1d(F.pad(x, (0, 1)), 3, 2),
+        18,
+        saved=False,
+    ),
+    Case(
+        "avg_pool",
+        {"kernel": 2, "stride": 1, "padding": "same", "count_padding": False},
+        (2, 3),
+        lambda x, w: torch.cat([F.avg_pool1d(x, 2, 1), x[..., -1:]], -1),
+        12,
+        saved=False,
+    ),
+    Case(
+        "lp_pool",
+        {"p": 2, "kernel": 3, "stride": 2, "ceil": True},
+        (2, 6),
+        lambda x, w: F.lp_pool1d(x, 2, 3, 2, True),
+        2 * 3 * 6,
+    ),
+    Case(
+        "lp_pool", {"p": 3, "kernel": [2, 3]}, (2, 4, 7), lambda x, w: F.lp_pool2d(x, 3, (2, 3)), 2 * 4 * 12
+    ),
+    Case(
+        "lp_pool",
+        {"p": 1.5, "kernel": 2},
+        (1, 4, 4, 5),
+        lambda x, w: (F.avg_pool3d(x**1.5, 2) * 8) ** (1 / 1.5),
+        8 * 16,
+    ),
     Case("global_avg_pool", {}, (3, 5), lambda x, w: x.mean(2, keepdim=True), 15),
     Case("global_avg_pool", {}, (3, 5, 4), lambda x, w: x.mean((2, 3), keepdim=True), 60),
     Case("global_avg_pool", {}, (3, 5, 4, 2), lambda x, w: x.mean((2, 3, 4), keepdim=True), 120),
@@ -156,74 +336,222 @@ CASES = [
     Case("global_max_pool", {}, (3, 5, 4), lambda x, w: x.amax((2, 3), keepdim=True), 57),
     Case("global_max_pool", {}, (3, 5, 4, 2), lambda x, w: x.amax((2, 3, 4), keepdim=True), 117),
     Case("adaptive_avg_pool", {"size": 5}, (2, 13), lambda x, w: F.adaptive_avg_pool1d(x, 5), 2 * 17),
-    Case("adaptive_avg_pool", {"size": [3, 4]}, (2, 6, 5),
-         lambda x, w: F.adaptive_avg_pool2d(x, (3, 4)), 2 * 6 * 8),
-    Case("adaptive_avg_pool", {"size": [1, 4]}, (2, 6, 5),
-         lambda x, w: F.adaptive_avg_pool2d(x, (1, 4)), 2 * 6 * 8),
-    Case("adaptive_avg_pool", {"size": [2, 5, 1]}, (2, 4, 3, 2),
-         lambda x, w: F.adaptive_avg_pool3d(x, (2, 5, 1)), 2 * 4 * 7 * 2),
+    Case(
+        "adaptive_avg_pool",
+        {"size": [3, 4]},
+        (2, 6, 5),
+        lambda x, w: F.adaptive_avg_pool2d(x, (3, 4)),
+        2 * 6 * 8,
+    ),
+    Case(
+        "adaptive_avg_pool",
+        {"size": [1, 4]},
+        (2, 6, 5),
+        lambda x, w: F.adaptive_avg_pool2d(x, (1, 4)),
+        2 * 6 * 8,
+    ),
+    Case(
+        "adaptive_avg_pool",
+        {"size": [2, 5, 1]},
+        (2, 4, 3, 2),
+        lambda x, w: F.adaptive_avg_pool3d(x, (2, 5, 1)),
+        2 * 4 * 7 * 2,
+    ),
     Case("adaptive_avg_pool", {"size": 1}, (2, 4, 3, 2), lambda x, w: F.adaptive_avg_pool3d(x, 1), 48),
     Case("adaptive_max_pool", {"size": 5}, (2, 13), lambda x, w: F.adaptive_max_pool1d(x, 5), 2 * 12),
-    Case("adaptive_max_pool", {"size": [3, 4]}, (2, 6, 5),
-         lambda x, w: F.adaptive_max_pool2d(x, (3, 4)), 2 * (48 - 12)),
-    Case("adaptive_max_pool", {"size": [2, 5, 3]}, (2, 4, 3, 6),
-         lambda x, w: F.adaptive_max_pool3d(x, (2, 5, 3)), 2 * (4 * 7 * 6 - 30)),
+    Case(
+        "adaptive_max_pool",
+        {"size": [3, 4]},
+        (2, 6, 5),
+        lambda x, w: F.adaptive_max_pool2d(x, (3, 4)),
+        2 * (48 - 12),
+    ),
+    Case(
+        "adaptive_max_pool",
+        {"size": [2, 5, 3]},
+        (2, 4, 3, 6),
+        lambda x, w: F.adaptive_max_pool3d(x, (2, 5, 3)),
+        2 * (4 * 7 * 6 - 30),
+    ),
     # -------------------------------------------------------------- resampling
     Case("upsample", {"scale": 2}, (2, 5), lambda x, w: F.interpolate(x, scale_factor=2), 0, "replicate"),
     Case("upsample", {"scale": 2.5}, (2, 5), lambda x, w: F.interpolate(x, scale_factor=2.5), 0, "replicate"),
-    Case("upsample", {"scale": 0.4}, (2, 12), lambda x, w: F.interpolate(x, scale_factor=0.4), 0, "replicate"),
+    Case(
+        "upsample", {"scale": 0.4}, (2, 12), lambda x, w: F.interpolate(x, scale_factor=0.4), 0, "replicate"
+    ),
     Case("upsample", {"size": [7, 9]}, (2, 5, 4), lambda x, w: F.interpolate(x, (7, 9)), 0, "replicate"),
-    Case("upsample", {"scale": [1, 2, 3]}, (1, 2, 3, 2),
-         lambda x, w: F.interpolate(x, scale_factor=(1, 2, 3)), 0, "replicate"),
-    Case("upsample", {"scale": 3, "mode": "linear"}, (2, 5),
-         lambda x, w: F.interpolate(x, scale_factor=3, mode="linear"), 90, "replicate"),
-    Case("upsample", {"scale": [2, 2.5], "mode": "linear"}, (2, 3, 5),
-         lambda x, w: F.interpolate(x, scale_factor=(2.0, 2.5), mode="bilinear"), 2 * 72 * 7, "replicate"),
-    Case("upsample", {"scale": 0.7, "mode": "linear"}, (2, 9),
-         lambda x, w: F.interpolate(x, scale_factor=0.7, mode="linear"), 36, "replicate"),
-    Case("upsample", {"size": [4, 7, 6], "mode": "linear"}, (1, 2, 3, 4),
-         lambda x, w: F.interpolate(x, (4, 7, 6), mode="trilinear"), 168 * 15, "replicate"),
-    Case("upsample", {"scale": 2, "mode": "linear", "align_corners": True}, (2, 5, 3),
-         lambda x, w: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
-         2 * 60 * 7, "replicate"),
-    Case("upsample", {"size": 13, "mode": "linear", "align_corners": True}, (2, 5),
-         lambda x, w: F.interpolate(x, 13, mode="linear", align_corners=True), 78, "replicate"),
-    Case("upsample", {"size": [1, 4], "mode": "linear", "align_corners": True}, (2, 5, 1),
-         lambda x, w: F.interpolate(x, (1, 4), mode="bilinear", align_corners=True), 56, "replicate"),
-    Case("upsample", {"scale": 2, "mode": "cubic"}, (1, 5, 6),
-         lambda x, w: F.interpolate(x, scale_factor=2, mode="bicubic"), 120 * 31, "replicate"),
-    Case("upsample", {"size": [9, 8], "mode": "cubic", "align_corners": True}, (1, 5, 6),
-         lambda x, w: F.interpolate(x, (9, 8), mode="bicubic", align_corners=True), 72 * 31, "replicate"),
+    Case(
+        "upsample",
+        {"scale": [1, 2, 3]},
+        (1, 2, 3, 2),
+        lambda x, w: F.interpolate(x, scale_factor=(1, 2, 3)),
+        0,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"scale": 3, "mode": "linear"},
+        (2, 5),
+        lambda x, w: F.interpolate(x, scale_factor=3, mode="linear"),
+        90,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"scale": [2, 2.5], "mode": "linear"},
+        (2, 3, 5),
+        lambda x, w: F.interpolate(x, scale_factor=(2.0, 2.5), mode="bilinear"),
+        2 * 72 * 7,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"scale": 0.7, "mode": "linear"},
+        (2, 9),
+        lambda x, w: F.interpolate(x, scale_factor=0.7, mode="linear"),
+        36,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"size": [4, 7, 6], "mode": "linear"},
+        (1, 2, 3, 4),
+        lambda x, w: F.interpolate(x, (4, 7, 6), mode="trilinear"),
+        168 * 15,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"scale": 2, "mode": "linear", "align_corners": True},
+        (2, 5, 3),
+        lambda x, w: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
+        2 * 60 * 7,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"size": 13, "mode": "linear", "align_corners": True},
+        (2, 5),
+        lambda x, w: F.interpolate(x, 13, mode="linear", align_corners=True),
+        78,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"size": [1, 4], "mode": "linear", "align_corners": True},
+        (2, 5, 1),
+        lambda x, w: F.interpolate(x, (1, 4), mode="bilinear", align_corners=True),
+        56,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"scale": 2, "mode": "cubic"},
+        (1, 5, 6),
+        lambda x, w: F.interpolate(x, scale_factor=2, mode="bicubic"),
+        120 * 31,
+        "replicate",
+    ),
+    Case(
+        "upsample",
+        {"size": [9, 8], "mode": "cubic", "align_corners": True},
+        (1, 5, 6),
+        lambda x, w: F.interpolate(x, (9, 8), mode="bicubic", align_corners=True),
+        72 * 31,
+        "replicate",
+    ),
     Case("pixel_shuffle", {"factor": 2}, (8, 3, 4), lambda x, w: F.pixel_shuffle(x, 2), 0),
-    Case("pixel_shuffle", {"factor": [1, 3]}, (6, 3, 4),
-         lambda x, w: x.reshape(-1, 2, 3, 3, 4).permute(0, 1, 3, 4, 2).reshape(-1, 2, 3, 12), 0),
-    Case("pixel_shuffle", {"factor": 3}, (6, 4),
-         lambda x, w: F.pixel_shuffle(F.pad(x[:, :, None], (0, 0, 0, 2)).repeat_interleave(3, 1), 3)[..., 0, :], 0),
-    Case("pixel_shuffle", {"factor": [2, 1, 2]}, (4, 2, 3, 2),
-         lambda x, w: torch.stack([
-             torch.stack([x[:, 2 * i + j] for j in range(2)], -1).flatten(-2) for i in range(2)
-         ], 2).flatten(1, 2)[:, None], 0),
+    Case(
+        "pixel_shuffle",
+        {"factor": [1, 3]},
+        (6, 3, 4),
+        lambda x, w: x.reshape(-1, 2, 3, 3, 4).permute(0, 1, 3, 4, 2).reshape(-1, 2, 3, 12),
+        0,
+    ),
+    Case(
+        "pixel_shuffle",
+        {"factor": 3},
+        (6, 4),
+        lambda x, w: F.pixel_shuffle(F.pad(x[:, :, None], (0, 0, 0, 2)).repeat_interleave(3, 1), 3)[
+            ..., 0, :
+        ],
+        0,
+    ),
+    Case(
+        "pixel_shuffle",
+        {"factor": [2, 1, 2]},
+        (4, 2, 3, 2),
+        lambda x, w: torch.stack(
+            [torch.stack([x[:, 2 * i + j] for j in range(2)], -1).flatten(-2) for i in range(2)], 2
+        ).flatten(1, 2)[:, None],
+        0,
+    ),
     Case("pixel_unshuffle", {"factor": 2}, (2, 6, 4), lambda x, w: F.pixel_unshuffle(x, 2), 0),
-    Case("pixel_unshuffle", {"factor": 3}, (2, 6),
-         lambda x, w: torch.stack([x[..., r::3] for r in range(3)], 2).flatten(1, 2), 0),
-    Case("pixel_unshuffle", {"factor": [2, 1]}, (2, 6, 4),
-         lambda x, w: torch.stack([x[:, :, r::2] for r in range(2)], 2).flatten(1, 2), 0),
-    Case("pixel_unshuffle", {"factor": 2}, (1, 2, 4, 2),
-         lambda x, w: torch.stack([x[..., a::2, b::2, c::2] for a in (0, 1) for b in (0, 1) for c in (0, 1)],
-                                  2).flatten(1, 2), 0),
+    Case(
+        "pixel_unshuffle",
+        {"factor": 3},
+        (2, 6),
+        lambda x, w: torch.stack([x[..., r::3] for r in range(3)], 2).flatten(1, 2),
+        0,
+    ),
+    Case(
+        "pixel_unshuffle",
+        {"factor": [2, 1]},
+        (2, 6, 4),
+        lambda x, w: torch.stack([x[:, :, r::2] for r in range(2)], 2).flatten(1, 2),
+        0,
+    ),
+    Case(
+        "pixel_unshuffle",
+        {"factor": 2},
+        (1, 2, 4, 2),
+        lambda x, w: torch.stack(
+            [x[..., a::2, b::2, c::2] for a in (0, 1) for b in (0, 1) for c in (0, 1)], 2
+        ).flatten(1, 2),
+        0,
+    ),
     # -------------------------------------------------------------- padding
     Case("pad", {"amount": 2}, (2, 5), lambda x, w: F.pad(x, (2, 2)), 0),
-    Case("pad", {"amount": [[1, 2], [-1, 0]], "value": 1.5}, (2, 5, 4),
-         lambda x, w: F.pad(x, (-1, 0, 1, 2), value=1.5), 0),
+    Case(
+        "pad",
+        {"amount": [[1, 2], [-1, 0]], "value": 1.5},
+        (2, 5, 4),
+        lambda x, w: F.pad(x, (-1, 0, 1, 2), value=1.5),
+        0,
+    ),
     Case("pad", {"amount": -1}, (2, 4, 5, 3), lambda x, w: x[..., 1:-1, 1:-1, 1:-1], 0),
-    Case("pad", {"amount": [1, 3], "mode": "reflect"}, (2, 3, 4),
-         lambda x, w: F.pad(x, (3, 3, 1, 1), mode="reflect"), 0, "reflect"),
-    Case("pad", {"amount": [[3, -1]], "mode": "circular"}, (2, 5),
-         lambda x, w: torch.cat([x[..., 1:4], x[..., :4]], -1), 0, saved=False),
-    Case("pad", {"amount": 2, "mode": "circular"}, (1, 2, 3, 2),
-         lambda x, w: F.pad(x, (2,) * 6, mode="circular"), 0, "circular"),
-    Case("pad", {"amount": [0, 2, 1], "mode": "replicate"}, (1, 2, 3, 2),
-         lambda x, w: F.pad(x, (1, 1, 2, 2, 0, 0), mode="replicate"), 0, "replicate"),
+    Case(
+        "pad",
+        {"amount": [1, 3], "mode": "reflect"},
+        (2, 3, 4),
+        lambda x, w: F.pad(x, (3, 3, 1, 1), mode="reflect"),
+        0,
+        "reflect",
+    ),
+    Case(
+        "pad",
+        {"amount": [[3, -1]], "mode": "circular"},
+        (2, 5),
+        lambda x, w: torch.cat([x[..., 1:4], x[..., :4]], -1),
+        0,
+        saved=False,
+    ),
+    Case(
+        "pad",
+        {"amount": 2, "mode": "circular"},
+        (1, 2, 3, 2),
+        lambda x, w: F.pad(x, (2,) * 6, mode="circular"),
+        0,
+        "circular",
+    ),
+    Case(
+        "pad",
+        {"amount": [0, 2, 1], "mode": "replicate"},
+        (1, 2, 3, 2),
+        lambda x, w: F.pad(x, (1, 1, 2, 2, 0, 0), mode="replicate"),
+        0,
+        "replicate",
+    ),
     Case("crop", {"size": 3}, (2, 8), lambda x, w: x[..., 2:5], 0),
     Case("crop", {"size": [3, 4], "offset": [0, 2]}, (2, 5, 6), lambda x, w: x[..., :3, 2:6], 0),
     Case("crop", {"like": Shape((9, 2, 3, 1))}, (2, 4, 3, 4), lambda x, w: x[..., 1:3, :, 1:2], 0),
@@ -387,9 +715,11 @@ def by_hand(
     size = x.shape[2:]
     outputs = []
     for begin in itertools.product(*windows):
-        places = list(itertools.product(*(
-            [b + t * d for t in range(k)] for b, k, d in zip(begin, kernel, dilation, strict=True)
-        )))
+        places = list(
+            itertools.product(
+                *([b + t * d for t in range(k)] for b, k, d in zip(begin, kernel, dilation, strict=True))
+            )
+        )
         inside = [p for p in places if all(0 <= i < n for i, n in zip(p, size, strict=True))]
         flat = [sum(i * math.prod(size[a + 1 :]) for a, i in enumerate(p)) for p in inside]
         outputs.append(reduce(x.flatten(2)[..., flat], places))
@@ -528,7 +858,11 @@ def test_random_poolings(kind: str, axes: int) -> None:
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_random_interpolations(axes: int) -> None:
     rng = random.Random(30 + axes)
-    names = {"nearest": "nearest", "linear": ("linear", "bilinear", "trilinear")[axes - 1], "cubic": "bicubic"}
+    names = {
+        "nearest": "nearest",
+        "linear": ("linear", "bilinear", "trilinear")[axes - 1],
+        "cubic": "bicubic",
+    }
     for _ in range(60):
         x = Shape((1, *(rng.randint(1, 7) for _ in range(axes))))
         mode = rng.choice(["nearest", "linear", "cubic"] if axes == 2 else ["nearest", "linear"])
@@ -609,18 +943,28 @@ def test_source_reads_as_people_write_it() -> None:
         return source(make(kind, **given), Shape(x))
 
     assert of("conv", (3, 224, 224), channels=96, kernel=11, stride=4, padding=2) == (
-        "nn.Conv2d(3, 96, 11, stride=4, padding=2)", "module(x0)")
+        "nn.Conv2d(3, 96, 11, stride=4, padding=2)",
+        "module(x0)",
+    )
     assert of("conv", (4, 9), channels=8, kernel=3, stride=2, padding="same", groups=2, bias=False) == (
-        "nn.Conv1d(4, 8, 3, stride=2, padding=1, groups=2, bias=False)", "module(x0)")
+        "nn.Conv1d(4, 8, 3, stride=2, padding=1, groups=2, bias=False)",
+        "module(x0)",
+    )
     assert of("conv", (4, 8, 8), channels=8, kernel=3, stride=2, padding="same") == (
-        "nn.Conv2d(4, 8, 3, stride=2)", "module(F.pad(x0, (0, 1, 0, 1)))")
+        "nn.Conv2d(4, 8, 3, stride=2)",
+        "module(F.pad(x0, (0, 1, 0, 1)))",
+    )
     assert of("max_pool", (4, 8, 8), kernel=3, stride=2, padding=1, ceil=True) == (
-        "nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)", "module(x0)")
+        "nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)",
+        "module(x0)",
+    )
     assert of("max_pool", (4, 8, 8), kernel=2) == ("nn.MaxPool2d(2)", "module(x0)")
     assert of("linear", (4,), features=10) == ("nn.Linear(4, 10)", "module(x0)")
     assert of("global_avg_pool", (4, 8, 8)) == ("nn.AdaptiveAvgPool2d(1)", "module(x0)")
     assert of("upsample", (4, 8, 8), scale=2, mode="linear") == (
-        None, "F.interpolate(x0, scale_factor=2, mode='bilinear')")
+        None,
+        "F.interpolate(x0, scale_factor=2, mode='bilinear')",
+    )
     assert of("crop", (4, 8, 8), size=6) == (None, "x0[..., 1:7, 1:7]")
     assert of("avg_pool", (4, 8), kernel=2, stride=1, padding="same", count_padding=False) == (
         "nn.AvgPool1d(2, stride=1)",
@@ -708,16 +1052,25 @@ def test_mends() -> None:
         return caught.value.problem.label(), caught.value.problem.help()
 
     assert mend("conv", (384, 6, 6), channels=256, kernel=11) == (
-        "needs at least 11 x 11 after padding", "padding=same keeps 6 x 6")
+        "needs at least 11 x 11 after padding",
+        "padding=same keeps 6 x 6",
+    )
     assert mend("conv", (3, 6, 6), channels=256, kernel=11, stride=2)[1] == "padding=same makes it 3 x 3"
     assert mend("lp_pool", (3, 2, 4), p=2, kernel=3)[1] == "a kernel of 2 x 4 takes in the whole map"
     assert mend("conv", (4, 8), channels=6, kernel=3, groups=4) == (
-        "6 output channels are no multiple of 4", "groups=2, or channels=4 or 8 would fit")
+        "6 output channels are no multiple of 4",
+        "groups=2, or channels=4 or 8 would fit",
+    )
     assert mend("conv", (6, 8), channels=12, kernel=3, groups=4) == (
-        "6 input channels are no multiple of 4", "groups=3 or 6 would fit")
+        "6 input channels are no multiple of 4",
+        "groups=3 or 6 would fit",
+    )
     assert mend("linear", (3, 8, 8), features=10)[1] == "flatten first: `flatten -> linear(10)`"
     assert mend("conv", (1, 40), channels=8, kernel=[3, 3])[0] == "needs one number, for the length"
-    assert mend("conv", (1, 9, 9), channels=8, kernel=[3])[0] == "needs one number, or a list of 2: height and width"
+    assert (
+        mend("conv", (1, 9, 9), channels=8, kernel=[3])[0]
+        == "needs one number, or a list of 2: height and width"
+    )
 
 
 def test_unpooling_of_another_shape_is_refused() -> None:
@@ -742,25 +1095,32 @@ def test_doubts_of_symbolic_sizes() -> None:
         return [(doubt.name, doubt.severity, doubt.message()) for doubt in found]
 
     assert doubts("conv", 3, h, w, channels=8, kernel=3) == [
-        ("fits-only-where", "note", "`conv` fits only where H >= 3 and W >= 3")]
+        ("fits-only-where", "note", "`conv` fits only where H >= 3 and W >= 3")
+    ]
     assert doubts("conv", 3, h, w, channels=8, kernel=3, padding="same") == []
     assert doubts("conv", 3, h, w, channels=8, kernel=3, padding=1) == []
     assert doubts("conv", 3, h, w, channels=8, kernel=3, stride=2, padding="same") == [
-        ("reads-depend-on-size", "note", "which samples `conv` reads depends on H and W")]
+        ("reads-depend-on-size", "note", "which samples `conv` reads depends on H and W")
+    ]
     assert doubts("conv", c, 8, channels=8, kernel=3, groups=2) == [
-        ("undecided-size", "warning", "`conv` may not fit: whether 2 divides C depends on C")]
+        ("undecided-size", "warning", "`conv` may not fit: whether 2 divides C depends on C")
+    ]
     assert doubts("conv", 2 * c, 8, channels=8, kernel=3, groups=2) == []
     assert doubts("max_pool", 3, h, kernel=2) == [
-        ("fits-only-where", "note", "`max_pool` fits only where H >= 2")]
+        ("fits-only-where", "note", "`max_pool` fits only where H >= 2")
+    ]
     assert doubts("max_pool", 3, h, kernel=2, ceil=True) == []
     assert doubts("adaptive_avg_pool", 3, h, size=7) == [
-        ("reads-depend-on-size", "note", "which samples `adaptive_avg_pool` reads depends on H")]
+        ("reads-depend-on-size", "note", "which samples `adaptive_avg_pool` reads depends on H")
+    ]
     assert doubts("adaptive_avg_pool", 3, h, size=1) == []
     assert doubts("pixel_unshuffle", 3, h, factor=2) == [
-        ("undecided-size", "warning", "`pixel_unshuffle` may not fit: whether 2 divides H depends on H")]
+        ("undecided-size", "warning", "`pixel_unshuffle` may not fit: whether 2 divides H depends on H")
+    ]
     assert doubts("crop", 3, h, size=4) == [
         ("fits-only-where", "note", "`crop` fits only where H >= 4"),
-        ("reads-depend-on-size", "note", "which samples `crop` reads depends on H")]
+        ("reads-depend-on-size", "note", "which samples `crop` reads depends on H"),
+    ]
     with pytest.raises(Fault):
         make("conv", channels=8, kernel=3, groups=2).shape(Shape((2 * c + 1, 8)))
 
@@ -825,7 +1185,9 @@ ERRORS = {
     "bad_argument": {"corners-of-nearest"},
 }
 ENTRIES = [
-    entry for entry in oracle("ops") if entry["op"].replace("1d", "").replace("2d", "").replace("3d", "") in OPERATIONS
+    entry
+    for entry in oracle("ops")
+    if entry["op"].replace("1d", "").replace("2d", "").replace("3d", "") in OPERATIONS
 ]
 
 
@@ -841,7 +1203,9 @@ def layer_of(entry: dict[str, Any]) -> Layer:
         given = {"size": [n if m is None else m for m, n in zip(given["channels"], size, strict=True)]}
     if kind == "upsample":
         mode = given["mode"]
-        given["mode"] = {"nearest-exact": "nearest", "bicubic": "cubic"}.get(mode, "linear" if "linear" in mode else mode)
+        given["mode"] = {"nearest-exact": "nearest", "bicubic": "cubic"}.get(
+            mode, "linear" if "linear" in mode else mode
+        )
     if given.get("padding") == "same_tf":
         given["padding"] = "same"
     if given.get("padding_mode") == "constant":

@@ -159,18 +159,14 @@ rate = Kind("a number from 0 up to, but not including, 1", _number(0, 1, open_hi
 
 extent = Kind("a positive whole number, or a list with one an axis", _per_axis(_whole(1)))
 naturals = Kind("a whole number of at least 0, or a list with one an axis", _per_axis(_whole(0)))
-factors = Kind(
-    "a number above 0, or a list with one an axis", _per_axis(_number(0, INFINITY, open_low=True))
-)
+factors = Kind("a number above 0, or a list with one an axis", _per_axis(_number(0, INFINITY, open_low=True)))
 padding = Kind(
     "`same`, a whole number of at least 0, a list with one an axis, or a list of pairs "
     "`[[before, after], ...]`",
     _padding,
     frozenset({"same"}),
 )
-amount = Kind(
-    "a whole number, a list with one an axis, or a list of pairs `[[before, after], ...]`", _amount
-)
+amount = Kind("a whole number, a list with one an axis, or a list of pairs `[[before, after], ...]`", _amount)
 axis = Kind(
     "an axis: `channels`, `length`, `height`, `width` or `depth`",
     lambda value: value if value in AXIS_WORDS else None,

@@ -64,7 +64,8 @@ class Expression:
     def shifted(self, by: int) -> Parts:
         """The parts with the constants counted from `by`."""
         return tuple(
-            part._replace(index=part.index + by) if isinstance(part, Constant) else part for part in self.parts
+            part._replace(index=part.index + by) if isinstance(part, Constant) else part
+            for part in self.parts
         )
 
 
@@ -211,9 +212,7 @@ class _Reader:
         for node, name in _places(tree, hint):
             self.parts.append(self._slice(at, node.col_offset))
             if isinstance(node, ast.Name):
-                self.parts.append(
-                    Callee() if node.id == CALLEE else Value(int(node.id.removeprefix(VALUE)))
-                )
+                self.parts.append(Callee() if node.id == CALLEE else Value(int(node.id.removeprefix(VALUE))))
             else:
                 self._hole(_literal_text(node), name)
             at = self._end(node)

@@ -158,7 +158,10 @@ class Forward:
             self._keep(wire, after)
         carried = self._carry(time, run, fixed)
         old_last = {
-            link: index for index, links in enumerate(run.links) for link in links if isinstance(link, Previous)
+            link: index
+            for index, links in enumerate(run.links)
+            for link in links
+            if isinstance(link, Previous)
         }
         direct = {link for link in carried if link.step >= old_last[link]}
         lists = self._collect(time, run, after)
@@ -284,7 +287,11 @@ class Forward:
             number += 1
 
     def _leave(
-        self, run: Run, carried: dict[Previous, str], names: dict[tuple[int, int], str], lists: dict[Same, str]
+        self,
+        run: Run,
+        carried: dict[Previous, str],
+        names: dict[tuple[int, int], str],
+        lists: dict[Same, str],
     ) -> None:
         """After the loop the names of its last round stand for what they hold."""
         ends: dict[str, float] = {}

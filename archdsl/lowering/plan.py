@@ -40,7 +40,7 @@ from archdsl.lowering.identifiers import (
     numbered,
     snake,
 )
-from archdsl.lowering.steps import Item, Module, Previous, Run, Same, Step, items
+from archdsl.lowering.steps import Item, Module, Run, Same, Step, items
 from archdsl.problems.lowering import SizeNeeded
 from archdsl.sizes import symbols_of
 
@@ -96,7 +96,7 @@ class Parameter(NamedTuple):
 Argument = Union[str, tuple[str, ...], Parameter]
 """What a constant is in a class: the same for all its uses (one, or one a round), or a parameter."""
 
-Column = tuple[Union[str, tuple[str, ...]], ...]
+Column = tuple[str | tuple[str, ...], ...]
 """The values of a constant in all uses of a class."""
 
 
@@ -176,14 +176,17 @@ class _Planner:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.given = set(network.inputs)
-        self.host: dict[Union[Node, Scope], Scope] = {}
+        self.host: dict[Node | Scope, Scope] = {}
         self.scopes: list[Scope] = [network.scope]
         self._walk()
         self.depth = {network.scope: 0}
         for scope in self.scopes[1:]:
             self.depth[scope] = self.depth[self.host[scope]] + 1
         self.indexed = {
-            wire.node for node in network.nodes for wire in node.inputs if wire.port and wire.node.kind == "max_pool"
+            wire.node
+            for node in network.nodes
+            for wire in node.inputs
+            if wire.port and wire.node.kind == "max_pool"
         }
         self.parsed: dict[str, Expression] = {}
         self.lines: dict[Node, _Lines] = {}
@@ -198,7 +201,7 @@ class _Planner:
         self.wanted: set[Wire] = set()
         self.dead: set[Scope] = set()
         self._trace()
-        self.extras: dict[Scope, list[Union[Node, Scope]]] = {}
+        self.extras: dict[Scope, list[Node | Scope]] = {}
         self.by_name = {scope.name: scope for scope in reversed(self.scopes)}
         self.uses: dict[Scope, Use | None] = {}
         self.classes: list[Class] = []
@@ -231,7 +234,9 @@ class _Planner:
             module = None if made is None else Code(CALLEE)
             called = forward(Code("torch"), module, values, shapes)
         except TypeError as error:
-            symbols = sorted({name for shape in (*shapes, *node.shapes) for s in shape for name in symbols_of(s)})
+            symbols = sorted(
+                {name for shape in (*shapes, *node.shapes) for s in shape for name in symbols_of(s)}
+            )
             if not symbols:
                 raise
             problem = SizeNeeded(node.name, tuple(symbols))
@@ -443,7 +448,7 @@ class _Planner:
         named = [self.same.get(wire, wire) for wire in first]
         return list(dict.fromkeys([wire for wire in named if wire in wires] + list(wires)))
 
-    def _registered(self, member: Union[Node, Scope]) -> Step | None:
+    def _registered(self, member: Node | Scope) -> Step | None:
         """What a scope makes for scopes inside it, or elsewhere, to call."""
         if isinstance(member, Node):
             lines = self.lines.get(member)
@@ -455,10 +460,12 @@ class _Planner:
             if use is None:
                 return None
             make, constants = use.make, use.arguments
-        return Step(member.key, make, None, constants, None, (), (), (), (), (), (), isinstance(member, Scope))
+        return Step(
+            member.key, make, None, constants, None, (), (), (), (), (), (), isinstance(member, Scope)
+        )
 
     def _step(
-        self, member: Union[Node, Scope], home: str, taken: set[str | None], modules: dict[str, None]
+        self, member: Node | Scope, home: str, taken: set[str | None], modules: dict[str, None]
     ) -> Step | None:
         if isinstance(member, Node):
             return None if member in self.given else self._layer_step(member, home, taken, modules)
@@ -541,7 +548,6 @@ class _Planner:
             True,
             scope.loop,
         )
-
 
     # -------------------------------------------------------------------------- classes
 
@@ -647,9 +653,7 @@ class _Parameters:
 
     def values(self, name: str) -> list[str]:
         """What each use gives for a parameter."""
-        return [
-            value if isinstance(value, str) else f"[{', '.join(value)}]" for value in self.found[name]
-        ]
+        return [value if isinstance(value, str) else f"[{', '.join(value)}]" for value in self.found[name]]
 
 
 # ------------------------------------------------------------------------------ scopes
@@ -742,7 +746,9 @@ def _form(use: Use) -> object:
         body = []
         for index, step in enumerate(item.body):
             found = numbered(step.key) if step.key is not None else None
-            sources = tuple(use.places[s] if isinstance(s, Wire) else (type(s).__name__, s) for s in item.links[index])
+            sources = tuple(
+                use.places[s] if isinstance(s, Wire) else (type(s).__name__, s) for s in item.links[index]
+            )
             varies = tuple(isinstance(item.constant(index, k), tuple) for k in range(len(step.constants)))
             body.append((line(step, found and found[0], sources), varies))
         initial = tuple((previous, use.places[wire]) for previous, wire in item.initial.items())
@@ -864,7 +870,9 @@ def _type_of(column: Column) -> str:
 def _name(classes: list[Class], network: str, sources: list[str]) -> None:
     """Give every class its name: the block's, and for further forms of a block what they have more."""
     taken = {name for made in classes for name in made.parameters}
-    taken |= {name for source in sources for name in re.findall(r"^(?:class|def) (\w+)", source, re.MULTILINE)}
+    taken |= {
+        name for source in sources for name in re.findall(r"^(?:class|def) (\w+)", source, re.MULTILINE)
+    }
     root = classes[-1]
     root.name = free(identifier(network), taken, "")
     taken.add(root.name)

@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from archdsl.compiler.network import Network, Node
+from archdsl.compiler.network import Network
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
 from archdsl.lowering.identifiers import free, identifier, is_plain

@@ -182,7 +182,12 @@ class _Finder:
             place = at
             for later in range(at + 1, min(at + period, end)):
                 other = self._run(later, end, period, exact)
-                if other and other.size >= best.size and _worth(other, exact) and _order(other) < _order(best):
+                if (
+                    other
+                    and other.size >= best.size
+                    and _worth(other, exact)
+                    and _order(other) < _order(best)
+                ):
                     best, place = other, later
             runs.append((place, best))
             at = place + best.size

@@ -39,7 +39,9 @@ class SizeNeeded(Problem):
     symbols: tuple[str, ...]
 
     def message(self) -> str:
-        return f"the torch module of `{self.layer}` needs numbers for {listed(f'`{s}`' for s in self.symbols)}"
+        return (
+            f"the torch module of `{self.layer}` needs numbers for {listed(f'`{s}`' for s in self.symbols)}"
+        )
 
     def label(self) -> str:
         return f"made from {'a size' if len(self.symbols) == 1 else 'sizes'} without a value"

@@ -33,7 +33,6 @@ from archdsl.syntax.tree import (
     Call,
     Conditional,
     Constant,
-    Declaration,
     Expect,
     Expression,
     For,
@@ -74,7 +73,9 @@ STRING = 4096
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
-_NUMBER = re.compile(r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+)?)(K|M|G|KiB|MiB|GiB)?", re.ASCII)
+_NUMBER = re.compile(
+    r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+)?)(K|M|G|KiB|MiB|GiB)?", re.ASCII
+)
 _LONGEST_NUMBER = 400
 
 Head: TypeAlias = Block | Repeat | For | Parallel | If | Broken
@@ -229,7 +230,9 @@ class Builder:
     def line_origin(self, origin: tuple[int, list[Expression]]) -> Line | Broken:
         return self._line(origin[0], [], origin[1], [])
 
-    def line_origin_chain(self, origin: tuple[int, list[Expression]], arrow: Token, chain: Chain) -> Line | Broken:
+    def line_origin_chain(
+        self, origin: tuple[int, list[Expression]], arrow: Token, chain: Chain
+    ) -> Line | Broken:
         return self._line(origin[0], [], origin[1], chain)
 
     def line_labels(self, labels: list[Label], colon: Token, chain: Chain) -> Line | Broken:
@@ -241,7 +244,12 @@ class Builder:
         return self._line(labels[0].span.start, labels, origin[1], [])
 
     def line_labels_origin_chain(
-        self, labels: list[Label], colon: Token, origin: tuple[int, list[Expression]], arrow: Token, chain: Chain
+        self,
+        labels: list[Label],
+        colon: Token,
+        origin: tuple[int, list[Expression]],
+        arrow: Token,
+        chain: Chain,
     ) -> Line | Broken:
         return self._line(labels[0].span.start, labels, origin[1], chain)
 

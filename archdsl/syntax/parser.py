@@ -21,7 +21,6 @@ from archdsl.problems.syntax import (
     MissingComma,
     MissingLet,
     MisspeltWord,
-    MisspeltWord,
     NestedDeclaration,
     NoName,
     OutsideBlock,
@@ -394,7 +393,9 @@ class _Parser:
                 if head is not None and head in gotos:
                     broken = self.builder.broken(first.start, self.tokens[brace].start)
                     return self.go_on(depth, head, broken, brace)
-            origin = next((origin for origin in ("statement", "setting", "declaration") if origin in gotos), None)
+            origin = next(
+                (origin for origin in ("statement", "setting", "declaration") if origin in gotos), None
+            )
             if origin is not None:
                 break
             depth -= 1
@@ -437,8 +438,30 @@ class _Parser:
 
 
 _KEYWORDS = frozenset(
-    "NETWORK BLOCK TRAIN IMPORT FROM INPUT OUTPUT LET EXPECT SHARED PARALLEL REPEAT FOR IN IF ELSE AND OR NOT "
-    "TRUE FALSE NONE".split()
+    [
+        "NETWORK",
+        "BLOCK",
+        "TRAIN",
+        "IMPORT",
+        "FROM",
+        "INPUT",
+        "OUTPUT",
+        "LET",
+        "EXPECT",
+        "SHARED",
+        "PARALLEL",
+        "REPEAT",
+        "FOR",
+        "IN",
+        "IF",
+        "ELSE",
+        "AND",
+        "OR",
+        "NOT",
+        "TRUE",
+        "FALSE",
+        "NONE",
+    ]
 )
 _TOP = DECLARATIONS | {"LET"}
 _LINES = _TOP | {"EXPECT", "INPUT", "OUTPUT", "SHARED"}
@@ -454,13 +477,31 @@ _HEADS = {
 """What the first line of a group is called in the grammar, by its first word."""
 
 _OPERATORS = frozenset(
-    "PLUS MINUS TIMES DIVIDE FLOOR MODULO POWER AND OR EQUALS UNEQUAL LESS AT_MOST MORE AT_LEAST".split()
+    [
+        "PLUS",
+        "MINUS",
+        "TIMES",
+        "DIVIDE",
+        "FLOOR",
+        "MODULO",
+        "POWER",
+        "AND",
+        "OR",
+        "EQUALS",
+        "UNEQUAL",
+        "LESS",
+        "AT_MOST",
+        "MORE",
+        "AT_LEAST",
+    ]
 )
 _VALUES = frozenset({"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "LSQB", "MINUS", "LPAR", "INPUT"})
 _ELEMENTS = frozenset({"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "NAME"})
 
 _MEANINGS = {
-    "NAME": frozenset({"INPUT", "OUTPUT", "LET", "EXPECT", "SHARED", "PARALLEL", "REPEAT", "FOR", "FROM", "IF"}),
+    "NAME": frozenset(
+        {"INPUT", "OUTPUT", "LET", "EXPECT", "SHARED", "PARALLEL", "REPEAT", "FOR", "FROM", "IF"}
+    ),
     "NUMBER": frozenset({"REPEAT", "EXPECT", "IF"}),
     "INPUT": frozenset({"EXPECT", "FROM", "IF"}),
 }
@@ -470,7 +511,20 @@ _EXPRESSION = frozenset(
     {"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "NAME", "INPUT", "NOT", "PLUS", "MINUS", "LPAR", "LSQB"}
 )
 _STATEMENT = frozenset(
-    {"NAME", "LBRACE", "FROM", "PARALLEL", "REPEAT", "FOR", "IF", "INPUT", "OUTPUT", "LET", "EXPECT", "SHARED"}
+    {
+        "NAME",
+        "LBRACE",
+        "FROM",
+        "PARALLEL",
+        "REPEAT",
+        "FOR",
+        "IF",
+        "INPUT",
+        "OUTPUT",
+        "LET",
+        "EXPECT",
+        "SHARED",
+    }
 )
 _PHRASES: list[tuple[str, str, frozenset[str]]] = [
     ("a value", "NUMBER", _EXPRESSION),

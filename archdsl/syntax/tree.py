@@ -126,9 +126,7 @@ class Conditional:
     depth: int = 1
 
 
-Expression = Union[
-    Number, String, Constant, Name, Attribute, Index, Call, List, Unary, Binary, Conditional
-]
+Expression = Union[Number, String, Constant, Name, Attribute, Index, Call, List, Unary, Binary, Conditional]
 
 
 @dataclass(slots=True, eq=False)

@@ -73,7 +73,9 @@ def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return values * axes if len(values) == 1 else values
 
 
-def _sides(padding: str | int | Sequence[int], kernel: Sequence[int], gaps: Sequence[int]) -> list[tuple[int, int]]:
+def _sides(
+    padding: str | int | Sequence[int], kernel: Sequence[int], gaps: Sequence[int]
+) -> list[tuple[int, int]]:
     """The padding before and after, for each axis; torch puts the odd one of `same` at the end."""
     if padding == "valid":
         return [(0, 0)] * len(kernel)
