@@ -1,4 +1,4 @@
-"""A layer made by hand, and run from the source that it writes of itself."""
+"""A layer run from the source that it writes of itself, and what torch does meanwhile."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from archdsl.layers import LAYERS, Layer
-from archdsl.layers.arguments import Required, SameAs
+from archdsl.layers import Layer
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
-
-
-def made(kind: str, **given: Any) -> Layer:
-    """The layer of that kind, its arguments checked and filled in as the compiler does."""
-    cls = LAYERS[kind]
-    values: dict[str, Any] = {}
-    unknown = set(given) - set(cls.arguments)
-    assert not unknown, f"{kind} has no arguments {unknown}"
-    for name, parameter in cls.arguments.items():
-        if name in given:
-            values[name] = parameter.kind.check(given[name])
-            assert values[name] is not None, f"{kind}: {name} can't be {given[name]!r}"
-        elif isinstance(parameter.default, SameAs):
-            values[name] = values[parameter.default.name]
-        else:
-            assert not isinstance(parameter.default, Required), f"{kind} needs {name}"
-            values[name] = parameter.default
-    return cls(values)
 
 
 def source(layer: Layer, *xs: Shape) -> tuple[str | None, str]:
