@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-LARGEST = 1 << 21
-"""Values in the windows (8 MiB of float32) above which a library's convolution is as fast."""
+LARGEST = 1 << 17
+"""Values in the windows above which the library's convolution is as fast (benchmarks/mnist1d_steps.py --convolutions)."""
 
 
 class SmallConvolutionsAsProducts(TorchFunctionMode):
@@ -60,12 +60,16 @@ def _convolution(
         return function(input, weight, bias, stride, padding, dilation, groups)
     # torch.nn.functional.pad counts the axes from the last.
     x = F.pad(input, [n for side in reversed(sides) for n in side]) if any(map(any, sides)) else input
-    for axis, (span, step) in enumerate(zip(spans, steps, strict=True), 2):
-        x = x.unfold(axis, span, step)
-    x = x[(..., *(slice(None, None, gap) for gap in gaps))]
+    for axis, (k, gap, step, count) in enumerate(zip(kernel, gaps, steps, places, strict=True), 2):
+        x = torch.stack([_taken(x, axis, i * gap, step, count) for i in range(k)], dim=-1)
     x = x.movedim(1, axes + 1).reshape(-1, weight[0].numel())
     products = F.linear(x, weight.flatten(1), bias)
     return products.reshape(len(input), *places, len(weight)).movedim(-1, 1)
+
+
+def _taken(x: Tensor, axis: int, start: int, step: int, count: int) -> Tensor:
+    """Every `step`th value along an axis, `count` of them from `start` on."""
+    return x[(slice(None),) * axis + (slice(start, start + step * (count - 1) + 1, step),)]
 
 
 def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
