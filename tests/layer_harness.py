@@ -49,7 +49,7 @@ def source(layer: Layer, *xs: Shape, indices: bool = False) -> tuple[str | None,
     """The source that is written for a layer: of its module, and of its forward over x0, x1, ..."""
     build = layer.build_with_indices if indices else layer.build
     built = build(Code("nn"), *xs)
-    values = tuple(Code(f"x{i}") for i in range(len(xs)))
+    values = tuple(Code(f"x{i}") for i in range(max(1, len(xs))))
     forward = layer.forward(Code("torch"), None if built is None else Code("module"), values, xs)
     return None if built is None else str(built), str(forward)
 
@@ -60,7 +60,9 @@ class Lowered(torch.nn.Module):
     def __init__(self, layer: Layer, *xs: Shape, indices: bool = False) -> None:
         super().__init__()
         self.built, self.text = source(layer, *xs, indices=indices)
-        self.module = None if self.built is None else eval(self.built, {"nn": torch.nn})
+        names: dict[str, Any] = {"torch": torch, "nn": torch.nn}
+        exec(layer.source, names)
+        self.module = None if self.built is None else eval(self.built, names)
 
     def forward(self, *values: Tensor) -> Any:
         names = {f"x{i}": value for i, value in enumerate(values)}
@@ -91,7 +93,8 @@ def check_weights(layer: Layer, module: torch.nn.Module | None, *xs: Shape) -> N
 def check_saved(layer: Layer, lowered: Lowered, *values: Tensor) -> None:
     """What the rule says is kept for the backward pass is what autograd keeps, in bytes.
 
-    Parameters are not counted, and each tensor once, however many operations keep it or a view of it.
+    Weights and buffers are not counted, and each tensor once, however many operations keep it or a view
+    of it.
     """
     values = tuple(v.requires_grad_() if v.is_floating_point() else v for v in values)
     xs = tuple(Shape(value.shape[1:]) for value in values)
@@ -103,10 +106,10 @@ def check_saved(layer: Layer, lowered: Lowered, *values: Tensor) -> None:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = lowered(*values)
-    for parameter in lowered.parameters():
-        kept.pop(parameter.untyped_storage().data_ptr(), None)
+    for own in (*lowered.parameters(), *lowered.buffers()):
+        kept.pop(own.untyped_storage().data_ptr(), None)
     rule = layer.saved(*xs)
-    wanted = sum(values[i].nbytes for i in rule.inputs) + int(rule.extra) + int(rule.once)
+    wanted = sum(values[i].nbytes for i in rule.inputs) + len(values[0]) * int(rule.extra) + int(rule.once)
     if rule.output:
         wanted += (result[0] if isinstance(result, tuple) else result).nbytes
     assert sum(kept.values()) == wanted

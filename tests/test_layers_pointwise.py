@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from building import layer
 from expected import oracle
-from recorded import module_of, output_of, ruled_bytes, saved_bytes, source, support
+from layer_harness import Lowered, check_saved, check_weights, make, source
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -91,7 +90,7 @@ def instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None =
     return y if weight is None or bias is None else affine(y, weight, bias)
 
 
-def local_response_norm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> Callable[..., Tensor]:
+def response_norm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> Callable[..., Tensor]:
     def expected(x: Tensor) -> Tensor:
         channels = x.shape[1]
         rows = []
@@ -293,11 +292,11 @@ CASES = [
         axes=(1, 2, 3),
         written={3: "nn.InstanceNorm3d(6, affine=True)"},
     ),
-    Case("local_response_norm", {"size": 3}, local_response_norm(3), each(7)),
+    Case("local_response_norm", {"size": 3}, response_norm(3), each(7)),
     Case(
         "local_response_norm",
         {"size": 4, "alpha": 0.5, "beta": 1.5, "k": 2},
-        local_response_norm(4, 0.5, 1.5, 2),
+        response_norm(4, 0.5, 1.5, 2),
         each(8),
         written={2: "nn.LocalResponseNorm(4, alpha=0.5, beta=1.5, k=2)"},
     ),
@@ -348,7 +347,7 @@ KEEPING = [
 
 
 def of(case: Case) -> Layer:
-    return layer(case.kind, **case.arguments)
+    return make(case.kind, **case.arguments)
 
 
 def scattered(module: nn.Module | None) -> dict[str, Tensor]:
@@ -367,20 +366,18 @@ def scattered(module: nn.Module | None) -> dict[str, Tensor]:
 def test_values_are_those_of_the_formula(case: Case, x: Shape) -> None:
     torch.manual_seed(0)
     used = of(case)
-    module = module_of(used, x)
-    state = scattered(module)
+    lowered = Lowered(used, x)
+    state = scattered(lowered.module)
     value = 3 * torch.randn(4, *x, dtype=torch.float64)
-    output = output_of(used, (x,), module, [value])
+    output = lowered(value)
     assert output.shape == (4, *used.shape(x))
     torch.testing.assert_close(output, case.expected(value, **state), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("case", "x"), USES)
 def test_shape_and_multiplications_are_torchs(case: Case, x: Shape) -> None:
-    module = case.module(x.axes, x) if case.module else module_of(of(case), x)
-    state: dict[str, Tensor] = {}
-    if case.module and module is not None:
-        state = {name: tensor.to("meta") for name, tensor in module.state_dict().items()}
+    learned = case.module(x.axes, x).state_dict() if case.module else {}
+    state = {name: tensor.to("meta") for name, tensor in learned.items()}
     value = torch.empty(2, *x, device="meta")
     with FlopCounterMode(display=False) as counter:
         output = case.expected(value, **state)
@@ -398,12 +395,11 @@ def test_weights_and_buffers_are_those_of_torchs_module(case: Case, x: Shape) ->
     assert case.module is not None
     theirs = case.module(x.axes, x)
     ours = of(case)
-    written = module_of(ours, x)
-    assert written is not None
+    written = Lowered(ours, x).module
     for module in (theirs, written):
-        assert {n: tuple(p.shape) for n, p in module.named_parameters()} == ours.weights(x)
-        buffers = {n: (tuple(b.shape), not b.is_floating_point()) for n, b in module.named_buffers()}
-        assert buffers == {n: (b.shape, b.integer) for n, b in ours.buffers(x).items()}
+        check_weights(ours, module, x)
+    whole = {name for name, tensor in theirs.named_buffers() if not tensor.is_floating_point()}
+    assert whole == {name for name, buffer in ours.buffers(x).items() if buffer.integer}
     settings = ("eps", "momentum", "affine", "num_groups", "elementwise_affine")
     for setting in settings:
         assert getattr(written, setting, None) == getattr(theirs, setting, None)
@@ -414,9 +410,7 @@ def test_the_others_have_none(case: Case) -> None:
     x = SHAPES[case.axes[0]]
     assert not of(case).weights(x)
     assert not of(case).buffers(x)
-    module = module_of(of(case), x)
-    assert module is not None
-    assert not module.state_dict()
+    assert not Lowered(of(case), x).state_dict()
 
 
 @pytest.mark.parametrize(("case", "axes"), [(case, axes) for case in CASES for axes in case.written], ids=str)
@@ -430,22 +424,28 @@ def test_the_call_is_written_as_people_write_it(case: Case, axes: int) -> None:
 def test_backward_keeps_what_the_rule_says(case: Case, x: Shape, batch: int) -> None:
     if case.kind == "batch_norm" and x.axes == 0 and batch == 1:
         batch = 2  # torch refuses to take a variance of one number
-    assert saved_bytes(of(case), (x,), batch) == ruled_bytes(of(case), (x,), batch)
+    check_saved(of(case), Lowered(of(case), x), torch.rand(batch, *x))
 
 
 def test_a_mask_is_a_byte_an_element() -> None:
     x = Shape((6, 4, 3))
-    assert layer("dropout").saved(x).extra == 72
-    assert layer("channel_dropout").saved(x).extra == 4 * 6
-    assert layer("channel_dropout").saved(Shape((6,))).extra == 6
+    assert make("dropout").saved(x).extra == 72
+    assert make("channel_dropout").saved(x).extra == 4 * 6
+    assert make("channel_dropout").saved(Shape((6,))).extra == 6
 
 
 @pytest.mark.parametrize(("case", "x"), USES)
 def test_a_unit_reads_what_the_rule_says(case: Case, x: Shape) -> None:
+    """By the support of the gradient of the last position, in float64, as the network is used."""
     ours = of(case).reads(x)
     assert ours == (case.reach if x.axes else Reach.POINT,)
     position = tuple(extent - 1 for extent in x.size)
-    found = support(of(case), (x,), position)
+    torch.manual_seed(0)
+    value = (torch.rand(1, *x, dtype=torch.float64) + 0.5).requires_grad_()
+    unit = Lowered(of(case), x).double().eval()(value)[(0, slice(None), *position)]
+    (torch.rand(unit.shape, dtype=torch.float64) * unit).sum().backward()
+    assert value.grad is not None
+    found = {tuple(place) for place in value.grad[0].abs().sum(0).nonzero().tolist()}
     if ours == (Reach.POINT,):
         assert found == {position}
     else:
@@ -454,16 +454,16 @@ def test_a_unit_reads_what_the_rule_says(case: Case, x: Shape) -> None:
 
 
 def test_batch_norm_has_twice_its_channels_and_a_counter_of_buffers() -> None:
-    buffers = layer("batch_norm").buffers(Shape((16, 4, 4)))
+    buffers = make("batch_norm").buffers(Shape((16, 4, 4)))
     assert sum(buffer.shape.count for buffer in buffers.values()) == 33
 
 
 ORACLE = {
-    "batchnorm2d": lambda arguments: layer("batch_norm", affine=arguments["affine"]),
-    "instancenorm2d": lambda arguments: layer("instance_norm", affine=arguments["affine"]),
-    "groupnorm": lambda arguments: layer("group_norm", groups=arguments["groups"]),
-    "prelu": lambda arguments: layer("prelu", per_channel=arguments["n"] > 1),
-    "lrn": lambda arguments: layer("local_response_norm", size=arguments["size"]),
+    "batchnorm2d": lambda arguments: make("batch_norm", affine=arguments["affine"]),
+    "instancenorm2d": lambda arguments: make("instance_norm", affine=arguments["affine"]),
+    "groupnorm": lambda arguments: make("group_norm", groups=arguments["groups"]),
+    "prelu": lambda arguments: make("prelu", per_channel=arguments["n"] > 1),
+    "lrn": lambda arguments: make("local_response_norm", size=arguments["size"]),
 }
 COUNTED = [case for case in oracle("ops") if case["group"] == "params" and case["op"] in ORACLE]
 
@@ -553,7 +553,7 @@ def test_what_does_not_fit_is_said(
     mend: str | None,
 ) -> None:
     with pytest.raises(Fault) as caught:
-        layer(kind, **arguments).shape(Shape(x))
+        make(kind, **arguments).shape(Shape(x))
     problem = caught.value.problem
     assert (caught.value.argument, problem.message(), problem.label(), problem.help()) == (
         argument,
@@ -565,7 +565,7 @@ def test_what_does_not_fit_is_said(
 
 def test_groups_of_symbolic_channels_are_doubted() -> None:
     channels = symbol("C")
-    used = layer("group_norm", groups=4)
+    used = make("group_norm", groups=4)
     assert used.shape(Shape((channels, 8))) == (channels, 8)
     (doubt,) = used.doubts(Shape((channels, 8)))
     assert doubt.severity == "warning"
@@ -576,7 +576,7 @@ def test_groups_of_symbolic_channels_are_doubted() -> None:
 def test_symbolic_shapes_give_symbolic_costs() -> None:
     height = symbol("H")
     x = Shape((6, height, 3))
-    assert str(layer("relu").flops(x)) == "18*H"
-    assert str(layer("softmax", axis="height").flops(x)) == "90*H - 36"
-    assert str(layer("layer_norm", axis="all").weights(x)["weight"].count) == "18*H"
-    assert str(layer("local_response_norm", size=5).saved(x).extra) == "264*H"
+    assert str(make("relu").flops(x)) == "18*H"
+    assert str(make("softmax", axis="height").flops(x)) == "90*H - 36"
+    assert str(make("layer_norm", axis="all").weights(x)["weight"].count) == "18*H"
+    assert str(make("local_response_norm", size=5).saved(x).extra) == "264*H"
