@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archdsl.report.columns import COLUMNS, STANDARD, field_texts, shape_text
-from archdsl.report.units import human, human_bytes, separated
+from archdsl.report.columns import COLUMNS, STANDARD, shape_text
+from archdsl.report.totals import totals
 
 if TYPE_CHECKING:
     from archdsl.report.report import Report
@@ -26,16 +26,10 @@ def markdown(report: Report, depth: int | None = None, columns: tuple[str, ...] 
     lines += [
         _row([_escaped(column.cell(entry.facts)) for column in shown]) for entry in report.entries(depth)
     ]
-    totals = report.totals
-    peaks = f"batch {report.batch}, {report.precision}"
+    lines.append("")
     lines += [
-        "",
-        f"- parameters: {separated(totals['parameters'])} ({human_bytes(totals['parameter_bytes'])})",
-        f"- MACs: {separated(totals['macs'])} ({human(totals['macs'])})",
-        f"- FLOPs: {separated(totals['flops'])} ({human(totals['flops'])})",
-        f"- forward peak: {human_bytes(totals['forward_peak_bytes'])} ({peaks})",
-        f"- training peak: {human_bytes(totals['training_peak_bytes'])} ({peaks})",
-        f"- receptive field: {field_texts(totals, 'size')}",
+        f"- {total.name}: {_escaped(total.exact)}{f' ({total.beside})' if total.beside else ''}"
+        for total in totals(report)
     ]
     return "\n".join(lines)
 

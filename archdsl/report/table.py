@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from archdsl.report.columns import COLUMNS, STANDARD, WIDE, Column, Facts, field_texts, shape_text
+from archdsl.report.columns import COLUMNS, STANDARD, WIDE, Column, Facts, shape_text
 from archdsl.report.terminal import BOLD, DIM, Style, text_width, visible
-from archdsl.report.units import human, human_bytes, separated
+from archdsl.report.totals import totals
 
 if TYPE_CHECKING:
     from archdsl.report.report import Entry, Report
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GAP = "  "
 LEAST_NAME = 14
 """A name is never cut below this."""
+
+LONGEST_NUMBER = 24
+"""A total that is longer is an expression in symbols: it begins at the left, and others keep their place."""
 
 SHORTENED = (
     frozenset({"macs", "flops"}),
@@ -67,7 +70,11 @@ def _plain_signs(text: str) -> str:
 
 def _title(report: Report, style: Style) -> str:
     inputs = ", ".join(f"{name} {shape_text(shape)}" for name, shape in report.inputs)
-    said = f"{inputs} → {', '.join(report.outputs)}"
+    outputs = ", ".join(
+        f"{name} {shape_text(list(wire.shape))}"
+        for name, wire in zip(report.outputs, report.scope.outputs, strict=True)
+    )
+    said = f"{inputs} → {outputs}"
     return f"{style.paint(report.name, BOLD)}  {visible(said)}"
 
 
@@ -248,35 +255,11 @@ def _with_kind(name: str, entry: Entry, layout: Layout) -> str:
 
 
 def _totals(report: Report, style: Style) -> list[str]:
-    totals = report.totals
-    batch = f"batch {report.batch}, {report.precision}"
-    figures: list[tuple[str, str, str]] = [
-        ("parameters", separated(totals["parameters"]), _both(totals)),
+    """Digits stand below each other, and what is said of them in a column of its own."""
+    lines = totals(report)
+    left = max(len(line.name) for line in lines)
+    middle = max(len(line.exact) for line in lines if len(line.exact) <= LONGEST_NUMBER)
+    return [
+        f" {line.name:<{left}}  {line.exact:>{middle}}  {style.paint(line.beside, DIM)}".rstrip()
+        for line in lines
     ]
-    if totals["trainable"] != totals["parameters"]:
-        figures.append(("trainable", separated(totals["trainable"]), ""))
-    if totals["buffers"] != 0:
-        figures.append(("buffers", separated(totals["buffers"]), ""))
-    figures += [
-        ("MACs", separated(totals["macs"]), human(totals["macs"])),
-        ("FLOPs", separated(totals["flops"]), human(totals["flops"])),
-        ("forward peak", separated(totals["forward_peak_bytes"]), human_bytes(totals["forward_peak_bytes"])),
-        (
-            "training peak",
-            separated(totals["training_peak_bytes"]),
-            human_bytes(totals["training_peak_bytes"]),
-        ),
-        ("receptive field", field_texts(totals, "size"), ""),
-    ]
-    left = max(len(name) for name, _, _ in figures)
-    middle = max(text_width(text) for _, text, _ in figures)
-    lines = []
-    for name, text, unit in figures:
-        # Units are named once, in a column of their own, so that the digits stand below each other.
-        unit = f"{unit} · {batch}" if name.endswith("peak") else unit
-        lines.append(f" {name:<{left}}  {text:>{middle}}  {style.paint(unit, DIM)}".rstrip())
-    return lines
-
-
-def _both(totals: Facts) -> str:
-    return f"{human(totals['parameters'])} · {human_bytes(totals['parameter_bytes'])}"
