@@ -50,7 +50,8 @@ def source(layer: Layer, *xs: Shape, indices: bool = False) -> tuple[str | None,
     build = layer.build_with_indices if indices else layer.build
     built = build(Code("nn"), *xs)
     values = tuple(Code(f"x{i}") for i in range(max(1, len(xs))))
-    forward = layer.forward(Code("torch"), None if built is None else Code("module"), values, xs)
+    rule = layer.forward_with_indices if indices else layer.forward
+    forward = rule(Code("torch"), None if built is None else Code("module"), values, xs)
     return None if built is None else str(built), str(forward)
 
 

@@ -141,11 +141,7 @@ class MaxPool(Pooling):
         return self._built(nn, x, {})
 
     def build_with_indices(self, nn: Code, x: Shape) -> Code:
-        """As `build`, where a `max_unpool` needs the places of the maxima.
-
-        The forward is the same, and then gives two results: the output, and where in the padded input
-        each maximum stood, as one number counted along all axes (int64).
-        """
+        """As `build`, where a `max_unpool` needs the places of the maxima."""
         return self._built(nn, x, {"return_indices": True})
 
     def _built(self, nn: Code, x: Shape, more: dict[str, Any]) -> Code:
@@ -166,6 +162,16 @@ class MaxPool(Pooling):
         if self.native(xs[0]):
             return module(values[0])
         return module(padded(torch, values[0], self.covering(xs[0]), value=float("-inf")))
+
+    def forward_with_indices(
+        self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
+    ) -> Code:
+        """As `forward`, over the module of `build_with_indices`; it gives two results.
+
+        They are the output, and where in the input, with what `indexed` says was added to it, each
+        maximum stood: one int64 that counts along all spatial axes, the last one fastest.
+        """
+        return self.forward(torch, module, values, xs)
 
     def indexed(self, x: Shape) -> tuple[Pair, ...]:
         """What must be added to the input for the indices to be places in it."""

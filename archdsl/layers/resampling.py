@@ -63,10 +63,11 @@ class Upsample(Weightless):
     - `linear` (bilinear, trilinear) takes the weighted mean of the 2 neighbours along each axis;
     - `cubic` (images alone) takes 4 neighbours along each axis, weighted by Keys' kernel with a = -3/4.
 
-    Outside of the map, the outermost sample is repeated. The extent n becomes floor(n*scale). With
+    Outside of the map, the outermost sample is repeated. The extent n becomes m = floor(n*scale). With
     `size=` the extents are given and the scale is m/n; a scale that is given stands as it is, so where
     n*scale is not whole, `upsample(2.5)` is not the same as `upsample(size=floor(2.5*n))`. Both are
-    torch.nn.functional.interpolate with the same argument.
+    torch.nn.functional.interpolate with the same argument, but for one thing that torch does in several
+    ways: where rounding leaves m = n (`nearest`, `linear`) or m = 2*n (`nearest`), the scale is m/n.
 
     FLOPs for each output, of d axes: 0 for `nearest`; 2**d products and 2**d - 1 additions for `linear`
     (3, 7, 15 in all); 16 products and 15 additions for `cubic`. The backward pass keeps nothing.
@@ -124,21 +125,21 @@ class Upsample(Weightless):
 
     def _stencil(self, n: Size, m: Size, scale: float | None) -> Stencil | None:
         before, after = {"nearest": (0, 0), "linear": (0, 1), "cubic": (1, 2)}[self.mode]
-        if equal(n, m) is True and (self.align_corners or scale is None):
-            return stencils.shifted(0)
         if self.align_corners:
-            if not isinstance(n, int) or not isinstance(m, int):
-                return None
-            if m == 1:
-                return Stencil(n, 1, (range(1),))
-            if n == 1:
-                return stencils.repeated(m)
-            return stencils.interpolation(Fraction(n - 1, m - 1), Fraction(0), before, after)
-        step = _ratio(n, m) if scale is None else _step(scale)
+            return _between_corners(n, m, before, after)
+        step = _ratio(n, m) if scale is None else _step(self._exact(n, m, scale))
         if step is None:
             return None
         start = Fraction(0) if self.mode == "nearest" else (step - 1) / 2
         return stencils.interpolation(step, start, before, after)
+
+    def _exact(self, n: Size, m: Size, scale: float) -> float:
+        """The scale that a given one amounts to: see the documentation on rounding."""
+        if self.mode != "cubic" and equal(m, n) is True:
+            return 1
+        if self.mode == "nearest" and equal(m, 2 * n) is True:
+            return 2
+        return scale
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(self.axis_stencils(x)),)
@@ -162,7 +163,9 @@ class Upsample(Weightless):
         if self.scale is None:
             named["size"] = compact(per_axis("size", self.size, x))
         else:
-            named["scale_factor"] = compact(per_axis("scale", self.scale, x))
+            scales = per_axis("scale", self.scale, x)
+            triples = zip(x.size, self.output_size(x), scales, strict=True)
+            named["scale_factor"] = compact(self._exact(n, m, scale) for n, m, scale in triples)
         named["mode"] = TORCH_MODES[self.mode][x.axes - 1]
         if self.align_corners:
             named["align_corners"] = True
@@ -185,6 +188,19 @@ def _step(scale: float) -> Fraction | None:
     """Input samples from one output unit to the next; None for a scale that is almost 0."""
     fraction = Fraction(scale).limit_denominator(FINEST_SCALE)
     return 1 / fraction if fraction else None
+
+
+def _between_corners(n: Size, m: Size, before: int, after: int) -> Stencil | None:
+    """The stencil along an axis whose n samples become m, the outermost ones on each other."""
+    if equal(n, m) is True:
+        return stencils.shifted(0)
+    if not isinstance(n, int) or not isinstance(m, int):
+        return None
+    if m == 1:
+        return Stencil(n, 1, (range(1),))
+    if n == 1:
+        return stencils.repeated(m)
+    return stencils.interpolation(Fraction(n - 1, m - 1), Fraction(0), before, after)
 
 
 def _ratio(n: Size, m: Size) -> Fraction | None:

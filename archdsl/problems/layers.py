@@ -729,6 +729,7 @@ class CropAxesDiffer(Problem):
       input image: [3, 8, 8]
       inner: conv(3, kernel=3)
       from image -> crop(like=inner)
+      concat(inner)
     }
     ```
     """
@@ -738,6 +739,9 @@ class CropAxesDiffer(Problem):
 
     def message(self) -> str:
         return f"{self.shape} can't be cropped like {self.like}: they have different numbers of axes"
+
+    def label(self) -> str:
+        return f"needs a value like {self.shape}"
 
 
 def _compact(values: tuple[object, ...]) -> str:
