@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 from archdsl.layers import LAYERS, Layer
-from archdsl.layers.arguments import SameAs
 from archdsl.problems import CATALOGUE, Problem
+from archdsl.report.reference import signature, written
 
 DOCS = Path(__file__).parent
 
@@ -34,26 +34,6 @@ def layer_page(layer: type[Layer]) -> str:
             expected = parameter.kind.expected.replace("|", "\\|")
             lines.append(f"| `{name}` | {default} | {expected} | {parameter.documentation} |")
     return "\n".join(lines) + "\n"
-
-
-def signature(layer: type[Layer]) -> str:
-    """`conv(channels, kernel, stride=1)`."""
-    words = [
-        name if parameter.required else f"{name}={written(parameter.default)}"
-        for name, parameter in layer.arguments.items()
-    ]
-    return f"{layer.kind}({', '.join(words)})" if words else layer.kind
-
-
-def written(value: object) -> str:
-    """A default as a file writes it."""
-    if isinstance(value, SameAs):
-        return value.name
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
-    return "none" if value is None else str(value)
 
 
 def problem_page(problem: type[Problem]) -> str:

@@ -329,9 +329,7 @@ CASES = [
     Case("channel_dropout", {"rate": 0}, lambda x: x, each(0)),
 ]
 
-USES = [
-    pytest.param(case, SHAPES[axes], id=f"{case}-{axes}") for case in CASES for axes in case.axes
-]
+USES = [pytest.param(case, SHAPES[axes], id=f"{case}-{axes}") for case in CASES for axes in case.axes]
 LEARNING = [
     pytest.param(case, SHAPES[axes], id=f"{case}-{axes}")
     for case in CASES

@@ -30,7 +30,7 @@ def check(files: tuple[Target, ...], form: str) -> int:
     confirmations: list[str] = []
     for target in files:
         checked = _checked(target)
-        diagnostics = _once([d for one in checked for d in one.diagnostics])
+        diagnostics = _once([d for one in checked for d in (*one.diagnostics, *_recipe_problems(one))])
         found += diagnostics
         if not any(d.severity == "error" for d in diagnostics):
             confirmations.append(_confirmation(target.source.name, checked))
@@ -50,6 +50,15 @@ def _checked(target: Target) -> list[Checked]:
     if target.network is None:
         return check(target.source)
     return [check_network(program_of(target.source), target.network)]
+
+
+def _recipe_problems(checked: Checked) -> list[Diagnostic]:
+    """What is wrong with the recipe of a network that has one."""
+    from archdsl.training.recipe import read_recipe
+
+    if checked.net is None or checked.net.network.train is None:
+        return []
+    return read_recipe(checked.net.network.train, checked.net.network)[1]
 
 
 def _once(diagnostics: list[Diagnostic]) -> list[Diagnostic]:

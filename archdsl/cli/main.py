@@ -13,6 +13,7 @@ from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
 from archdsl.cli.export import export
 from archdsl.cli.reference import explain, layers, list_architectures
+from archdsl.cli.train import train
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -52,7 +53,7 @@ def archdsl() -> None:
     """
 
 
-for command in (analyze, check, export, layers, explain, list_architectures):
+for command in (analyze, check, export, train, layers, explain, list_architectures):
     archdsl.add_command(command)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
@@ -30,7 +29,6 @@ class Signature:
     values: bool = False
 
     @staticmethod
-    @cache
     def of_layer(layer: type[Layer]) -> Signature:
         words = ["..."] if layer.inputs == MANY else []
         for name, parameter in layer.arguments.items():

@@ -98,7 +98,8 @@ class Unroller:
             else:
                 body.append(statement)
         value: Flow = Wire(entries[0]) if len(entries) == 1 else None
-        if not entries and any(isinstance(bound, Unknown) for bound in frame.names.values()):
+        if not entries:
+            # What is wrong with the inputs, or that there is none, has been said or will be.
             value = UNKNOWN
         if len(entries) == 1:
             frame.names.setdefault("input", value)
@@ -608,7 +609,7 @@ class Unroller:
             with self._scopes.inside(
                 key, label is not None, _wires_in(value), block.name, arguments_
             ) as scope:
-                body = [s for s in block.body if not isinstance(s, tree.Input)]
+                body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
                 results = self._whole_body(body, inner, reached)
                 scope.outputs = _wires_in(results.value)
         finally:

@@ -90,7 +90,7 @@ class Maker:
 
     name: str
     span: Span
-    layer: Layer | type[Layer] | None
+    layer: type[Layer] | None
     block: Block | None
     module: Module
     arguments: list[Argument]

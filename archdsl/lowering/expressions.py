@@ -21,7 +21,7 @@ class Constant(NamedTuple):
     submodule it belongs to, where a line makes several.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]
     hint: str
     prefix: str = ""
     default: str | None = None
@@ -31,19 +31,19 @@ class Constant(NamedTuple):
 class Value(NamedTuple):
     """The place of the input number `index`."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class Callee(NamedTuple):
     """The place of the module that is called; `index` counts the modules that it is handed besides."""
 
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]
 
 
 class ClassName(NamedTuple):
     """The place of the name of a class that is yet to be named."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 Part = Union[str, Constant, Value, Callee, ClassName]

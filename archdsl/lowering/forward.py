@@ -181,8 +181,8 @@ class Forward:
                 else:
                     values.append(self.text[wire])
             targets = []
-            for port, wire in enumerate(step.targets):
-                if wire is None:
+            for port, target in enumerate(step.targets):
+                if target is None:
                     targets.append("_")
                     continue
                 mine = Previous(index, port)
@@ -195,7 +195,7 @@ class Forward:
                         if link not in direct or index < old_last[link] or last[index, port] > link.step
                     }
                     closed |= {name for name, end in busy.items() if end > index}
-                    closed |= {self.text[wire].partition("[")[0] for wire in fixed} | set(lists.values())
+                    closed |= {self.text[target].partition("[")[0] for target in fixed} | set(lists.values())
                     name = self._body_name(step, port, after, closed)
                     busy[name] = last[index, port]
                 names[index, port] = name

@@ -54,7 +54,7 @@ POSITIONAL = 3
 class Input(NamedTuple):
     """A value that a scope is given."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class Result(NamedTuple):
@@ -125,7 +125,7 @@ class Use:
 class Class:
     """A class to be written: `use` stands for all its uses."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     block: str | None
     use: Use
     arguments: list[Argument]
@@ -590,7 +590,7 @@ class _Parameters:
         self.found: dict[str, Column] = {}
         self.by_column: dict[Column, Parameter] = {}
         use = uses[0]
-        self.taken = {step.key for step in _all_steps(use)} | set(MODULE_ATTRIBUTES)
+        self.taken: set[str] = {s.key for s in _all_steps(use) if s.key is not None} | set(MODULE_ATTRIBUTES)
         for index, column in enumerate(self.columns):
             if len(set(column)) > 1 and column not in self.by_column:
                 known = self._from_block(column)

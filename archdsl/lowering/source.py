@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 
 from archdsl.compiler.network import Network
 from archdsl.lowering.expressions import Constant, constant, fill
@@ -190,6 +191,6 @@ def _listed(column: Argument) -> str:
     if len(column) >= 4 and all(re.fullmatch(r"[0-9]{1,18}", value) for value in column):
         numbers = [int(value) for value in column]
         step = numbers[1] - numbers[0]
-        if step and all(b - a == step for a, b in zip(numbers, numbers[1:], strict=False)):
+        if step and all(b - a == step for a, b in pairwise(numbers)):
             return f"range({numbers[0]}, {numbers[-1] + step}, {step})"
     return f"[{', '.join(column)}]"

@@ -362,7 +362,7 @@ class ValueInChain(Problem):
       input image: [1, 8, 8]
       a: conv(4, kernel=3)
       b: relu
-      from a -> sigmoid
+      from a, b -> add -> sigmoid
     }
     ```
     """
@@ -478,7 +478,7 @@ class NoValue(Problem):
     network Two {
       input left: [4]
       input right: [4]
-      from left -> linear(3)
+      from left, right -> concat -> linear(3)
     }
     ```
     """

@@ -507,7 +507,10 @@ def number_value(digits: str, factor: int) -> int | float | None:
 
 
 def mended_number(text: str) -> str | None:
-    """What a badly written number was meant to be, if that is plain: `1_` is `1`, `5k` is `5K`, `0x10` is `16`."""
+    """What a badly written number was meant to be, if that is plain.
+
+    `1_` is `1`, `5k` is `5K`, `0x10` is `16`.
+    """
     if not text.isascii():
         return None
     if re.fullmatch(r"0[xX][0-9a-fA-F]{1,15}|0[oO][0-7]{1,20}|0[bB][01]{1,60}", text):

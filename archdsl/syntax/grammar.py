@@ -109,8 +109,8 @@ def build(text: str) -> dict[str, Any]:
     # In the order in which Lark's own lexer tries them; a word of the language is matched as a
     # name first, as in Lark, so that `former` does not begin with `for`.
     terminals: list[TerminalDef] = parser.parser.lexer.terminals
-    name = next(re.compile(t.pattern.to_regexp()) for t in terminals if t.name == "NAME")
-    is_word = {t.name: t.pattern.type == "str" and bool(name.fullmatch(t.pattern.value)) for t in terminals}
+    word = next(re.compile(t.pattern.to_regexp()) for t in terminals if t.name == "NAME")
+    is_word = {t.name: t.pattern.type == "str" and bool(word.fullmatch(t.pattern.value)) for t in terminals}
     return {
         "terminals": [(t.name, t.pattern.to_regexp()) for t in terminals if not is_word[t.name]],
         "keywords": {t.pattern.value: t.name for t in terminals if is_word[t.name]},

@@ -316,7 +316,7 @@ class _Parser:
         return not (self.accepts("NUMBER") or self.accepts("REPEAT"))
 
     def misspelt(self, name: Token, kind: str) -> str | None:
-        """The word of the language that `name`, at the start of a statement, was meant to be before `kind`."""
+        """The word of the language that `name`, which starts a statement, was meant to be before `kind`."""
         word = nearest(name.text, [w.lower() for w in sorted(_MEANINGS[kind])])
         return word if word is not None and self.takes_back(name, word.upper(), kind) else None
 

@@ -203,10 +203,13 @@ class _Structure:
     def begin(self, token: Token) -> None:
         """The first token of a line."""
         if token.kind in DECLARATIONS and self.braces and self.peek(0) in ("NAME", "LBRACE"):
+            opened = self.indentation(self.braces[0])
+        else:
+            opened = -1
+        if self.indentation(token) <= opened:
             # A declaration no deeper than the line that opened a brace: the brace was never closed.
-            if self.indentation(token) <= self.indentation(self.braces[0]):
-                self.close_braces(self.braces, token)
-                self.separate(token.start)
+            self.close_braces(self.braces, token)
+            self.separate(token.start)
         self.first = token
         self.calculates = token.kind in _CALCULATING
 
