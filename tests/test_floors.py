@@ -136,7 +136,7 @@ def test_a_planted_import_is_found(tmp_path: Path, path: str, line: str, said: s
     [
         "from __future__ import annotations",
         "from archdsl.sizes import Size",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n    from archdsl.cli import main",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n    import archdsl.cli.main",
     ],
 )
 def test_what_is_allowed_is_no_fault(tmp_path: Path, line: str) -> None:
