@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import archdsl
+from archdsl.training.recipe import read_recipe
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -48,7 +49,10 @@ def problems(program: str, wrong: str | None = None) -> list[str]:
     found = []
     for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
         try:
-            found += archdsl.loads(program, network=network).diagnostics
+            net = archdsl.loads(program, network=network)
+            found += net.diagnostics
+            if net.network.train is not None:
+                found += read_recipe(net.network.train, net.network)[1]
         except archdsl.ArchError as error:
             found += error.diagnostics
     return [

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archdsl.cli.networks import compiled
-from archdsl.cli.output import result, style, width
-from archdsl.cli.settings import network_options
+from archdsl.cli.networks import WRONG, compiled
+from archdsl.cli.output import result, show, style, width
+from archdsl.cli.settings import network_options, recipe_settings
 from archdsl.cli.targets import File, Target
+
+if TYPE_CHECKING:
+    from archdsl.net import Net
 
 
 class Columns(click.ParamType):
@@ -63,7 +66,7 @@ def analyze(
     if form == "json" and (columns or depth):
         raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
     net = compiled(file, settings, sizes, inputs)
-    report = net.report(batch, precision)
+    report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
         import json
 
@@ -81,3 +84,20 @@ def analyze(
 
         result(table(report, width(sys.stdout), style(sys.stdout), depth, columns or ()))
     return 0
+
+
+def _optimizer_state(net: Net, settings: dict[str, str]) -> int:
+    """The numbers that the recipe's optimizer keeps for each parameter; none without a recipe.
+
+    A recipe that can't be followed is the business of `check` and `train`, unless its keys were set here.
+    """
+    if net.network.train is None and not settings:
+        return 0
+    from archdsl.training.recipe import read_recipe
+
+    recipe, diagnostics = read_recipe(net.network.train, net.network, settings)
+    if settings:
+        show(diagnostics)
+        if recipe is None:
+            raise click.exceptions.Exit(WRONG)
+    return 1 if recipe is not None and recipe.optimizer.momentum > 0 else 0

@@ -8,7 +8,7 @@ import click
 
 from archdsl.cli.networks import compiled
 from archdsl.cli.output import message, result, write_file
-from archdsl.cli.settings import network_options
+from archdsl.cli.settings import network_options, recipe_settings
 from archdsl.cli.targets import File, Target
 
 
@@ -31,6 +31,8 @@ def export(
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
     """Write a network as PyTorch source that runs without archdsl."""
+    if recipe_settings(settings):
+        raise click.UsageError("an export has no recipe: leave out --set train....")
     source = compiled(file, settings, sizes, inputs).source()
     if output is None or str(output) == "-":
         result(source.rstrip("\n"))

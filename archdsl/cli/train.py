@@ -43,7 +43,7 @@ def train(
 
     folder = out or loop.free_folder(net.name)
     try:
-        with _progress(recipe.total_steps) as progress:
+        with _progress(recipe.steps) as progress:
             run = loop.train(net.network, recipe, folder, device, progress)
     except (loop.TrainingError, RuntimeError) as error:
         message(f"error: {str(error).splitlines()[0]}")

@@ -125,7 +125,7 @@ class Use:
 class Class:
     """A class to be written: `use` stands for all its uses."""
 
-    index: int  # type: ignore[assignment]
+    index: int
     block: str | None
     use: Use
     arguments: list[Argument]

@@ -60,21 +60,20 @@ def train(
     make_folder(folder)
     torch.manual_seed(recipe.seed)
     model = build(network)
-    if recipe.he:
-        initialize_he(model)
+    initialize_he(model)
     model.to(device)
     x, y, test_x, test_y = data_for(network, recipe, device)
     optimizer = torch.optim.SGD(
         model.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
+        lr=recipe.optimizer.lr,
+        momentum=recipe.optimizer.momentum,
+        weight_decay=recipe.optimizer.weight_decay,
         foreach=True,
     )
     write_aside(folder / "network.arch", network.inputs[0].use.source.text.encode())
     write_aside(folder / "recipe.json", json.dumps(described(recipe, device), indent=2).encode() + b"\n")
     rows: list[tuple[int, float, float]] = []
-    every = max(1, recipe.total_steps // EVALUATIONS)
+    every = max(1, recipe.steps // EVALUATIONS)
     begun = time.perf_counter()
     step = 0
     interrupted = False
@@ -93,7 +92,7 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
-            if step % every == 0 or step == recipe.total_steps:
+            if step % every == 0 or step == recipe.steps:
                 if not torch.isfinite(loss):
                     raise TrainingError(
                         f"the loss is {loss.item()} at step {step}: try a lower learning rate"
@@ -114,7 +113,7 @@ def data_for(network: Network, recipe: Recipe, device: str) -> tuple[Tensor, Ten
     signal, label = signals()
     x = torch.from_numpy(signal.astype(np.float32)).reshape(EXAMPLES, *network.inputs[0].shape).to(device)
     y = torch.from_numpy(label).to(device)
-    return x[: recipe.examples], y[: recipe.examples], x[-TESTED:], y[-TESTED:]
+    return x[: recipe.data.examples], y[: recipe.data.examples], x[-TESTED:], y[-TESTED:]
 
 
 def batches(x: Tensor, y: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
@@ -122,16 +121,16 @@ def batches(x: Tensor, y: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tens
 
     An epoch is gathered at once, since a gather a step costs more than a small network's step.
     """
-    left = recipe.total_steps
+    left = recipe.steps
     order = torch.Generator().manual_seed(recipe.seed)
     while left > 0:
         shuffled = torch.randperm(len(x), generator=order).to(x.device)
-        pairs = zip(x[shuffled].split(recipe.batch), y[shuffled].split(recipe.batch), strict=True)
-        for inputs, classes in pairs:
+        inputs, classes = x[shuffled], y[shuffled]
+        for start in range(0, len(x), recipe.batch):
             if left == 0:
                 return
             left -= 1
-            yield inputs, classes
+            yield inputs[start : start + recipe.batch], classes[start : start + recipe.batch]
 
 
 def initialize_he(model: nn.Module) -> None:
@@ -150,9 +149,10 @@ def error_of(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """The fraction of examples whose highest score is not their class."""
     was_training = model.training
     model.eval()
-    wrong = sum(
-        int((model(a).argmax(1) != b).sum()) for a, b in zip(x.split(1000), y.split(1000), strict=True)
-    )
+    wrong = 0
+    for start in range(0, len(x), 1000):
+        scores = model(x[start : start + 1000])
+        wrong += int((scores.argmax(1) != y[start : start + 1000]).sum())
     model.train(was_training)
     return wrong / len(x)
 

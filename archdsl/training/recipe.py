@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.problems.names import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
@@ -103,20 +103,21 @@ MOST_STEPS = 10**12
 
 
 def read_recipe(
-    train: tree.Train, network: Network | None, overrides: Mapping[str, str] | None = None
+    train: tree.Train | None, network: Network, overrides: Mapping[str, str] | None = None
 ) -> tuple[Recipe | None, list[Diagnostic]]:
     """The recipe of a `train` block, and everything that is wrong with it.
 
     `overrides` are the texts of `--set train.KEY=VALUE`, by key; each takes the place of the file's
-    setting. With a network, its input and result are held against the data. The recipe is None
-    where there are errors.
+    setting. The network's input and result are held against the data. `train` is None where the
+    file has no such block, and what it would say is missing. The recipe is None where there are
+    errors.
     """
-    reader = _Reader(train)
+    place = network.inputs[0].use
+    reader = _Reader(train or tree.Train(place, None, None, []))
     settings = reader.settings(overrides or {})
     recipe = reader.recipe(settings)
-    if network is not None:
-        reader.fit(network, settings)
-    found = sorted(reader.found, key=lambda d: (d.span.source is not train.span.source, d.span.start))
+    reader.fit(network, settings)
+    found = sorted(reader.found, key=lambda d: (d.span.source is not place.source, d.span.start))
     wrong = any(d.severity == "error" for d in found)
     return (None if wrong else recipe), found
 
@@ -227,21 +228,25 @@ class _Reader:
         stated = settings.keys() | misspelt
         missing = [k for k in EXAMPLES if k not in stated and not (k == "steps" and "epochs" in stated)]
         if missing and not broken:
-            start = self.train.span.start
-            problem = MissingSetting(tuple(missing), tuple(EXAMPLES[key] for key in missing))
-            self.report(problem, Span(self.train.span.source, start, start + len("train")))
+            source, start, _ = place = self.train.span
+            if place.text.startswith("train"):
+                place = Span(source, start, start + len("train"))
+            examples = tuple(EXAMPLES[key] for key in missing)
+            self.report(MissingSetting(tuple(missing), examples), place)
 
     # -------------------------------------------------------------------------- what they say
 
     def recipe(self, settings: dict[str, tree.Setting]) -> Recipe | None:
         """Everything that the settings say; None where something is wrong or missing."""
         data = self._of(settings, "data", lambda value: self._word("data", value, _DATA))
-        loss = self._of(settings, "loss", lambda value: self._word("loss", value, dict.fromkeys(LOSSES, {})))
+        loss = self._of(
+            settings, "loss", lambda value: self._word("loss", value, {name: {} for name in LOSSES})
+        )
         optimizer = self._of(settings, "optimizer", lambda value: self._word("optimizer", value, _OPTIMIZERS))
         initialize = self._of(
             settings,
             "initialize",
-            lambda value: self._word("initialize", value, dict.fromkeys(INITIALISATIONS, {})),
+            lambda value: self._word("initialize", value, {name: {} for name in INITIALISATIONS}),
         )
         examples = None if data is None else int(data[1]["examples"])
         most = MOST_STEPS if examples is None else examples
@@ -378,7 +383,7 @@ class _Reader:
                     raise _Wrong from None
         self._refuse(key, value, expected)
 
-    def _refuse(self, key: str, value: tree.Expression, expected: str) -> Any:
+    def _refuse(self, key: str, value: tree.Expression, expected: str) -> NoReturn:
         self.report(BadSetting(key, f"`{value.span.text}`", expected), value.span)
         raise _Wrong
 
@@ -422,10 +427,7 @@ def _power(base: float, exponent: float) -> int | float:
     """A power as a float where it is large, so that no file makes a number of endless digits."""
     if isinstance(base, int) and isinstance(exponent, int) and 0 <= exponent <= 64 and abs(base) < 2**32:
         return int(base**exponent)
-    result = float(base) ** float(exponent)
-    if isinstance(result, complex):
-        raise ValueError("the power of a negative number")
-    return result
+    return math.pow(base, exponent)
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], int | float]] = {
