@@ -315,13 +315,15 @@ def _mend_ranks(a: Shape, b: Shape) -> str | None:
 
 
 def _mend(a: Shape, b: Shape, joins: bool) -> str | None:
-    """How one of two maps is most likely brought to the shape of the other.
+    """How one of two values is most likely brought to the shape of the other.
 
     `joins` says that the numbers of channels may differ.
     """
     if len(a) != len(b) or not all(isinstance(extent, int) for extent in (*a, *b)):
         return None
     channels_fit = joins or not _clash(a.channels, b.channels)
+    if not a.axes:
+        return f"`linear({b.channels})` makes {b.channels} features of {a.channels}"
     if a.size == b.size:
         return f"`conv({b.channels}, kernel=1)` makes {b.channels} channels of {a.channels}"
     large, small = (a, b) if a.positions > b.positions else (b, a)
