@@ -15,8 +15,10 @@ from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.project import bundled, imports_of, read
 from archdsl.report import PRECISIONS, Report, report_of
+from archdsl.sizes import TooLarge
 from archdsl.source import Source
 
 if TYPE_CHECKING:
@@ -161,7 +163,11 @@ def check(source: Source) -> list[Checked]:
 
 
 def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:
-    analysis = analyse(network)
+    try:
+        analysis = analyse(network)
+    except TooLarge:
+        too_large = Diagnostic.of(SymbolicTooLarge(), network.inputs[0].use)
+        return Checked(network.name, None, [*compiled.diagnostics, too_large], [])
     outcomes, found = check_expectations(compiled.expectations, _Facts(analysis), options.sizes)
     if network.overridden:
         # The file speaks of itself as it stands; what was replaced is the user's business.

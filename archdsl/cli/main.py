@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         # A sign that the encoding lacks is written as its escape, rather than ending in an error.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    code = _run(arguments)
+    code = run(arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run the command line; its exit code. What is wrong has been said on standard error."""
     try:
         code = archdsl.main(arguments, prog_name="archdsl", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
 
 
+class Refused(click.ClickException):
+    """A command line that asks for what is not there; the message says all there is to say."""
+
+    exit_code = 2
+
+
 def style(stream: TextIO) -> Style:
     """Colours on a terminal, unless `NO_COLOR` is set; ASCII where the encoding has no finer signs."""
     dumb = os.environ.get("TERM") == "dumb"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archdsl.cli.output import result, style
+from archdsl.cli.output import Refused, result, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ def layers(name: str | None) -> int:
         _list(LAYERS)
         return 0
     if name not in LAYERS:
-        raise click.UsageError(_unknown("layer", name, LAYERS, "archdsl layers"))
+        raise Refused(_unknown("layer", name, LAYERS, "archdsl layers"))
     result(_layer(LAYERS[name]))
     return 0
 
@@ -43,7 +43,7 @@ def explain(name: str | None) -> int:
         _list(CATALOGUE)
         return 0
     if name not in CATALOGUE:
-        raise click.UsageError(_unknown("problem", name, CATALOGUE, "archdsl explain"))
+        raise Refused(_unknown("problem", name, CATALOGUE, "archdsl explain"))
     problem = CATALOGUE[name]
     heading = style(sys.stdout).paint(f"{problem.severity}[{name}]", BOLD)
     result(f"{heading}\n\n{page(problem)}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from archdsl.cli.output import Refused
+
 if TYPE_CHECKING:
     from archdsl.source import Source
 
@@ -58,7 +60,7 @@ def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str | None
 def _source(file: str) -> Source:
     """The text of a file, of a bundled one where there is none here, or of standard input.
 
-    Raises `click.ClickException` with one line on what is wrong.
+    Raises `Refused` or `click.ClickException` with one line on what is wrong.
     """
     from archdsl.project import MAX_BYTES, bundled, read
     from archdsl.source import Source
@@ -72,9 +74,9 @@ def _source(file: str) -> Source:
         found = None if Path(file).exists() else bundled(file)
         return found or read(file)
     except FileNotFoundError:
-        raise click.UsageError(_missing(file)) from None
+        raise Refused(_missing(file)) from None
     except IsADirectoryError:
-        raise click.UsageError(f"{file} is a folder; name an .arch file in it") from None
+        raise Refused(f"{file} is a folder; name an .arch file in it") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
@@ -84,7 +86,7 @@ def _source(file: str) -> Source:
             f"{file} is larger than {MAX_BYTES:,} bytes, the most that is read"
         ) from None
     except OSError as error:
-        raise click.UsageError(f"{file} can't be read: {error.strerror}") from None
+        raise Refused(f"{file} can't be read: {error.strerror}") from None
 
 
 def _missing(file: str) -> str:

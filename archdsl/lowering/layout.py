@@ -29,9 +29,8 @@ def _broken(text: str, level: int) -> list[str]:
     inside = text[start + 1 : end]
     head, tail = text[: start + 1], text[end:]
     lines = [margin + head]
-    one_line = len(margin) + len(INDENT) + len(inside) <= WIDTH
     pieces = list(_split(inside, ","))
-    if one_line and (len(pieces) == 1 or "=" not in head.split("(")[0]):
+    if len(margin) + len(INDENT) + len(inside) <= WIDTH:
         lines.append(margin + INDENT + inside)
     elif len(pieces) == 1:
         lines += _broken(inside, level + 1)
@@ -39,12 +38,6 @@ def _broken(text: str, level: int) -> list[str]:
         for piece in pieces:
             lines += _broken(piece.strip() + ",", level + 1)
     return [*lines, margin + tail]
-
-
-def added(text: str, level: int) -> list[str]:
-    """A long sum or product as lines, an operator at the start of each."""
-    margin = INDENT * level
-    return [margin + part for part in text.split(" + ")]
 
 
 def _last_bracket(text: str) -> tuple[int, int] | None:

@@ -506,6 +506,7 @@ class _Planner:
             tuple(f"{label}_{wire.port}" if several and label else label for wire in wires),
             tuple(f"{node.key}_{wire.port}" if several else node.key for wire in wires),
             tuple(str(wire.shape) for wire in wires),
+            fixed=label is not None,
         )
 
     def _scope_step(
@@ -547,6 +548,7 @@ class _Planner:
             tuple(str(wire.shape) for wire in use.outputs),
             True,
             scope.loop,
+            label is not None and scope.loop is None,
         )
 
     # -------------------------------------------------------------------------- classes
@@ -798,14 +800,14 @@ def _stem(step: Step) -> str:
 
 
 def _shapes(use: Use) -> Iterator[str]:
-    """For each line the shapes of what it makes; nothing where a loop's rounds differ."""
+    """For each line the shapes of what it makes; where a loop's rounds differ the first and the last."""
     for item in use.items:
         for steps in zip(*(item.rounds if isinstance(item, Run) else [[item]]), strict=True):
-            texts = {
+            texts = [
                 ", ".join(s for s, t in zip(step.shapes, step.targets, strict=False) if t is not None)
                 for step in steps
-            }
-            yield texts.pop() if len(texts) == 1 else ""
+            ]
+            yield texts[0] if len(set(texts)) == 1 else f"{texts[0]} ... {texts[-1]}"
 
 
 def _all_steps(use: Use) -> Iterator[Step]:

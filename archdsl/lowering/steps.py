@@ -28,7 +28,8 @@ class Step:
     `key` is its name where this scope registers it, and `make` how it is made then. `call` computes
     `targets` (None where a result is not used) from `inputs`; it is None for what is only
     registered. `constants` are those of `make` and then those of `call`. `modules` are the modules
-    from outside that the called scope is handed. `labels` and `shapes` go with `targets`.
+    from outside that the called scope is handed. `labels`, `names` and `shapes` go with `targets`.
+    `fixed` is set where the file gave this very name, so that it is no round of a loop.
     """
 
     key: str | None
@@ -44,6 +45,7 @@ class Step:
     shapes: tuple[str, ...]
     scope: bool = False
     loop: str | None = None
+    fixed: bool = False
 
     @property
     def call_constants(self) -> int:
@@ -285,7 +287,7 @@ class _Finder:
 def _form(step: Step) -> object:
     """What must be equal in all rounds of a loop, but for the wiring."""
     name: object = step.key
-    if step.key is not None:
+    if step.key is not None and not step.fixed:
         number = numbered(step.key)
         name = (number[0],) if number and is_plain(step.key) else step.key
     module = step.module if step.key is None else None

@@ -1,6 +1,15 @@
 """The catalogue of problems: everything that can be wrong with a file, a module a family."""
 
-from archdsl.problems import arrangement, bounds, expectations, layers, names, training, values
+from archdsl.problems import (
+    arrangement,
+    bounds,
+    expectations,
+    layers,
+    names,
+    syntax,
+    training,
+    values,
+)
 from archdsl.problems.problem import CATALOGUE, Fault, Problem, extents, listed, nearest, plural
 
 __all__ = [
@@ -16,6 +25,7 @@ __all__ = [
     "names",
     "nearest",
     "plural",
+    "syntax",
     "training",
     "values",
 ]

@@ -723,10 +723,6 @@ class UnknownNetwork(Problem):
       input image: [1, 8, 8]
       relu
     }
-
-    train Small {
-      batch = 10
-    }
     ```
     """
 
@@ -775,10 +771,6 @@ class WhichNetwork(Problem):
     network Right {
       input image: [1, 8, 8]
       relu
-    }
-
-    train Left {
-      batch = 10
     }
     ```
     """

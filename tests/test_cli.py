@@ -1,0 +1,573 @@
+"""The command line as a user meets it: processes, streams, exit codes, and what is loaded on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import pytest
+
+from archdsl.cli import main as command_line
+from archdsl.cli.targets import divided
+
+START = "from archdsl.cli.main import main; main()"
+
+GOOD = """
+network Small(classes = 10) {
+  input image: [3, 32, 32]
+  conv1: conv(8, kernel=3) -> relu
+  flatten
+  logits: linear(classes)
+  expect conv1.shape == [8, 30, 30]
+  expect logits.channels == 10
+}
+"""
+
+WRONG = """
+network Broken {
+  input image: [3, 6, 6]
+  conv(8, kernel=11)
+  rleu
+}
+"""
+
+WARNED = """
+network Warned {
+  input image: [3, 32, 32]
+  first: conv(16, kernel=3)
+  from input -> conv(8, kernel=1)
+}
+"""
+
+
+class Finished:
+    """What a process left."""
+
+    def __init__(self, process: subprocess.CompletedProcess[bytes]) -> None:
+        self.code = process.returncode
+        self.out = process.stdout.decode()
+        self.err = process.stderr.decode()
+
+
+def run(
+    *arguments: str, cwd: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> Finished:
+    """`archdsl ARGUMENTS` in a process of its own, in a folder."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "ARCHDSL_DEBUG")}
+    process = subprocess.run(
+        [sys.executable, "-c", START, *arguments],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        env={**kept, **(environment or {})},
+        timeout=120,
+        check=False,
+    )
+    finished = Finished(process)
+    assert "Traceback" not in finished.err
+    return finished
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("good", GOOD), ("wrong", WRONG), ("warned", WARNED)):
+        (tmp_path / f"{name}.arch").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def schema(name: str) -> Any:
+    return json.loads(files("archdsl").joinpath("schema", f"{name}.json").read_text(encoding="utf-8"))
+
+
+# ------------------------------------------------------------------------------ analyze
+
+
+def test_analyze_writes_the_table_and_nothing_else(folder: Path) -> None:
+    found = run("analyze", "good.arch", cwd=folder)
+    assert (found.code, found.err) == (0, "")
+    assert re.search(r"^ conv1\.conv +conv +8 × 30 × 30 +224 +194,400 ", found.out, re.MULTILINE)
+    assert "\x1b" not in found.out
+
+
+def test_a_bundled_file_is_found_anywhere(tmp_path: Path) -> None:
+    found = run("analyze", "alexnet.arch", cwd=tmp_path, environment={"COLUMNS": "80"})
+    assert (found.code, found.err) == (0, "")
+    assert re.search(r"^ parameters +62,378,344 ", found.out, re.MULTILINE)
+    assert max(map(len, found.out.split("\n"))) <= 80
+
+
+def test_a_file_here_comes_before_a_bundled_one(folder: Path) -> None:
+    (folder / "alexnet.arch").write_text(GOOD, encoding="utf-8")
+    assert json.loads(run("analyze", "alexnet.arch", "--json", cwd=folder).out)["network"] == "Small"
+
+
+@pytest.mark.parametrize(
+    "target", ["alexnet.arch", "googlenet.arch", "resnet.arch:ResNet50", "lenet5.arch:LeNet5"]
+)
+def test_json_is_of_its_schema(tmp_path: Path, target: str) -> None:
+    found = run("analyze", target, "--json", cwd=tmp_path)
+    assert (found.code, found.err) == (0, "")
+    jsonschema.validate(json.loads(found.out), schema("report"))
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    found = run("analyze", "-", "--json", cwd=tmp_path, stdin=GOOD.encode())
+    assert json.loads(found.out)["layers"][0]["file"] == "<standard input>"
+    two = GOOD + GOOD.replace("Small", "Other").replace("conv(8", "conv(8")
+    assert (
+        json.loads(run("analyze", "-:Other", "--json", cwd=tmp_path, stdin=two.encode()).out)["network"]
+        == "Other"
+    )
+
+
+def test_options_reach_the_network(folder: Path) -> None:
+    def analyzed(*options: str) -> Any:
+        found = run("analyze", "good.arch", "--json", *options, cwd=folder)
+        assert found.code == 0, found.err
+        return json.loads(found.out)
+
+    plain = analyzed()
+    assert analyzed("--set", "classes=7")["layers"][-1]["shape"] == [7]
+    assert analyzed("--input", "image=3,12,14")["layers"][0]["shape"] == [8, 10, 12]
+    assert (
+        analyzed("--batch", "4")["layers"][0]["activation_bytes"]
+        == 4 * plain["layers"][0]["activation_bytes"]
+    )
+    half = analyzed("--precision", "float16")["totals"]
+    assert half["parameter_bytes"] * 2 == plain["totals"]["parameter_bytes"]
+    assert half["parameters"] == plain["totals"]["parameters"]
+
+
+def test_size_binds_a_symbol(tmp_path: Path) -> None:
+    text = "network N { input image: [3, H, W]\n conv(8, kernel=3, padding=1) }"
+    found = run("analyze", "-", "--json", "--size", "H=20", cwd=tmp_path, stdin=text.encode())
+    assert json.loads(found.out)["layers"][0]["shape"] == [8, 20, "W"]
+
+
+def test_momentum_is_in_the_training_peak(tmp_path: Path) -> None:
+    def peak(*options: str) -> int:
+        found = run("analyze", "mnist1d_conv.arch", "--json", *options, cwd=tmp_path)
+        assert found.code == 0, found.err
+        return int(json.loads(found.out)["totals"]["training_peak_bytes"])
+
+    assert peak("--set", "train.optimizer=sgd(lr=0.1, momentum=0.9)") - peak() == 4 * 2050
+
+
+def test_expectations_bind_no_more_with_what_was_set(folder: Path) -> None:
+    found = run("analyze", "good.arch", "--set", "classes=7", cwd=folder)
+    assert found.code == 0
+    assert found.err == "note: 1 of 2 expectations do not hold with what was set\n"
+
+
+def test_depth_and_columns(tmp_path: Path) -> None:
+    found = run(
+        "analyze", "resnet.arch:ResNet18", "--csv", "--depth", "1", "--columns", "name,macs", cwd=tmp_path
+    )
+    rows = [line.split(",") for line in found.out.split()]
+    assert [name for name, _ in rows] == ["name", "stem", "stage_1", "stage_2", "stage_3", "stage_4", "head"]
+    assert sum(int(macs) for _, macs in rows[1:]) == 1_814_073_344
+
+
+def test_warnings_are_said_and_fail_nothing(folder: Path) -> None:
+    found = run("analyze", "warned.arch", "--json", cwd=folder)
+    assert found.code == 0
+    assert found.err.startswith("warning[unused-value]: ")
+    json.loads(found.out)
+
+
+def test_errors_go_to_standard_error(folder: Path) -> None:
+    found = run("analyze", "wrong.arch", cwd=folder)
+    assert (found.code, found.out) == (1, "")
+    assert "error[window-outside-input]" in found.err
+    assert "error[unknown-layer]" in found.err
+    assert found.err.endswith("2 errors in wrong.arch\n")
+
+
+# ------------------------------------------------------------------------------ check
+
+
+def test_check_confirms(folder: Path) -> None:
+    found = run("check", "good.arch", cwd=folder)
+    assert (found.code, found.out) == (0, "")
+    assert found.err == "good.arch: 1 network, 2 expectations hold\n"
+
+
+def test_check_shows_everything(folder: Path) -> None:
+    found = run("check", "good.arch", "wrong.arch", "warned.arch", cwd=folder)
+    assert found.code == 1
+    assert re.findall(r"^(\w+\[[a-z-]+\])", found.out, re.MULTILINE) == [
+        "error[window-outside-input]",
+        "error[unknown-layer]",
+        "warning[unused-value]",
+    ]
+    assert "2 errors and 1 warning in 2 files" in found.err
+
+
+def test_check_of_a_warning_fails_nothing(folder: Path) -> None:
+    assert run("check", "warned.arch", cwd=folder).code == 0
+
+
+def test_a_mistake_of_the_file_is_said_once_for_all_networks(tmp_path: Path) -> None:
+    text = "block Bad(n) { conv(n, kernel=oops) }\n" + GOOD + GOOD.replace("Small", "Other")
+    found = run("check", "-", "--format", "json", cwd=tmp_path, stdin=text.encode())
+    assert [d["name"] for d in json.loads(found.out)["diagnostics"]] == ["unknown-name"]
+
+
+def test_check_json(folder: Path) -> None:
+    found = run("check", "wrong.arch", "--format", "json", cwd=folder)
+    assert (found.code, found.err) == (1, "")
+    data = json.loads(found.out)
+    jsonschema.validate(data, schema("diagnostics"))
+    first = data["diagnostics"][0]
+    place = {key: first[key] for key in ("file", "line", "column", "end_line", "end_column")}
+    assert place == {"file": "wrong.arch", "line": 4, "column": 11, "end_line": 4, "end_column": 20}
+    good = run("check", "good.arch", "--format", "json", cwd=folder)
+    assert (good.code, json.loads(good.out)) == (0, {"schema": 1, "diagnostics": []})
+
+
+def test_check_github(folder: Path) -> None:
+    found = run("check", "wrong.arch", "--format", "github", cwd=folder)
+    assert found.out.startswith(
+        "::error file=wrong.arch,line=4,col=11,title=window-outside-input,endColumn=20::"
+    )
+    assert run("check", "good.arch", "--format", "github", cwd=folder).out == ""
+
+
+def test_check_sarif(folder: Path) -> None:
+    run_ = json.loads(run("check", "wrong.arch", "--format", "sarif", cwd=folder).out)["runs"][0]
+    assert [result["ruleId"] for result in run_["results"]] == ["window-outside-input", "unknown-layer"]
+
+
+def test_check_finds_what_is_wrong_with_a_recipe(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + "train { data = mnist1d()\n loss = cross_entropy\n optimizer = sdg(lr=1)\n batch = 1\n steps = 1 }"
+    )
+    found = run("check", "-", cwd=tmp_path, stdin=text.encode())
+    assert found.code == 1
+    assert "error[bad-setting]" in found.out
+
+
+# ------------------------------------------------------------------------------ the others
+
+
+def test_layers_and_explain(tmp_path: Path) -> None:
+    listed = run("layers", cwd=tmp_path)
+    assert listed.code == 0
+    assert re.search(r"^conv +\S", listed.out, re.MULTILINE)
+    page = run("layers", "conv", cwd=tmp_path).out
+    assert page.startswith("conv(channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=true, ")
+    assert "def shape(self, x: Shape) -> Shape:" in page
+    assert run("explain", "channel-mismatch", cwd=tmp_path).out.startswith("error[channel-mismatch]\n\n")
+    assert re.search(r"^channel-mismatch +\S", run("explain", cwd=tmp_path).out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("layers", "cnv"), "error: there is no layer 'cnv'; did you mean conv?\n"),
+        (
+            ("explain", "channel-mis"),
+            "error: there is no problem 'channel-mis'; did you mean channel-mismatch?\n",
+        ),
+    ],
+)
+def test_unknown_names_get_the_nearest(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    found = run(*arguments, cwd=tmp_path)
+    assert (found.code, found.out, found.err) == (2, "", said)
+
+
+def test_list_names_every_network(tmp_path: Path) -> None:
+    found = run("list", cwd=tmp_path)
+    assert re.search(r"^unet\.arch +UNet, UNetPadded$", found.out, re.MULTILINE)
+
+
+def test_export_runs_without_archdsl(folder: Path) -> None:
+    assert run("export", "good.arch", "--to", "torch", "-o", "small.py", cwd=folder).code == 0
+    shown = run("export", "good.arch", "--to", "torch", cwd=folder)
+    assert shown.out == (folder / "small.py").read_text(encoding="utf-8")
+    assert sorted(path.name for path in folder.glob("*.py")) == ["small.py"]
+    program = (
+        "import sys; sys.modules['archdsl'] = None; import torch, small\n"
+        "print(sum(p.numel() for p in small.Small().parameters()))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert found.stdout.split() == [str(224 + 8 * 30 * 30 * 10 + 10)]
+
+
+def test_an_output_that_cannot_be_written(folder: Path) -> None:
+    found = run("export", "good.arch", "--to", "torch", "-o", "nowhere/small.py", cwd=folder)
+    assert (found.code, found.out) == (1, "")
+    assert found.err == "error: can't write nowhere/small.py: No such file or directory\n"
+
+
+def test_train(tmp_path: Path) -> None:
+    settings = ("--set", "train.steps=30", "--set", "train.batch=20")
+    found = run("train", "mnist1d_conv.arch", *settings, "--out", "run", cwd=tmp_path)
+    assert found.code == 0, found.err
+    assert re.search(r"^test error +\d+\.\d%$", found.out, re.MULTILINE)
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
+    again = run("train", "mnist1d_conv.arch", *settings, "--out", "run", cwd=tmp_path)
+    assert again.code == 1
+    assert again.err.startswith("error: run exists already")
+
+
+# ------------------------------------------------------------------------------ wrong command lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("analyze", "alexnt.arch"), "there is no file 'alexnt.arch'.*; did you mean alexnet.arch\\?"),
+        (("analyze", "alexnet"), "did you mean alexnet.arch\\?"),
+        (("analyze", "sub/god.arch"), "did you mean sub/good.arch\\?"),
+        (("analyze", "nothing-like-it.xyz"), "`archdsl list` shows those"),
+        (("analyze", "sub"), "sub is a folder"),
+        (("analyze",), "Missing argument"),
+        (("analyze", "good.arch", "--columns", "name,mac"), "no column 'mac'; did you mean macs\\?"),
+        (("analyze", "good.arch", "--json", "--depth", "1"), "the JSON has every layer"),
+        (("analyze", "good.arch", "--size", "H"), "'H' is not of the form H=512"),
+        (("analyze", "good.arch", "--size", "H=0"), "'0' is not a positive whole number"),
+        (("analyze", "good.arch", "--input", "image=3,x"), "'3,x' is not a shape"),
+        (("analyze", "good.arch", "--batch", "0"), "0 is not in the range"),
+        (("export", "good.arch"), "Missing option '--to'"),
+        (("export", "good.arch", "--to", "torch", "--set", "train.batch=3"), "an export has no recipe"),
+        (("check", "good.arch", "--format", "xml"), "'xml' is not one of"),
+        (("draw", "good.arch"), "No such command 'draw'"),
+    ],
+)
+def test_wrong_command_lines(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "good.arch").write_text(GOOD, encoding="utf-8")
+    found = run(*arguments, cwd=folder)
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith("error: ")
+    assert re.search(said, found.err)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"network A {\n  \xff\n}\n", "error: bad.arch:2: byte 0xff is not UTF-8 text\n"),
+        (b"# " + b"x" * (1 << 20), "error: bad.arch is larger than 1,048,576 bytes, the most that is read\n"),
+    ],
+)
+def test_files_that_are_no_text(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "bad.arch").write_bytes(content)
+    found = run("check", "bad.arch", cwd=tmp_path)
+    assert (found.code, found.out, found.err) == (1, "", said)
+    piped = run("check", "-", cwd=tmp_path, stdin=content)
+    assert (piped.code, piped.err) == (1, said.replace("bad.arch", "-"))
+
+
+def test_byte_order_marks_and_windows_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "bom.arch").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert run("check", "bom.arch", cwd=tmp_path).code == 0
+
+
+def test_files_that_are_named_like_a_network(folder: Path) -> None:
+    (folder / "a:Small").write_text(GOOD, encoding="utf-8")
+    assert run("check", "a:Small", cwd=folder).code == 0
+    assert run("check", "good.arch:Small", cwd=folder).code == 0
+    assert "unknown-network" in run("analyze", "good.arch:Smal", cwd=folder).err
+
+
+@pytest.mark.parametrize(
+    ("text", "windows", "expected"),
+    [
+        ("resnet.arch:ResNet50", False, ("resnet.arch", "ResNet50")),
+        ("resnet.arch", False, ("resnet.arch", None)),
+        ("-:Net", False, ("-", "Net")),
+        ("a:b.arch", False, ("a:b.arch", None)),
+        ("a:b.arch:Net", False, ("a:b.arch", "Net")),
+        ("C:\\nets\\resnet.arch", True, ("C:\\nets\\resnet.arch", None)),
+        ("C:\\nets\\resnet.arch:Net", True, ("C:\\nets\\resnet.arch", "Net")),
+        ("C:resnet", True, ("C:resnet", None)),
+    ],
+)
+def test_file_and_network(text: str, windows: bool, expected: tuple[str, str | None]) -> None:
+    assert divided(text, windows) == expected
+
+
+# ------------------------------------------------------------------------------ ends of processes
+
+
+def test_a_closed_pipe_is_no_news(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, "analyze", "resnet.arch:ResNet152", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
+def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, "analyze", "-"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # It waits for standard input; a little later than its start, the interrupt reaches the command.
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == b""
+
+
+def test_an_internal_error_says_how_to_reproduce_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("break")
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setitem(command_line.archdsl.commands, "break", broken)
+    monkeypatch.delenv("ARCHDSL_DEBUG", raising=False)
+    assert command_line.run(["break"]) == 70
+    said = capsys.readouterr().err
+    assert said.startswith("internal error: ZeroDivisionError: oh\n")
+    assert "\n  archdsl break\n" in said
+    assert re.search(r"\n  archdsl \S.*, Python 3\.\d+", said)
+    monkeypatch.setenv("ARCHDSL_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        command_line.run(["break"])
+
+
+def test_version(tmp_path: Path) -> None:
+    assert re.fullmatch(r"archdsl \d+\.\d+\.\d+\S*\n", run("--version", cwd=tmp_path).out)
+
+
+# ------------------------------------------------------------------------------ terminals
+
+
+def on_a_terminal(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a command writes to a terminal of 80 columns."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-c", START, *arguments],
+        cwd=cwd,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**kept, "TERM": "xterm", **(environment or {})},
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                part = os.read(ours, 1 << 16)
+            except OSError:
+                break
+            if not part:
+                break
+            written += part
+        process.wait(60)
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_terminals_get_colour_and_their_width(folder: Path) -> None:
+    coloured = on_a_terminal("analyze", "alexnet.arch", cwd=folder)
+    assert "\x1b[" in coloured
+    plain = on_a_terminal("analyze", "alexnet.arch", cwd=folder, environment={"NO_COLOR": "1"})
+    assert "\x1b" not in plain
+    assert max(map(len, plain.split("\n"))) <= 80
+    assert "\x1b" not in on_a_terminal("check", "wrong.arch", cwd=folder, environment={"TERM": "dumb"})
+
+
+def test_encodings_without_the_finer_signs(folder: Path) -> None:
+    found = run(
+        "analyze", "good.arch", cwd=folder, environment={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    )
+    assert found.code == 0
+    assert found.out.isascii()
+    assert " 8 x 30 x 30 " in found.out
+
+
+# ------------------------------------------------------------------------------ what is loaded
+
+LOADED = """
+import json, sys
+sys.path.insert(0, {extra!r})
+sys.argv[1:] = {arguments!r}
+from archdsl.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def loaded(*arguments: str, cwd: Path, extra: str = "") -> set[str]:
+    """The modules that a fresh process has loaded at the end of a command."""
+    program = LOADED.format(extra=extra, arguments=list(arguments))
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(json.loads(found.stderr.split("\n")[-2]))
+
+
+HEAVY = {"torch", "numpy", "rich", "sympy", "safetensors", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("analyze", "alexnet.arch"),
+        ("analyze", "mnist1d_conv.arch", "--json"),
+        ("analyze", "resnet.arch:ResNet50", "--markdown", "--depth", "2"),
+        ("analyze", "open.arch"),
+        ("check", "alexnet.arch", "mnist1d_conv.arch", "wrong.arch"),
+        ("export", "alexnet.arch", "--to", "torch"),
+    ],
+)
+def test_nothing_heavy_is_loaded(folder: Path, arguments: tuple[str, ...]) -> None:
+    (folder / "open.arch").write_text(
+        "network Open { input x: [3, H, W]\n conv(8, kernel=3) }", encoding="utf-8"
+    )
+    modules = loaded(*arguments, cwd=folder)
+    assert "networkx" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("layers",), ("explain", "channel-mismatch"), ("list",)])
+def test_the_reference_loads_no_graph(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert not loaded(*arguments, cwd=tmp_path) & (HEAVY | {"networkx"})
+
+
+def test_help_loads_hardly_anything(tmp_path: Path) -> None:
+    modules = loaded("--help", cwd=tmp_path)
+    assert not modules & {"lark", "archdsl.problems", "archdsl.layers", "archdsl.compiler"}
+
+
+@pytest.mark.parametrize("heavy", sorted(HEAVY))
+def test_a_heavy_import_would_be_found(tmp_path: Path, heavy: str) -> None:
+    """The tests above can fail: with one import planted on the way of `analyze`, it is seen."""
+    (tmp_path / f"{heavy}.py").write_text("", encoding="utf-8")
+    (tmp_path / "networkx.py").write_text(f"import {heavy}\nMultiDiGraph = object\n", encoding="utf-8")
+    modules = loaded("analyze", "alexnet.arch", cwd=tmp_path, extra=str(tmp_path))
+    assert modules & HEAVY == {heavy}
