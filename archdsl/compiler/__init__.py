@@ -104,7 +104,9 @@ class Program:
                 module = self._module(reporter, options)
                 chosen = self.chosen(name)
                 if isinstance(chosen, Diagnostic):
-                    reporter.diagnostics.append(chosen)
+                    # Where a declaration could not be read, it may have been the network that is missing.
+                    if not module.broken:
+                        reporter.diagnostics.append(chosen)
                 elif chosen in module.networks:
                     network, expectations = _compile(module, module.networks[chosen], options, reporter)
         except Stop:

@@ -136,6 +136,9 @@ They let uses that leave an argument out share a class with uses that give it, a
 parameters of classes their names.
 """
 
+UNNAMED = frozenset({"value", "start", "end"})
+"""Hints that say little without the name of the layer."""
+
 CALLEE = "_module_"
 VALUE = "_value_"
 
@@ -267,6 +270,9 @@ def _places(tree: ast.expr, hint: str) -> Iterator[tuple[ast.expr, str]]:
             own = SIGNATURES.get(re.sub(r"[123]d$", "", tree.func.attr), ())
             hints |= {id(value): name for value, (name, _) in zip(tree.args, own, strict=False)}
     children = [child for child in _children(tree) if isinstance(child, ast.expr)]
+    for part in ast.walk(tree) if isinstance(tree, ast.Subscript) else ():
+        if isinstance(part, ast.Slice):
+            hints |= {id(end): name for end, name in ((part.lower, "start"), (part.upper, "end")) if end}
     for child in sorted(children, key=lambda child: (child.lineno, child.col_offset)):
         yield from _places(child, hints.get(id(child), "value"))
 

@@ -13,7 +13,7 @@ from archdsl.compiler.network import Node, Wire
 from archdsl.lowering.expressions import fill
 from archdsl.lowering.identifiers import RESERVED, identifier, is_plain, snake
 from archdsl.lowering.layout import wrapped
-from archdsl.lowering.plan import Argument, Class, Input, Parameter
+from archdsl.lowering.plan import Argument, Class, Input, Parameter, label_of
 from archdsl.lowering.steps import Module, Previous, Run, Same, Step
 
 LOOP = "i"
@@ -248,7 +248,7 @@ class Forward:
             step = run.body[link.step]
             label = step.labels[link.port] or step.names[link.port]
             stem = re.sub(r"_?\d*$", "", identifier(snake(label))) or "value"
-            name = self._free(f"{stem}s", after)
+            name = self._free(stem if stem.endswith("s") else f"{stem}s", after)
             wires = [steps[link.step].targets[link.port] for steps in run.rounds]
             self.until[name] = max(self.last.get(wire, -1) for wire in wires if wire is not None)
             for number, wire in enumerate(wires):
@@ -348,7 +348,8 @@ def _wire_name(wire: Wire) -> str:
     node = wire.node
     if not re.fullmatch(rf"{re.escape(node.kind)}(_\d+)?(@\d+)?", node.key):
         return identifier(node.key)
-    scope = node.scope
-    if scope.parent is not None and wire in scope.outputs and scope.block is None:
-        return identifier(scope.key)
-    return "x"
+    name, scope = "x", node.scope
+    while scope.parent is not None and wire in scope.outputs:
+        name = identifier(label_of(scope) or name)
+        scope = scope.parent
+    return name

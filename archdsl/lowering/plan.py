@@ -20,6 +20,7 @@ from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.layers.recorder import Code
 from archdsl.lowering.expressions import (
     CALLEE,
+    UNNAMED,
     VALUE,
     Callee,
     ClassName,
@@ -132,6 +133,7 @@ class Class:
     parameters: dict[str, str]
     """Names in order, with the type of each."""
     shapes: list[str | None]
+    uses: int
     name: str = ""
 
     def by_step(self) -> tuple[dict[Step, list[Argument]], dict[Run, Argument]]:
@@ -531,7 +533,7 @@ class _Planner:
                 handed.append(inner)
                 if not inner.local:
                     modules.setdefault(path)
-        label = _label(scope)
+        label = label_of(scope)
         several = len(use.outputs) > 1
         names = [_result_name(use, wire) for wire in use.outputs] if several else [scope.key]
         return Step(
@@ -563,7 +565,7 @@ class _Planner:
             first if all(other == first for other in rest) else None
             for first, *rest in zip(*(other.shapes for other in uses), strict=True)
         ]
-        made = Class(len(self.classes), use.scope.block, use, arguments, parameters, shapes)
+        made = Class(len(self.classes), use.scope.block, use, arguments, parameters, shapes, len(uses))
         self.classes.append(made)
         make: list[Part] = [ClassName(made.index), "("]
         for index, name in enumerate(parameters):
@@ -638,8 +640,11 @@ class _Parameters:
         for hint, _ in new.values():
             counts[hint] = counts.get(hint, 0) + 1
         for column, (hint, owner) in new.items():
-            alone = counts[hint] == 1 and hint != "value"
-            name = free(identifier(hint if alone else f"{snake(owner)}_{hint}"), self.taken)
+            alone = counts[hint] == 1 and hint not in UNNAMED
+            name = identifier(hint if alone else f"{snake(owner)}_{hint}")
+            if any(isinstance(value, tuple) for value in column):
+                name = f"all_{name}"
+            name = free(name, self.taken)
             self.taken.add(name)
             self.found[name] = column
             self.by_column[column] = Parameter(name)
@@ -687,7 +692,7 @@ def _renumbered(parts: Parts, used: list[int]) -> Parts:
     return tuple(Value(numbers[part.index]) if isinstance(part, Value) else part for part in parts)
 
 
-def _label(scope: Scope) -> str | None:
+def label_of(scope: Scope) -> str | None:
     """What the file calls a scope; None where it is named by its block and a number."""
     by_block = scope.block and re.fullmatch(rf"{re.escape(scope.block)}(_\d+)?(@\d+)?", scope.key)
     return None if by_block else scope.key
@@ -883,7 +888,8 @@ def _name(classes: list[Class], network: str, sources: list[str]) -> None:
         scope = made.use.scope
         number = numbered(scope.key)
         label = scope.loop or (number[0] if number else scope.key)
-        name = identifier(scope.block) if scope.block else camel(identifier(label))
+        single = scope.loop is None and made.uses == 1
+        name = identifier(scope.block) if scope.block else camel(identifier(scope.key if single else label))
         forms.setdefault(name, []).append(made)
     for name, several in forms.items():
         several.sort(key=lambda made: (len(made.use.items), made.index))
