@@ -33,7 +33,7 @@ def example(kind: str) -> str:
 def test_its_page_says_what_it_computes(kind: str) -> None:
     text = page(kind)
     summary = text.split("\n\n")[0]
-    assert summary.endswith(".") or summary.endswith(":")
+    assert summary.endswith((".", ":"))
     assert "FLOPs" in text
     assert "backward" in text.lower() or "Backward" in text
 
