@@ -51,7 +51,8 @@ def problems(program: str, wrong: str | None = None) -> list[str]:
         try:
             net = archdsl.loads(program, network=network)
             found += net.diagnostics
-            net.source()
+            if wrong == "size-needed":
+                net.source()
             if net.network.train is not None:
                 found += read_recipe(net.network.train, net.network)[1]
         except archdsl.ArchError as error:
