@@ -270,7 +270,7 @@ def _places(tree: ast.expr, hint: str) -> Iterator[tuple[ast.expr, str]]:
             own = SIGNATURES.get(re.sub(r"[123]d$", "", tree.func.attr), ())
             hints |= {id(value): name for value, (name, _) in zip(tree.args, own, strict=False)}
     children = [child for child in _children(tree) if isinstance(child, ast.expr)]
-    for part in ast.walk(tree) if isinstance(tree, ast.Subscript) else ():
+    for part in ast.iter_child_nodes(tree):
         if isinstance(part, ast.Slice):
             hints |= {id(end): name for end, name in ((part.lower, "start"), (part.upper, "end")) if end}
     for child in sorted(children, key=lambda child: (child.lineno, child.col_offset)):
@@ -326,7 +326,7 @@ def fill(
         elif isinstance(part, Constant):
             text = constants[part.index]
             if part.default is None:
-                words.append(f"({text})" if _is_sum(text) and not _is_argument(parts, number) else text)
+                words.append(_placed(text, parts, number))
             elif text != part.default:
                 words.append(part.prefix + text)
         elif isinstance(part, Value):
@@ -338,15 +338,15 @@ def fill(
     return "".join(words)
 
 
-def _is_sum(text: str) -> bool:
-    """Whether a constant is arithmetic over a parameter: `4 * channels`."""
-    return " " in text and text[0] not in "\"'(["
-
-
-def _is_argument(parts: Sequence[Part], number: int) -> bool:
-    """Whether a place is the whole of an argument, so that arithmetic needs no brackets."""
+def _placed(text: str, parts: Sequence[Part], number: int) -> str:
+    """A constant in its place: arithmetic over a parameter gets brackets, the end of a slice room."""
+    if not re.search(r"[A-Za-z_]\w*\.[A-Za-z_]| [*+-] ", text) or text[0] in "\"'([":
+        return text
     before = parts[number - 1] if number else ""
     after = parts[number + 1] if number + 1 < len(parts) else ""
-    begins = isinstance(before, str) and before.endswith(("(", ", ", "="))
-    ends = after.startswith((")", ",")) if isinstance(after, str) else isinstance(after, Constant)
-    return begins and ends
+    first = before if isinstance(before, str) else ""
+    last = after if isinstance(after, str) else ","
+    if first.endswith(":") or last.startswith(":"):
+        return f"{' ' * first.endswith(':')}{text}{' ' * last.startswith(':')}"
+    whole = first.endswith(("(", ", ", "=")) and last.startswith((")", ","))
+    return text if whole or " " not in text else f"({text})"

@@ -14,7 +14,7 @@ from archdsl.lowering.expressions import fill
 from archdsl.lowering.identifiers import RESERVED, identifier, is_plain, snake
 from archdsl.lowering.layout import wrapped
 from archdsl.lowering.plan import Argument, Class, Input, Parameter, label_of
-from archdsl.lowering.steps import Module, Previous, Run, Same, Step
+from archdsl.lowering.steps import Item, Module, Previous, Run, Same, Step
 
 LOOP = "i"
 """The variable that counts the rounds of a loop."""
@@ -25,7 +25,15 @@ class Forward:
 
     def __init__(self, made: Class, given: list[Node] | None) -> None:
         self.use = made.use
-        self.shapes = list(made.shapes)
+        self.items: list[Item] = []
+        """What is computed; the rest is only made."""
+        self.shapes: list[list[str]] = []
+        shapes = iter(made.shapes)
+        for item in made.use.items:
+            texts = [next(shapes) or "" for _ in (item.body if isinstance(item, Run) else [item])]
+            if isinstance(item, Run) or item.call is not None:
+                self.items.append(item)
+                self.shapes.append(texts)
         self.arguments, self.counts = made.by_step()
         self.attributes: dict[str, None] = {}
         """The parameters of the class that the method reads."""
@@ -56,7 +64,7 @@ class Forward:
 
     def _last_uses(self) -> dict[Wire, float]:
         last: dict[Wire, float] = {}
-        for time, item in enumerate(self.use.items):
+        for time, item in enumerate(self.items):
             for wire in _reads(item):
                 last[wire] = time
         last.update(dict.fromkeys(self.use.outputs, inf))
@@ -66,17 +74,14 @@ class Forward:
         """The method, indented as it stands in its class; nothing for a class that is never called."""
         if not self.use.outputs:
             return []
-        shapes = iter(self.shapes)
-        for time, item in enumerate(self.use.items):
+        for time, (item, shapes) in enumerate(zip(self.items, self.shapes, strict=True)):
             if isinstance(item, Run):
-                self._run(time, item, [next(shapes) or "" for _ in item.body])
-            elif item.call is None:
-                next(shapes)
-            elif item is self.use.items[-1] and list(item.targets) == self.use.outputs:
-                self._line(f"return {self._expression(item)}", next(shapes) or "")
+                self._run(time, item, shapes)
+            elif item is self.items[-1] and list(item.targets) == self.use.outputs:
+                self._line(f"return {self._expression(item)}", shapes[0])
                 break
             else:
-                self._step(time, item, next(shapes) or "")
+                self._step(time, item, shapes[0])
         else:
             self._line(f"return {', '.join(self.text[wire] for wire in self.use.outputs)}")
         result = "Tensor"
@@ -99,7 +104,7 @@ class Forward:
                 names.append("_")
                 continue
             until = self.last[wire]
-            goes_on = until == time + 1 and _reads(self.use.items[time + 1]) == {wire}
+            goes_on = until == time + 1 and _goes_on(wire, self.items[time + 1])
             name = self._name(step, port, time, goes_on)
             names.append(name)
             self.text[wire] = name
@@ -116,8 +121,10 @@ class Forward:
         return self.until.get(name, -1) <= time
 
     def _free(self, name: str, time: float) -> str:
-        """`name`, or where that is in use, `name_2`, `name_3` and so on."""
+        """`name` (`name_` if it is reserved), or where that is in use, `name_2`, `name_3` and so on."""
         candidate, number = name, 1
+        if name in RESERVED or name == LOOP:
+            name = candidate = f"{name}_"
         while not self._is_free(candidate, time):
             number += 1
             candidate = f"{name}_{number}"
@@ -192,8 +199,12 @@ class Forward:
                     closed = {
                         variable
                         for link, variable in carried.items()
-                        if link not in direct or index < old_last[link] or last[index, port] > link.step
+                        if link not in direct
+                        or index < old_last[link]
+                        or index == link.step
+                        or last[index, port] > link.step
                     }
+                    closed |= set(targets)
                     closed |= {name for name, end in busy.items() if end > index}
                     closed |= {self.text[target].partition("[")[0] for target in fixed} | set(lists.values())
                     name = self._body_name(step, port, after, closed)
@@ -248,7 +259,7 @@ class Forward:
             step = run.body[link.step]
             label = step.labels[link.port] or step.names[link.port]
             stem = re.sub(r"_?\d*$", "", identifier(snake(label))) or "value"
-            name = self._free(stem if stem.endswith("s") else f"{stem}s", after)
+            name = self._free(f"all_{stem}" if stem.endswith("s") else f"{stem}s", after)
             wires = [steps[link.step].targets[link.port] for steps in run.rounds]
             self.until[name] = max(self.last.get(wire, -1) for wire in wires if wire is not None)
             for number, wire in enumerate(wires):
@@ -317,12 +328,19 @@ class Forward:
         return f"range({start}, {stop})" if start else f"range({stop})"
 
 
-def _reads(item: Step | Run) -> set[Wire]:
+def _reads(item: Item) -> set[Wire]:
     """The values that an item takes from before it."""
     if isinstance(item, Step):
         return set(item.inputs)
     fixed = {link for links in item.links for link in links if isinstance(link, Wire)}
     return fixed | set(item.initial.values())
+
+
+def _goes_on(wire: Wire, item: Item) -> bool:
+    """Whether an item takes this value and no other, or begins a loop with it."""
+    if isinstance(item, Run):
+        return wire in item.initial.values()
+    return set(item.inputs) == {wire}
 
 
 def reached(path: str) -> str:
@@ -346,6 +364,8 @@ def counted(key: str, numbers: tuple[int, int]) -> str:
 def _wire_name(wire: Wire) -> str:
     """What the file calls a value, or `x`."""
     node = wire.node
+    if wire.port and node.kind == "max_pool":
+        return "indices"
     if not re.fullmatch(rf"{re.escape(node.kind)}(_\d+)?(@\d+)?", node.key):
         return identifier(node.key)
     name, scope = "x", node.scope

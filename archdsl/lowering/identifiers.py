@@ -11,7 +11,7 @@ import keyword
 import re
 from collections.abc import Container
 
-HEADER = ("torch", "nn", "F", "Tensor", "OrderedDict")
+HEADER = ("torch", "nn", "F", "Tensor", "OrderedDict", "Self")
 """The names that the head of a lowered file imports."""
 
 RESERVED = frozenset({*HEADER, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, "self", "cls", "model"})
@@ -99,7 +99,9 @@ def identifier(text: str) -> str:
 
 
 def free(name: str, taken: Container[str], separator: str = "_") -> str:
-    """`name`, or where it is reserved or taken, `name_2`, `name_3` and so on."""
+    """`name` (`name_` if it is reserved), or where that is taken, `name_2`, `name_3` and so on."""
+    if name in RESERVED:
+        name += "_"
     candidate, number = name, 1
     while candidate in RESERVED or candidate in taken:
         number += 1

@@ -404,6 +404,7 @@ class _Planner:
             again = self._read(scope, first.name)
             if original is not None and again is not None and again.form == original.form:
                 if again.constants == original.constants:
+                    # Where the class of both is still to be made, they get it together.
                     again.path = original.path
                     again.make = original.make
                     again.arguments = original.arguments
@@ -495,7 +496,6 @@ class _Planner:
         if node.kind == "max_pool" and node not in self.indexed:
             wires = wires[:1]
         label = None if re.fullmatch(rf"{re.escape(node.kind)}(_\d+)?(@\d+)?", node.key) else node.key
-        several = len(wires) > 1
         return Step(
             key,
             None if make is None else make.parts,
@@ -505,8 +505,8 @@ class _Planner:
             (),
             tuple(inputs[index] for index in used) if executed else (),
             tuple(wire if wire in self.wanted else None for wire in wires) if executed else (),
-            tuple(f"{label}_{wire.port}" if several and label else label for wire in wires),
-            tuple(f"{node.key}_{wire.port}" if several else node.key for wire in wires),
+            tuple(label and _of_several(node, label, wire.port) for wire in wires),
+            tuple(_of_several(node, node.key, wire.port) for wire in wires),
             tuple(str(wire.shape) for wire in wires),
             fixed=label is not None,
         )
@@ -692,10 +692,24 @@ def _renumbered(parts: Parts, used: list[int]) -> Parts:
     return tuple(Value(numbers[part.index]) if isinstance(part, Value) else part for part in parts)
 
 
+def _of_several(node: Node, name: str, port: int) -> str:
+    """The name of one of a layer's results: a pooling has its value and the indices."""
+    if node.kind == "max_pool":
+        return f"{name}_indices" if port else name
+    return f"{name}_{port}" if len(node.shapes) > 1 else name
+
+
 def label_of(scope: Scope) -> str | None:
     """What the file calls a scope; None where it is named by its block and a number."""
     by_block = scope.block and re.fullmatch(rf"{re.escape(scope.block)}(_\d+)?(@\d+)?", scope.key)
     return None if by_block else scope.key
+
+
+def _stem_of(scope: Scope) -> str:
+    """What scopes of a label have alike: `level` of `level1` and `level2`."""
+    key = scope.key.partition("@")[0]
+    number = numbered(key)
+    return scope.loop or (number[0].rstrip("_") if number else key)
 
 
 def _result_name(use: Use, wire: Wire) -> str:
@@ -729,8 +743,7 @@ def _places(found: list[Item], inputs: list[Wire]) -> dict[Wire, Place]:
 
 def _form(use: Use) -> object:
     """What uses must have alike to share a class."""
-    number = numbered(use.scope.key)
-    label = use.scope.loop or (number[0] if number else use.scope.key)
+    label = _stem_of(use.scope)
     outside = {path: index for index, path in enumerate(use.modules)}
 
     def module(found: Module | None) -> object:
@@ -886,18 +899,16 @@ def _name(classes: list[Class], network: str, sources: list[str]) -> None:
     forms: dict[str, list[Class]] = {}
     for made in classes[:-1]:
         scope = made.use.scope
-        number = numbered(scope.key)
-        label = scope.loop or (number[0] if number else scope.key)
-        single = scope.loop is None and made.uses == 1
-        name = identifier(scope.block) if scope.block else camel(identifier(scope.key if single else label))
+        label = scope.key.partition("@")[0] if made.uses == 1 and scope.loop is None else _stem_of(scope)
+        name = identifier(scope.block) if scope.block else camel(identifier(label))
         forms.setdefault(name, []).append(made)
     for name, several in forms.items():
         several.sort(key=lambda made: (len(made.use.items), made.index))
         plain = {step.key for step in _all_steps(several[0].use)}
         for made in several:
-            more = [str(s.key) for s in _all_steps(made.use) if s.key is not None and s.key not in plain]
+            more = [s for s in _all_steps(made.use) if s.key is not None and s.key not in plain]
             wanted = name
-            if made is not several[0] and len(more) == 1 and is_plain(more[0]):
-                wanted = f"{name}With{camel(more[0])}"
+            if made is not several[0] and len(more) == 1 and more[0].fixed:
+                wanted = f"{name}With{camel(identifier(str(more[0].key)))}"
             made.name = free(wanted, taken, "")
             taken.add(made.name)

@@ -55,8 +55,9 @@ def _docstring(network: Network) -> str:
 
 def _imports(text: str) -> str:
     lines = ["from __future__ import annotations", ""]
-    if "OrderedDict(" in text:
-        lines += ["from collections import OrderedDict", ""]
+    standard = ["from collections import OrderedDict"] if "OrderedDict(" in text else []
+    standard += ["from typing import Self"] if "-> Self:" in text else []
+    lines += [*standard, ""] if standard else []
     lines.append("import torch")
     if re.search(r"\bF\.", text):
         lines.append("import torch.nn.functional as F")
@@ -103,6 +104,8 @@ def _class(made: Class, names: list[str], whole: Plan) -> Iterator[str]:
     yield f"class {made.name}(nn.Module):"
     body = [f"        self.{name} = {name}" for name in forward.attributes]
     body += _Constructor(made, names, forward).write()
+    if any(isinstance(item, Step) and item.key == "training" for item in made.use.items):
+        method = [*_TRAIN, "", *method] if method else _TRAIN
     if body:
         parameters = [f"{name}: {kind}" for name, kind in made.parameters.items()]
         yield from wrapped(f"def __init__({', '.join(['self', *parameters])}) -> None:", 1)
@@ -111,6 +114,16 @@ def _class(made: Class, names: list[str], whole: Plan) -> Iterator[str]:
         if method:
             yield ""
     yield from method
+
+
+_TRAIN = [
+    "    def train(self, mode: bool = True) -> Self:",
+    '        self.__dict__["training"] = mode  # `training` is also the name of a submodule',
+    "        for module in self._modules.values():",
+    "            module.train(mode)",
+    "        return self",
+]
+"""torch sets `training` as an attribute, which a submodule of that name forbids."""
 
 
 class _Constructor:
