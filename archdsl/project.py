@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from archdsl.compiler.modules import Load
 from archdsl.problems import Fault
 from archdsl.problems.names import ImportNotFound, ImportOutside
 from archdsl.source import Source
+
+if TYPE_CHECKING:
+    from archdsl.compiler.modules import Load
 
 MAX_BYTES = 1 << 20
 """The size of the largest file that is read: far beyond what anyone writes by hand."""

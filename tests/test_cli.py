@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -117,6 +119,16 @@ def test_json_is_of_its_schema(tmp_path: Path, target: str) -> None:
     found = run("analyze", target, "--json", cwd=tmp_path)
     assert (found.code, found.err) == (0, "")
     jsonschema.validate(json.loads(found.out), schema("report"))
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    found = run("analyze", "-", "--json", cwd=tmp_path, stdin=GOOD.encode())
+    assert json.loads(found.out)["layers"][0]["file"] == "<standard input>"
+    two = GOOD + GOOD.replace("Small", "Other")
+    assert (
+        json.loads(run("analyze", "-:Other", "--json", cwd=tmp_path, stdin=two.encode()).out)["network"]
+        == "Other"
+    )
 
 
 def test_options_reach_the_network(folder: Path) -> None:
@@ -393,6 +405,35 @@ def test_file_and_network(text: str, windows: bool, expected: tuple[str, str | N
 # ------------------------------------------------------------------------------ ends of processes
 
 
+def test_a_closed_pipe_is_no_news(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, "analyze", "resnet.arch:ResNet152", "--json"]
+    # Unbuffered, Python itself drops what does not fit into the pipe, and no error is seen.
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
+def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, "analyze", "-"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # It waits for standard input; a little later than its start, the interrupt reaches the command.
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read().strip() == b""
+
+
 def test_an_internal_error_says_how_to_reproduce_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -515,6 +556,11 @@ def test_nothing_heavy_is_loaded(folder: Path, arguments: tuple[str, ...]) -> No
     modules = loaded(*arguments, cwd=folder)
     assert "networkx" in modules
     assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("layers",), ("explain", "channel-mismatch"), ("list",)])
+def test_the_reference_loads_no_graph(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert not loaded(*arguments, cwd=tmp_path) & (HEAVY | {"networkx"})
 
 
 def test_help_loads_hardly_anything(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import click
 from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
 from archdsl.cli.export import export
+from archdsl.cli.output import BROKEN_PIPE
 from archdsl.cli.reference import explain, layers, list_architectures
+from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
 INTERNAL_ERROR = 70
 
 
@@ -76,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; its exit code. What is wrong has been said on standard error."""
+    # click would take `-:NETWORK` for an option.
+    arguments = [STANDARD_INPUT + a.removeprefix("-") if a.startswith("-:") else a for a in arguments]
     try:
         code = archdsl.main(arguments, prog_name="archdsl", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -86,8 +89,6 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        return BROKEN_PIPE
     except Exception as error:
         if os.environ.get("ARCHDSL_DEBUG"):
             raise

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
 
 
+BROKEN_PIPE = 141
+"""The exit code where nobody reads what is written: 128 and the number of SIGPIPE."""
+
+
 class Refused(click.ClickException):
     """A command line that asks for what is not there; the message says all there is to say."""
 
@@ -43,12 +47,12 @@ def width(stream: TextIO) -> int | None:
 
 def result(text: str) -> None:
     """Write a result to standard output."""
-    click.echo(text, color=True)
+    _write(text, sys.stdout)
 
 
 def message(text: str) -> None:
     """Write anything else to standard error."""
-    click.echo(text, err=True, color=True)
+    _write(text, sys.stderr)
 
 
 def show(diagnostics: list[Diagnostic], to_error: bool = True) -> None:
@@ -56,12 +60,18 @@ def show(diagnostics: list[Diagnostic], to_error: bool = True) -> None:
     from archdsl.report.diagnostics import WIDTH, render
 
     stream = sys.stderr if to_error else sys.stdout
+    room = max(40, min(width(stream) or WIDTH, WIDTH) - 8)
     for diagnostic in diagnostics:
-        click.echo(
-            render(diagnostic, style(stream), max(40, min(width(stream) or WIDTH, WIDTH) - 8)) + "\n",
-            err=to_error,
-            color=True,
-        )
+        _write(render(diagnostic, style(stream), room) + "\n", stream)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Write a text and a line's end. Where nobody reads any more, the command ends."""
+    try:
+        # Colours were decided where the text was made.
+        click.echo(text, stream, color=True)
+    except BrokenPipeError:
+        raise click.exceptions.Exit(BROKEN_PIPE) from None
 
 
 def write_file(path: Path, text: str) -> None:

@@ -66,7 +66,7 @@ def _source(file: str) -> Source:
     from archdsl.source import Source
 
     try:
-        if file == "-":
+        if file in ("-", STANDARD_INPUT):
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
             if len(data) > MAX_BYTES:
                 raise ValueError
