@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "archdsl"
 FLOORS = {
     "source": 0,
     "sizes": 0,
-    "diagnostics": 0.2,
-    "problems": 0.4,
+    "problems": 0.2,
+    "diagnostics": 0.4,
     "syntax": 1,
     "layers": 2,
     "compiler": 3,

@@ -10,13 +10,14 @@ from typing import Any
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.graph import graph_of, unused
-from archdsl.compiler.modules import Load, Module, Modules, no_imports
+from archdsl.compiler.modules import Load, Modules, no_imports
 from archdsl.compiler.names import check_names
 from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.unrolling import Results, Unroller
-from archdsl.compiler.values import UNKNOWN, Frame, Unknown
+from archdsl.compiler.values import UNKNOWN, Unknown
 from archdsl.diagnostics import Diagnostic
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem, nearest

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from archdsl.compiler.expressions import Evaluator, Facts
+from archdsl.compiler.frames import Frame
 from archdsl.compiler.reporting import Failed, Reporter
-from archdsl.compiler.values import Frame, Labelled, Rounds, show
+from archdsl.compiler.values import Labelled, Rounds, show
 from archdsl.diagnostics import Diagnostic
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
 from archdsl.problems.values import NotACondition

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from archdsl.compiler import limits
+from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.compiler.values import (
     UNKNOWN,
     Flow,
-    Frame,
     Function,
     Labelled,
     Maker,

@@ -1,13 +1,12 @@
-"""A file and what it declares, with what it imports."""
+"""The files of one compilation: each read once, with what it imports."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from archdsl.compiler import limits
+from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
-from archdsl.compiler.values import Frame
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, nearest
 from archdsl.problems.bounds import TooManyImports
@@ -20,27 +19,10 @@ from archdsl.problems.names import (
 )
 from archdsl.source import Source, Span
 from archdsl.syntax.parser import parse
-from archdsl.syntax.tree import Block, Broken, File, Import, Let, Train
+from archdsl.syntax.tree import Broken, File, Import, Let, Train
 
 Load = Callable[[str, Source], Source]
 """Finds an imported file: the path as written and the importing source; raises `Fault`."""
-
-
-@dataclass(slots=True, eq=False)
-class Module:
-    """A parsed file: its blocks and networks by name, imported ones among them."""
-
-    source: Source
-    blocks: dict[str, tuple[Block, Module]] = field(default_factory=dict)
-    networks: dict[str, Block] = field(default_factory=dict)
-    trains: list[Train] = field(default_factory=list)
-    lets: list[Let] = field(default_factory=list)
-    broken: bool = False
-    """Whether a declaration could not be read, so that any name may be one it would have made."""
-    frame: Frame = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.frame = Frame(None, self)
 
 
 def no_imports(path: str, importer: Source) -> Source:

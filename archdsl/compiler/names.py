@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
-from archdsl.compiler.modules import Module
+from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS

@@ -12,6 +12,7 @@ from typing import Any
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.frames import Frame
 from archdsl.compiler.names import unknown_layer
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter
@@ -21,7 +22,6 @@ from archdsl.compiler.uses import LayerUses, Plan, UsePlace
 from archdsl.compiler.values import (
     UNKNOWN,
     Flow,
-    Frame,
     Function,
     Labelled,
     Maker,

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Signature, bind
-from archdsl.compiler.values import Frame, Maker, show
+from archdsl.compiler.values import Maker, show
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter, SameAs
 from archdsl.layers.layer import MANY, Layer

@@ -6,17 +6,14 @@ Numbers, words and truth values are Python's own; a list is a tuple; a value tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.layers.layer import Layer
 from archdsl.source import Span
 from archdsl.syntax.tree import Argument, Block, Item, Let
-
-if TYPE_CHECKING:
-    from archdsl.compiler.modules import Module
 
 
 class Unknown:
@@ -30,38 +27,6 @@ UNKNOWN = Unknown()
 
 Flow = Wire | tuple[Any, ...] | Unknown | None
 """What goes from item to item: a value, several, an unknown one, or none yet."""
-
-
-class Frame:
-    """The names of one scope, and the frame around it.
-
-    `spans` are where the names were defined. A `loose` frame is a round of a loop without a label.
-    In a `tainted` one something is unknown that might have defined further names.
-    """
-
-    __slots__ = ("block", "loose", "module", "names", "parent", "spans", "tainted")
-
-    def __init__(
-        self,
-        parent: Frame | None,
-        module: Module,
-        block: Block | None = None,
-        loose: bool = False,
-    ) -> None:
-        self.names: dict[str, Any] = {}
-        self.spans: dict[str, Span] = {}
-        self.parent = parent
-        self.module = module
-        self.block = block
-        self.loose = loose
-        self.tainted = False
-
-    def around(self) -> Iterator[Frame]:
-        """This frame and those around it, from the inside out."""
-        frame: Frame | None = self
-        while frame is not None:
-            yield frame
-            frame = frame.parent
 
 
 @dataclass(slots=True, eq=False)

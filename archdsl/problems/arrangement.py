@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from archdsl.diagnostics import Severity
-from archdsl.problems.problem import Problem, listed, plural
+from archdsl.problems.problem import Problem, Severity, listed, plural
 
 
 @dataclass(frozen=True)

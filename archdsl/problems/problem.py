@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from archdsl.diagnostics import Severity
+Severity = Literal["error", "warning", "note"]
 
 CATALOGUE: dict[str, type[Problem]] = {}
 """Every problem by its name (`channel-mismatch`)."""
