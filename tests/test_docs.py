@@ -45,14 +45,13 @@ def examples() -> list[Any]:
 
 
 def problems(program: str, wrong: str | None = None) -> list[str]:
-    """The names of the errors and warnings of the networks of a program, and of the note `wrong`."""
+    """The names of what is wrong with a program's networks, lowering included, and of the note `wrong`."""
     found = []
     for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
         try:
             net = archdsl.loads(program, network=network)
             found += net.diagnostics
-            if wrong == "size-needed":
-                net.source()
+            net.source()
             if net.network.train is not None:
                 found += read_recipe(net.network.train, net.network)[1]
         except archdsl.ArchError as error:

@@ -12,6 +12,7 @@ from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
 from archdsl.layers.windows import (
+    PAD_SAME,
     Pair,
     PerAxis,
     Sides,
@@ -25,6 +26,7 @@ from archdsl.layers.windows import (
     needs,
     output_size,
     padded,
+    padded_same,
     per_axis,
     per_side,
     symbols_in,
@@ -45,6 +47,8 @@ PADDING_MODES = kinds.choice("zeros", "reflect", "replicate", "circular")
 
 class Convolution(Layer, abstract=True):
     """The base of `conv` and `depthwise_conv`, which differ in channels and groups alone."""
+
+    source = PAD_SAME
 
     kernel: PerAxis
     stride: PerAxis
@@ -112,7 +116,7 @@ class Convolution(Layer, abstract=True):
         named: dict[str, Any] = {}
         if any(w.stride != 1 for w in found):
             named["stride"] = compact(w.stride for w in found)
-        if any(w.before or w.after for w in found) and symmetric((w.before, w.after) for w in found):
+        if symmetric((w.before, w.after) for w in found) and any(w.before for w in found):
             named["padding"] = compact(w.before for w in found)
             if self.padding_mode != "zeros":
                 named["padding_mode"] = self.padding_mode
@@ -130,9 +134,12 @@ class Convolution(Layer, abstract=True):
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
     ) -> Code:
         assert module is not None
-        sides = [(w.before, w.after) for w in self.windows(xs[0])]
+        found = self.windows(xs[0])
+        sides = [(w.before, w.after) for w in found]
         if symmetric(sides):
             return module(values[0])
+        if self.padding == "same" and (same := padded_same(values[0], found, self.padding_mode)):
+            return module(same)
         return module(padded(torch, values[0], sides, self.padding_mode))
 
 

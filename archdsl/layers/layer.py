@@ -63,7 +63,8 @@ class Layer:
 
     An argument that is called like a rule has an underscore after it in the class: `shape_` declares
     the argument `shape`, and is the attribute that holds it. `source` is the torch source of a class
-    that `build` calls by its name, where torch has none; it is written into a lowered network once.
+    or function that `build` or `forward` calls by its name, where torch has none; it is written once into
+    a lowered network that needs it.
     `registered=False` keeps a layer from the files: only the compiler makes it.
     """
 

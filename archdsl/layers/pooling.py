@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, along_axes
 from archdsl.layers.windows import (
+    PAD_SAME,
     Pair,
     PerAxis,
     Sides,
@@ -24,6 +25,7 @@ from archdsl.layers.windows import (
     depends,
     output_size,
     padded,
+    padded_same,
     per_axis,
     symbols_in,
     symmetric,
@@ -44,6 +46,8 @@ INDEX_BYTES = 8
 
 class Pooling(Weightless, abstract=True):
     """The base of the poolings over moving windows."""
+
+    source = PAD_SAME
 
     kernel: PerAxis
     stride: PerAxis
@@ -98,6 +102,14 @@ class Pooling(Weightless, abstract=True):
     def covering(self, x: Shape) -> tuple[Pair, ...]:
         """The padding under which windows that all fit are those of this layer, `ceil` or not."""
         return tuple((w.before, w.overhang(self.ceil)) for w in self.windows(x))
+
+    def padded(
+        self, torch: Code, value: Code, x: Shape, sides: Iterable[Pair], filling: float | None = None
+    ) -> Code:
+        """A value of shape x with the padding that torch's module can't do itself."""
+        if self.padding == "same" and (same := padded_same(value, self.windows(x), value=filling)):
+            return same
+        return padded(torch, value, sides, value=filling)
 
 
 class MaxPool(Pooling):
@@ -161,7 +173,7 @@ class MaxPool(Pooling):
         assert module is not None
         if self.native(xs[0]):
             return module(values[0])
-        return module(padded(torch, values[0], self.covering(xs[0]), value=float("-inf")))
+        return module(self.padded(torch, values[0], xs[0], self.covering(xs[0]), float("-inf")))
 
     def forward_with_indices(
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
@@ -237,9 +249,10 @@ class AvgPool(Pooling):
         if not self.count_padding:
             # The mean over the window, divided by the share of the window that lies in the input.
             sides = self.covering(shape)
-            return module(padded(torch, x, sides)) / module(padded(torch, torch.ones_like(x), sides))
+            inside = self.padded(torch, torch.ones_like(x), shape, sides)
+            return module(self.padded(torch, x, shape, sides)) / module(inside)
         found = self.windows(shape)
-        mean = module(padded(torch, x, ((w.before, w.after) for w in found)))
+        mean = module(self.padded(torch, x, shape, ((w.before, w.after) for w in found)))
         size = tuple(w.count(self.ceil) for w in found)
         # To torch, padding that was added before is input, where a last window may start.
         made = tuple(Window(w.padded, w.kernel, w.stride).count(self.ceil) for w in found)

@@ -71,11 +71,11 @@ class Parameter(Origin):
 class LearnedValue(nn.Module):
     """A learned value, the same for every example of a batch."""
 
-    def __init__(self, *shape):
+    def __init__(self, *shape: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(0.02 * torch.randn(shape))
 
-    def forward(self, batch):
+    def forward(self, batch: int) -> Tensor:
         return self.weight.expand(batch, *self.weight.shape)
 '''
 

@@ -244,6 +244,37 @@ def padded(
     return torch.F.pad(x, amounts, **named)
 
 
+PAD_SAME = '''\
+def pad_same(
+    x: Tensor,
+    spans: tuple[int, ...],
+    strides: tuple[int, ...],
+    mode: str = "constant",
+    value: float = 0.0,
+) -> Tensor:
+    """Pads so that windows give each extent divided by its stride, rounded up; the odd sample goes last."""
+    amounts: list[int] = []
+    for extent, span, stride in zip(x.shape[:1:-1], spans[::-1], strides[::-1], strict=True):
+        total = max((-(-extent // stride) - 1) * stride + span - extent, 0)
+        amounts += [total // 2, total - total // 2]
+    return F.pad(x, amounts, mode=mode, value=value)
+'''
+"""Torch source of `padding=same` along extents that are known only when the network runs."""
+
+
+def padded_same(
+    x: Code, found: Iterable[Window], mode: str = "zeros", value: float | None = None
+) -> Code | None:
+    """A call of `pad_same` where windows of `padding=same` depend on a symbol; None where none does."""
+    found = tuple(found)
+    if not any(isinstance(w.before, Symbolic) for w in found):
+        return None
+    named: dict[str, Any] = {} if mode == "zeros" else {"mode": mode}
+    if value is not None:
+        named["value"] = value
+    return Code("pad_same")(x, tuple(w.span for w in found), tuple(w.stride for w in found), **named)
+
+
 def cut(x: Code, starts: Iterable[Size], size: Iterable[Size]) -> Code:
     """A part of every spatial axis: `x[..., 1:9, 1:9]`."""
     parts = (slice(start, start + extent) for start, extent in zip(starts, size, strict=True))

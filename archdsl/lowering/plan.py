@@ -43,7 +43,7 @@ from archdsl.lowering.identifiers import (
 )
 from archdsl.lowering.steps import Item, Module, Run, Same, Step, items
 from archdsl.problems.lowering import SizeNeeded
-from archdsl.sizes import symbols_of
+from archdsl.sizes import Undecided, symbols_of
 
 LONGEST_CHAIN = 16
 """The most layers of a labelled chain that is written as one `nn.Sequential`."""
@@ -235,7 +235,7 @@ class _Planner:
             made = build(Code("nn"), *shapes)
             module = None if made is None else Code(CALLEE)
             called = forward(Code("torch"), module, values, shapes)
-        except TypeError as error:
+        except (TypeError, Undecided) as error:
             symbols = sorted(
                 {name for shape in (*shapes, *node.shapes) for s in shape for name in symbols_of(s)}
             )
@@ -246,7 +246,7 @@ class _Planner:
         make = None if made is None else self._parse(str(made))
         call = self._parse(str(called))
         self.lines[node] = _Lines(make, call)
-        if layer.source:
+        if layer.source and _calls(layer.source, make, call):
             self.sources.setdefault(layer.source)
         if call.parts == (Value(0),) and make is None:
             wire = self._inputs(node)[0]
@@ -666,6 +666,17 @@ class _Parameters:
 # ------------------------------------------------------------------------------ scopes
 
 
+def _defined(source: str) -> list[str]:
+    """The names of the classes and functions of a layer's own source."""
+    return re.findall(r"^(?:class|def) (\w+)", source, re.MULTILINE)
+
+
+def _calls(source: str, *lines: Expression | None) -> bool:
+    """Whether a layer's lines call what its own source defines."""
+    texts = [part for line in lines if line is not None for part in line.parts if isinstance(part, str)]
+    return any(f"{name}(" in text for name in _defined(source) for text in texts)
+
+
 def _module(path: str, home: str, taken: set[str | None] | None) -> tuple[Module, str | None]:
     """A module as a scope reaches it, and its key where the scope is the one to register it."""
     if home and not path.startswith(f"{home}."):
@@ -890,9 +901,7 @@ def _type_of(column: Column) -> str:
 def _name(classes: list[Class], network: str, sources: list[str]) -> None:
     """Give every class its name: the block's, and for further forms of a block what they have more."""
     taken = {name for made in classes for name in made.parameters}
-    taken |= {
-        name for source in sources for name in re.findall(r"^(?:class|def) (\w+)", source, re.MULTILINE)
-    }
+    taken |= {name for source in sources for name in _defined(source)}
     root = classes[-1]
     root.name = free(identifier(network), taken, "")
     taken.add(root.name)

@@ -260,14 +260,16 @@ class NotExact(Problem):
     ```arch
     network Small {
       input signal: [4, L]
-      adaptive_avg_pool(input.length / 2)
+      halved: avg_pool(2)
+      expect halved.length == input.length / 2
     }
     ```
 
     ```arch
     network Small {
       input signal: [4, L]
-      adaptive_avg_pool(input.length // 2)
+      halved: avg_pool(2)
+      expect halved.length == input.length // 2
     }
     ```
     """
