@@ -13,6 +13,7 @@ from archdsl.compiler import Compilation, Network, Options, Program, Wire
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
+from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.problems.bounds import SymbolicTooLarge
@@ -145,10 +146,13 @@ def program_of(source: Source) -> Program:
 
 def check_network(program: Program, network: str | None = None, options: Options | None = None) -> Checked:
     """Compile and analyse one network and hold it against its expectations."""
+    options = options or Options()
     compiled = program.compile(network, options)
     if compiled.network is None:
-        return Checked(network or "", None, compiled.diagnostics, [])
-    return _expected(program, compiled, compiled.network, options or Options())
+        # What is expected of the shapes that are known can be held against them all the same.
+        outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
+        return Checked(network or "", None, _together(compiled.diagnostics, found, options), outcomes)
+    return _expected(program, compiled, compiled.network, options)
 
 
 def check(source: Source) -> list[Checked]:
@@ -169,14 +173,31 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
         too_large = Diagnostic.of(SymbolicTooLarge(), network.inputs[0].use)
         return Checked(network.name, None, [*compiled.diagnostics, too_large], [])
     outcomes, found = check_expectations(compiled.expectations, _Facts(analysis), options.sizes)
-    if network.overridden:
-        # The file speaks of itself as it stands; what was replaced is the user's business.
-        found = []
-    diagnostics = sorted([*compiled.diagnostics, *found], key=lambda d: (d.span.source.name, d.span.start))
+    diagnostics = _together(compiled.diagnostics, found, options)
     if any(d.severity == "error" for d in diagnostics):
         return Checked(network.name, None, diagnostics, outcomes)
     net = Net(program, network, analysis, diagnostics, outcomes)
     return Checked(network.name, net, diagnostics, outcomes)
+
+
+def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: Options) -> list[Diagnostic]:
+    """What the compiler found and what expectations did, in the order of the file.
+
+    A file's expectations speak of itself as it stands: what was replaced is the user's business.
+    """
+    if options or not expected:
+        return compiled
+    return sorted([*compiled, *expected], key=lambda d: (d.span.source.name, d.span.start))
+
+
+class _NothingKnown:
+    """What `expect` lines learn of a network that could not be analysed."""
+
+    def of_network(self, name: str) -> Any:
+        raise Failed
+
+    def of_value(self, wire: Wire, name: str) -> Any:
+        raise Failed
 
 
 class _Facts:

@@ -1,21 +1,36 @@
-"""Write the pages of layers and problems from the code: `python docs/generate.py`.
+"""Write what the documentation shows of the code: `python docs/generate.py`.
 
-A layer's page is its class: signature, arguments, docstring. A problem's page is its docstring.
+A layer's page is its class: signature, arguments, docstring. A problem's page is its docstring. Under
+a `$ archdsl ...` line of the README and of these pages stands what the command prints.
 `tests/test_docs.py` holds the pages to what this writes.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import sys
+import tempfile
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from inspect import cleandoc, getdoc
 from itertools import groupby
 from pathlib import Path
+from unittest import mock
 
+from archdsl.cli.main import run
 from archdsl.layers import LAYERS, Layer
 from archdsl.problems import CATALOGUE, Problem
+from archdsl.project import bundled
 from archdsl.report.reference import signature, written
 
 DOCS = Path(__file__).parent
+PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
+
+PROGRAM = re.compile(r"^```arch[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SCREEN = re.compile(r"^```console\n\$ archdsl ([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COLUMNS = "105"
+"""The width of the screens: that of a page."""
 
 
 def layer_page(layer: type[Layer]) -> str:
@@ -81,6 +96,30 @@ def pages() -> dict[str, str]:
     return found
 
 
+def with_screens(page: str) -> str:
+    """A page with what its commands print today. A file that none brings is the program above the command."""
+
+    def filled(screen: re.Match[str]) -> str:
+        programs = PROGRAM.findall(page, 0, screen.start())
+        printed = printed_by(screen[1].split(), programs[-1] if programs else "")
+        return f"```console\n$ archdsl {screen[1]}\n{printed}```"
+
+    return SCREEN.sub(filled, page)
+
+
+def printed_by(arguments: list[str], program: str) -> str:
+    """What a command shows on a screen, run where the file it names is the program unless it is bundled."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), mock.patch.dict(os.environ, COLUMNS=COLUMNS):
+        name = next(argument for argument in arguments if argument.endswith(".arch"))
+        if bundled(name) is None:
+            Path(name).write_text(program, encoding="utf-8")
+        with redirect_stdout(screen), redirect_stderr(screen):
+            run(arguments)
+    screen.seek(0)
+    return screen.read()
+
+
 def main() -> None:
     """Write all pages, and remove those of what is no more."""
     written_pages = pages()
@@ -91,6 +130,9 @@ def main() -> None:
                 old.unlink()
     for path, text in written_pages.items():
         (DOCS / path).write_text(text, encoding="utf-8")
+    for path in PAGES_WITH_SCREENS:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_screens(text), encoding="utf-8")
     print(f"{len(written_pages)} pages", file=sys.stderr)
 
 

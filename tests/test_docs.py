@@ -29,23 +29,23 @@ def generator() -> Any:
 
 
 def examples() -> list[Any]:
-    """Every ```arch example. `wrong NAME` after it says which problem it shows.
+    """Every ```arch example. `wrong NAME...` after it says which problems it shows.
 
     A problem's page has its wrong program first and the mended one second.
     """
     found = []
     for page in PAGES:
         for number, (info, program) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
-            wrong = info.removeprefix(" wrong ") if info.startswith(" wrong ") else None
+            wrong = info.removeprefix(" wrong ").split() if info.startswith(" wrong ") else []
             if page.parent.name == "problems" and number == 0:
-                wrong = page.stem
+                wrong = [page.stem]
             name = f"{page.relative_to(ROOT)}-{number + 1}"
             found.append(pytest.param(program, wrong, id=name))
     return found
 
 
-def problems(program: str, wrong: str | None = None) -> list[str]:
-    """The names of what is wrong with a program's networks, lowering included, and of the note `wrong`."""
+def problems(program: str, wrong: list[str]) -> list[str]:
+    """What is wrong with a program's networks, lowering included, and the notes in `wrong`, by name."""
     found = []
     for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
         try:
@@ -57,7 +57,7 @@ def problems(program: str, wrong: str | None = None) -> list[str]:
         except archdsl.ArchError as error:
             found += error.diagnostics
     return [
-        diagnostic.name for diagnostic in found if diagnostic.severity != "note" or diagnostic.name == wrong
+        diagnostic.name for diagnostic in found if diagnostic.severity != "note" or diagnostic.name in wrong
     ]
 
 
@@ -82,9 +82,20 @@ def test_every_layer_and_problem_shows_an_example() -> None:
 
 
 @pytest.mark.parametrize(("program", "wrong"), examples())
-def test_examples(program: str, wrong: str | None) -> None:
-    found = problems(program, wrong)
-    assert set(found) == ({wrong} if wrong else set())
+def test_examples(program: str, wrong: list[str]) -> None:
+    assert set(problems(program, wrong)) == set(wrong)
+
+
+@pytest.mark.parametrize("page", generator().PAGES_WITH_SCREENS, ids=lambda page: page.name)
+def test_screens_are_fresh(page: Path) -> None:
+    """Under a command stands what it prints today: `python docs/generate.py`."""
+    text = page.read_text(encoding="utf-8")
+    assert generator().with_screens(text) == text
+
+
+def test_a_stale_screen_is_found() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert generator().with_screens(page.replace("62,378,344", "62,378,345")) == page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

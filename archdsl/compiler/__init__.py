@@ -176,7 +176,6 @@ def _compile(
         graph=graph_of(unroller.nodes),
         parameters=parameters,
         train=_train_of(module, block.name),
-        overridden=bool(options),
     )
     for node in unused(network):
         reporter.report(UnusedValue(node.name), node.defined or node.use)

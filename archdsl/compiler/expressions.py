@@ -264,6 +264,8 @@ class Evaluator:
                     raise self.reporter.fail(NotInExpect(name), node.name_span)
                 return self.facts.of_value(value, name)
             known += facts
+            if self.facts is not None:
+                known += EXPECTED_VALUE_FACTS
         problem = UnknownAttribute(node.value.span.text, name, nearest(name, known), tuple(known))
         raise self.reporter.fail(problem, node.name_span)
 

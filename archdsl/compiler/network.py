@@ -107,5 +107,3 @@ class Network:
     parameters: dict[str, Any]
     """The network's own parameters, as bound."""
     train: Train | None
-    overridden: bool
-    """Whether a parameter, size or input was replaced, so that expectations bind no more."""
