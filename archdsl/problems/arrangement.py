@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archdsl.problems.problem import Problem, Severity, listed, plural
 
 
-@dataclass(frozen=True)
 class ShapeMismatch(Problem):
     """Values are to be added, multiplied or joined, and their extents differ.
 
@@ -65,7 +63,6 @@ class ShapeMismatch(Problem):
         return self.mend
 
 
-@dataclass(frozen=True)
 class UndecidedSize(Problem):
     """Whether a layer fits depends on a size that is a symbol.
 
@@ -103,7 +100,6 @@ class UndecidedSize(Problem):
         return f"give the size a number to be sure: `--size {self.symbols[0]}=224`"
 
 
-@dataclass(frozen=True)
 class UnknownAxis(Problem):
     """An axis is named that the value does not have.
 
@@ -136,7 +132,6 @@ class UnknownAxis(Problem):
         return f"expected {listed([f'`{axis}`' for axis in self.axes], 'or')}"
 
 
-@dataclass(frozen=True)
 class ReshapeMismatch(Problem):
     """A value is to take a shape that holds another number of elements.
 
@@ -180,7 +175,6 @@ class ReshapeMismatch(Problem):
         return None if self.open else "one extent may be `_`: it follows from the others"
 
 
-@dataclass(frozen=True)
 class TooManyExtents(Problem):
     """A shape has more axes than a value can have, or more than one `_`.
 
@@ -217,7 +211,6 @@ class TooManyExtents(Problem):
         return "expected one `_` at most"
 
 
-@dataclass(frozen=True)
 class NotAPermutation(Problem):
     """The order given to `permute` does not name every axis once.
 
@@ -248,7 +241,6 @@ class NotAPermutation(Problem):
         return f"expected each once: {listed(numbered)}"
 
 
-@dataclass(frozen=True)
 class OutsideAxis(Problem):
     """A `slice` or `select` asks for more than the axis has.
 
@@ -284,7 +276,6 @@ class OutsideAxis(Problem):
         return f"expected {self.last} at most"
 
 
-@dataclass(frozen=True)
 class EmptySlice(Problem):
     """A `slice` ends where it starts, or before.
 
@@ -313,7 +304,6 @@ class EmptySlice(Problem):
         return f"expected an end above {self.start}; the end is not part of the slice"
 
 
-@dataclass(frozen=True)
 class SplitMismatch(Problem):
     """The sizes given to `split` do not add up to the axis.
 
@@ -347,7 +337,6 @@ class SplitMismatch(Problem):
         return f"expected sizes that add up to {self.extent}"
 
 
-@dataclass(frozen=True)
 class UnevenGroups(Problem):
     """Channels are to be put into groups of equal size, and can't be.
 
@@ -384,7 +373,6 @@ class UnevenGroups(Problem):
         return f"{plural(self.channels, 'channel')} make {listed(self.near, 'or')} equal groups"
 
 
-@dataclass(frozen=True)
 class NothingToNormalise(Problem):
     """`instance_norm` normalises each channel over its positions, and there are none or only one.
 

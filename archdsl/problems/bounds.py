@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.problems.problem import Problem, plural
 
 
-@dataclass(frozen=True)
 class TooManyLayers(Problem):
     """The network, unrolled, has more layers than the compiler makes.
 
@@ -35,7 +32,6 @@ class TooManyLayers(Problem):
         return "this one passes the limit"
 
 
-@dataclass(frozen=True)
 class TooMuchWork(Problem):
     """The file takes more steps to unroll than the compiler spends on one.
 
@@ -66,7 +62,6 @@ class TooMuchWork(Problem):
         return "given up here"
 
 
-@dataclass(frozen=True)
 class RecursionTooDeep(Problem):
     """A block uses itself without end, or nearly.
 
@@ -104,7 +99,6 @@ class RecursionTooDeep(Problem):
         return "let a parameter count down and stop with `if`"
 
 
-@dataclass(frozen=True)
 class ListTooLong(Problem):
     """A list of more elements than the compiler makes.
 
@@ -129,7 +123,6 @@ class ListTooLong(Problem):
         return f"a list may have at most {self.limit:,} elements"
 
 
-@dataclass(frozen=True)
 class NumberTooLarge(Problem):
     """A number beyond what any size or count can be.
 
@@ -155,7 +148,6 @@ class NumberTooLarge(Problem):
         return "whole numbers go up to 2 ** 63"
 
 
-@dataclass(frozen=True)
 class SizeTooLarge(Problem):
     """A value has more elements than any memory holds.
 
@@ -181,7 +173,6 @@ class SizeTooLarge(Problem):
         return f"{self.shape} has more than {self.limit:,} elements"
 
 
-@dataclass(frozen=True)
 class SymbolicTooLarge(Problem):
     """An expression in symbolic sizes that grew beyond what is simplified.
 
@@ -209,7 +200,6 @@ class SymbolicTooLarge(Problem):
         return "give a size a number: `--size H=224`"
 
 
-@dataclass(frozen=True)
 class TooManyImports(Problem):
     """A file imports more files, one through another, than the compiler reads."""
 
@@ -219,7 +209,6 @@ class TooManyImports(Problem):
         return f"more than {plural(self.limit, 'file')} are imported"
 
 
-@dataclass(frozen=True)
 class TooManyProblems(Problem):
     """A file has more mistakes than are worth showing at once."""
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.problems.problem import Problem
 
 
-@dataclass(frozen=True)
 class ExpectationFailed(Problem):
     """An `expect` line that does not hold.
 
@@ -42,7 +39,6 @@ class ExpectationFailed(Problem):
         return (self.difference,) if self.difference else ()
 
 
-@dataclass(frozen=True)
 class ExpectationUndecided(Problem):
     """An `expect` line that holds for some sizes only, since a size is a symbol.
 

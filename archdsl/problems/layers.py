@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archdsl.problems.problem import Problem, Severity, extents, listed
 
 
-@dataclass(frozen=True)
 class WindowOutsideInput(Problem):
     """The kernel of a convolution or pooling is larger than what it slides over.
 
@@ -57,7 +55,6 @@ class WindowOutsideInput(Problem):
         return f"padding=same {verb} {extents(self.same)}"
 
 
-@dataclass(frozen=True)
 class FitsOnlyWhere(Problem):
     """A layer fits the symbolic sizes that reach it only where they are large enough.
 
@@ -88,7 +85,6 @@ class FitsOnlyWhere(Problem):
         return f"`{self.kind}` fits only where {listed(self.conditions)}"
 
 
-@dataclass(frozen=True)
 class ReadsDependOnSize(Problem):
     """Which samples a unit reads depends on a size that is a symbol.
 
@@ -128,7 +124,6 @@ class ReadsDependOnSize(Problem):
         return f"give the size a number: `--size {self.symbols[0]}=224`"
 
 
-@dataclass(frozen=True)
 class ArgumentAxes(Problem):
     """A list does not have one entry for each spatial axis.
 
@@ -168,7 +163,6 @@ class ArgumentAxes(Problem):
         return f"needs one number, or a list of {len(self.axes)}: {listed(self.axes)}"
 
 
-@dataclass(frozen=True)
 class NeedsMap(Problem):
     """A layer that works along spatial axes is given a vector, which has none.
 
@@ -200,7 +194,6 @@ class NeedsMap(Problem):
         return "`reshape` makes a map of a vector: `reshape([channels, length])`"
 
 
-@dataclass(frozen=True)
 class NeedsVector(Problem):
     """`linear` takes a vector, and a map reaches it.
 
@@ -235,7 +228,6 @@ class NeedsVector(Problem):
         return f"flatten first: `flatten -> linear({self.features})`"
 
 
-@dataclass(frozen=True)
 class GroupsDoNotDivide(Problem):
     """The groups of a convolution must divide its input channels and its output channels.
 
@@ -284,7 +276,6 @@ class GroupsDoNotDivide(Problem):
         return f"{', or '.join(mends)} would fit" if mends else None
 
 
-@dataclass(frozen=True)
 class ChannelMismatch(Problem):
     """A layer needs another number of channels than reaches it.
 
@@ -323,7 +314,6 @@ class ChannelMismatch(Problem):
         return f"`conv({self.expected}, kernel=1)` before it makes them {self.expected}"
 
 
-@dataclass(frozen=True)
 class UnpoolMismatch(Problem):
     """`max_unpool` needs the extents that its pooling gave.
 
@@ -357,7 +347,6 @@ class UnpoolMismatch(Problem):
         return f"needs {self.pooled}"
 
 
-@dataclass(frozen=True)
 class PoolPaddingTooLarge(Problem):
     """A pooling is padded by more than half of its kernel.
 
@@ -390,7 +379,6 @@ class PoolPaddingTooLarge(Problem):
         return f"at most {self.most}"
 
 
-@dataclass(frozen=True)
 class PaddingOutsideInput(Problem):
     """`reflect` and `circular` take the padding from the input, which is too small for it.
 
@@ -424,7 +412,6 @@ class PaddingOutsideInput(Problem):
         return f"at most {self.extent}" if self.mode == "circular" else f"must be less than {self.extent}"
 
 
-@dataclass(frozen=True)
 class OutputPaddingTooLarge(Problem):
     """The output padding of a transposed convolution is no less than its stride and its dilation.
 
@@ -462,7 +449,6 @@ class OutputPaddingTooLarge(Problem):
         return f"must be less than the stride, {self.stride}, or the dilation, {self.dilation}"
 
 
-@dataclass(frozen=True)
 class EmptyOutput(Problem):
     """Nothing would be left of the value.
 
@@ -495,7 +481,6 @@ class EmptyOutput(Problem):
         return "leaves nothing"
 
 
-@dataclass(frozen=True)
 class ChannelsDoNotDivide(Problem):
     """`pixel_shuffle` makes positions out of channels, and the channels do not come out even.
 
@@ -528,7 +513,6 @@ class ChannelsDoNotDivide(Problem):
         return f"{self.channels} channels are no multiple of {self.divisor}"
 
 
-@dataclass(frozen=True)
 class ExtentsDoNotDivide(Problem):
     """`pixel_unshuffle` makes channels out of positions, and the positions do not come out even.
 
@@ -558,7 +542,6 @@ class ExtentsDoNotDivide(Problem):
         return f"the {self.axis} is {self.extent}"
 
 
-@dataclass(frozen=True)
 class OneOfTwoArguments(Problem):
     """A layer takes one of two arguments, and was given both or neither.
 
@@ -591,7 +574,6 @@ class OneOfTwoArguments(Problem):
         return "leave one out" if self.both else f"give it `{self.first}=` or `{self.second}=`"
 
 
-@dataclass(frozen=True)
 class CubicNeedsImage(Problem):
     """Cubic interpolation is defined for images alone.
 
@@ -623,7 +605,6 @@ class CubicNeedsImage(Problem):
         return "mode=linear and mode=nearest work along any axes"
 
 
-@dataclass(frozen=True)
 class CornersOfNearest(Problem):
     """`align_corners` says where interpolated samples lie; `nearest` interpolates nothing.
 
@@ -649,7 +630,6 @@ class CornersOfNearest(Problem):
         return "needs mode=linear or mode=cubic"
 
 
-@dataclass(frozen=True)
 class ValueWithoutZeros(Problem):
     """`value` is what `pad` fills with; the other modes fill with samples of the input.
 
@@ -677,7 +657,6 @@ class ValueWithoutZeros(Problem):
         return "needs mode=zeros"
 
 
-@dataclass(frozen=True)
 class CropOutsideInput(Problem):
     """A crop reaches outside of the value that it is cut from.
 
@@ -711,7 +690,6 @@ class CropOutsideInput(Problem):
         return f"offset and size add up to more than {extents(self.extents)}"
 
 
-@dataclass(frozen=True)
 class CropAxesDiffer(Problem):
     """`crop(like=...)` names a value with another number of spatial axes.
 

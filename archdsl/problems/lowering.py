@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.problems.problem import Problem, listed
 
 
-@dataclass(frozen=True)
 class SizeNeeded(Problem):
     """A torch module has weights of fixed sizes, and here a size is a symbol without a value.
 

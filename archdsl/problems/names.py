@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archdsl.problems.problem import Problem, Severity, listed, plural
 
 
-@dataclass(frozen=True)
 class UnknownLayer(Problem):
     """A name in a chain is no layer, block, shared layer or parameter.
 
@@ -48,7 +46,6 @@ class UnknownLayer(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class UnknownName(Problem):
     """A name in an expression is not defined here.
 
@@ -89,7 +86,6 @@ class UnknownName(Problem):
         return None if self.later else self.meant
 
 
-@dataclass(frozen=True)
 class UnknownAttribute(Problem):
     """What stands after a dot is neither an inner label of the value nor one of its facts.
 
@@ -134,7 +130,6 @@ class UnknownAttribute(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class UnknownArgument(Problem):
     """A layer, block or function is given an argument that it does not have.
 
@@ -171,7 +166,6 @@ class UnknownArgument(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class DuplicateArgument(Problem):
     """An argument is given twice, by position and by name or twice by name.
 
@@ -204,7 +198,6 @@ class DuplicateArgument(Problem):
         return f"it is `{self.signature}`"
 
 
-@dataclass(frozen=True)
 class ExtraArgument(Problem):
     """More arguments by position than there are.
 
@@ -239,7 +232,6 @@ class ExtraArgument(Problem):
         return f"it is `{self.signature}`"
 
 
-@dataclass(frozen=True)
 class MissingArgument(Problem):
     """An argument without a default is not given.
 
@@ -273,7 +265,6 @@ class MissingArgument(Problem):
         return f"it is `{self.signature}`"
 
 
-@dataclass(frozen=True)
 class DuplicateName(Problem):
     """A name is defined twice in one scope.
 
@@ -309,7 +300,6 @@ class DuplicateName(Problem):
         return "a name means one thing in a scope: give one of them another name"
 
 
-@dataclass(frozen=True)
 class ReservedName(Problem):
     """A name that the language keeps for itself: `N` is the batch.
 
@@ -340,7 +330,6 @@ class ReservedName(Problem):
         return "choose another name"
 
 
-@dataclass(frozen=True)
 class ValueInChain(Problem):
     """The label of a value stands where a layer belongs.
 
@@ -387,7 +376,6 @@ class ValueInChain(Problem):
         return f"from {self.found}" if self.first and self.what == "a value" else None
 
 
-@dataclass(frozen=True)
 class NotAValue(Problem):
     """A number, word or layer stands where a value belongs, that is, something a layer made.
 
@@ -417,7 +405,6 @@ class NotAValue(Problem):
         return "a label, or `input`, belongs here"
 
 
-@dataclass(frozen=True)
 class InputCount(Problem):
     """A layer or block gets more or fewer values than it takes.
 
@@ -459,7 +446,6 @@ class InputCount(Problem):
         return f"name the values: `from {', '.join(self.names or ('a', 'b'))} -> {self.owner}`"
 
 
-@dataclass(frozen=True)
 class NoValue(Problem):
     """A line takes the value that the line above made, and there is none.
 
@@ -496,7 +482,6 @@ class NoValue(Problem):
         return f"say it: `from {self.names[0]} -> ...`"
 
 
-@dataclass(frozen=True)
 class NoInput(Problem):
     """A network has no `input` line, so nothing is known of what it takes.
 
@@ -523,7 +508,6 @@ class NoInput(Problem):
         return "begin it with a line such as `input image: [3, 224, 224]` (channels first, no batch)"
 
 
-@dataclass(frozen=True)
 class InputForm(Problem):
     """An `input` line of the wrong form: a network's says a shape, a block's only names.
 
@@ -558,7 +542,6 @@ class InputForm(Problem):
         return "name the inputs only: `input fine, coarse`"
 
 
-@dataclass(frozen=True)
 class MisplacedStatement(Problem):
     """A statement stands where it has no meaning: `input` and `output` belong to a block or network.
 
@@ -592,7 +575,6 @@ class MisplacedStatement(Problem):
         return self.reason
 
 
-@dataclass(frozen=True)
 class LoopNeedsLabel(Problem):
     """A label inside a loop that has no label itself.
 
@@ -630,7 +612,6 @@ class LoopNeedsLabel(Problem):
         return "give the loop a label: `stage: for ...`, then the rounds are `stage_1`, `stage_2`"
 
 
-@dataclass(frozen=True)
 class ResultCount(Problem):
     """A line names more or fewer results than it makes.
 
@@ -664,7 +645,6 @@ class ResultCount(Problem):
         return "a result that is not needed is dropped by `_`" if self.named < self.made else None
 
 
-@dataclass(frozen=True)
 class UnusedValue(Problem):
     """A layer's result reaches no output.
 
@@ -702,7 +682,6 @@ class UnusedValue(Problem):
         return "use it, name it in `output`, or remove the line"
 
 
-@dataclass(frozen=True)
 class UnknownNetwork(Problem):
     """A network is asked for that the file does not have.
 
@@ -739,7 +718,6 @@ class UnknownNetwork(Problem):
         return None
 
 
-@dataclass(frozen=True)
 class WhichNetwork(Problem):
     """A file with several networks, none of which was chosen.
 
@@ -790,7 +768,6 @@ class WhichNetwork(Problem):
         return f"name one: `{self.file}:{self.known[0]}`"
 
 
-@dataclass(frozen=True)
 class NoNetwork(Problem):
     """A file without a network has nothing to analyse. It may still hold blocks for others.
 
@@ -815,7 +792,6 @@ class NoNetwork(Problem):
         return "begin one: `network Name { input image: [3, 224, 224] ... }`"
 
 
-@dataclass(frozen=True)
 class UnknownParameter(Problem):
     """A parameter is set that the network does not have (`--set classes=10`, `--size`, `--input`)."""
 
@@ -831,7 +807,6 @@ class UnknownParameter(Problem):
         return f"it has {listed([f'`{name}`' for name in self.known])}" if self.known else None
 
 
-@dataclass(frozen=True)
 class UnknownImport(Problem):
     """An import names a block that the other file does not declare.
 
@@ -874,7 +849,6 @@ class UnknownImport(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class ImportNotFound(Problem):
     """An imported file is not there, or can't be read.
 
@@ -909,7 +883,6 @@ class ImportNotFound(Problem):
         return self.reason
 
 
-@dataclass(frozen=True)
 class ImportOutside(Problem):
     """An import leaves the folder of the file that the user named.
 
@@ -947,7 +920,6 @@ class ImportOutside(Problem):
         return "move the file beside this one, or into a folder below it"
 
 
-@dataclass(frozen=True)
 class ImportCycle(Problem):
     """Files that import each other in a circle."""
 
@@ -963,7 +935,6 @@ class ImportCycle(Problem):
         return "put what they share into a file of its own"
 
 
-@dataclass(frozen=True)
 class ImportHasErrors(Problem):
     """An imported file has errors of its own, which are shown beside this one."""
 
@@ -976,7 +947,6 @@ class ImportHasErrors(Problem):
         return "imported here"
 
 
-@dataclass(frozen=True)
 class UnusedSharing(Problem):
     """A `shared` layer that is never used makes no layer at all.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +15,14 @@ CATALOGUE: dict[str, type[Problem]] = {}
 """Every problem by its name (`channel-mismatch`)."""
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
 class Problem:
     """Something that can be wrong with a file.
 
-    A subclass is a frozen dataclass. Its fields are the evidence, its methods the words, and its
-    docstring the page that `archdsl explain NAME` prints: what is wrong, why, a wrong program in an
-    ```` ```arch ```` fence, and its mend in a second one. Its name is the class's in kebab case.
+    A subclass is a frozen dataclass, without saying so. Its fields are the evidence, its methods the
+    words, and its docstring the page that `archdsl explain NAME` prints: what is wrong, why, a wrong
+    program in an ```` ```arch ```` fence, and its mend in a second one. Its name is the class's in
+    kebab case.
     """
 
     name: ClassVar[str]
@@ -32,6 +32,12 @@ class Problem:
         super().__init_subclass__(**kwargs)
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
         CATALOGUE[cls.name] = cls
+
+    def __new__(cls, *fields: Any, **named: Any) -> Self:
+        # Most runs meet no problem, and dataclasses for them all would be a fifth of a start.
+        if "__dataclass_fields__" not in cls.__dict__:
+            dataclass(frozen=True)(cls)
+        return super().__new__(cls)
 
     def message(self) -> str:
         """The headline: what was found, in the words of the file."""
@@ -70,6 +76,8 @@ class Fault(Exception):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was most likely meant to be."""
+    from difflib import get_close_matches
+
     found = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
 from archdsl.problems.problem import Problem, listed
 
 
-@dataclass(frozen=True)
 class UnexpectedText(Problem):
     """Something stands where the language has no place for it.
 
@@ -44,7 +42,6 @@ class UnexpectedText(Problem):
         return self.hint
 
 
-@dataclass(frozen=True)
 class MissingComma(Problem):
     """Two arguments, elements or names follow each other without a comma between them.
 
@@ -76,7 +73,6 @@ class MissingComma(Problem):
         return f"{self.before},"
 
 
-@dataclass(frozen=True)
 class MissingArrow(Problem):
     """Two layers follow each other on one line without `->` between them.
 
@@ -107,7 +103,6 @@ class MissingArrow(Problem):
         return f"-> {self.after}"
 
 
-@dataclass(frozen=True)
 class WrongMark(Problem):
     """`:` and `=` and `==` each have their own use.
 
@@ -143,7 +138,6 @@ class WrongMark(Problem):
         return self.wanted
 
 
-@dataclass(frozen=True)
 class MissingLet(Problem):
     """A number is named with `let`; a bare `name:` labels what a layer makes.
 
@@ -176,7 +170,6 @@ class MissingLet(Problem):
         return f"let {self.found}"
 
 
-@dataclass(frozen=True)
 class KeywordAsName(Problem):
     """A word that the language keeps for itself is used as a name.
 
@@ -207,7 +200,6 @@ class KeywordAsName(Problem):
         return "choose another name"
 
 
-@dataclass(frozen=True)
 class MisspeltWord(Problem):
     """A line starts with what is nearly a word of the language.
 
@@ -241,7 +233,6 @@ class MisspeltWord(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class NoName(Problem):
     """A network or block has no name.
 
@@ -272,7 +263,6 @@ class NoName(Problem):
         return f"name it: {self.kind} {'Classifier' if self.kind == 'network' else 'Bottleneck'} {{ ... }}"
 
 
-@dataclass(frozen=True)
 class OutsideBlock(Problem):
     """Layers and what else makes up a network stand outside of any network or block.
 
@@ -300,7 +290,6 @@ class OutsideBlock(Problem):
         return "put it between the braces of a `network NAME { ... }`"
 
 
-@dataclass(frozen=True)
 class NestedDeclaration(Problem):
     """A network, block, import or recipe is declared inside another.
 
@@ -336,7 +325,6 @@ class NestedDeclaration(Problem):
         return "move it out of the braces: what is declared may be used before its line"
 
 
-@dataclass(frozen=True)
 class NeedlessSemicolon(Problem):
     """Statements end with their line and take no `;`.
 
@@ -367,7 +355,6 @@ class NeedlessSemicolon(Problem):
         return "" if self.ends_line else "\n"
 
 
-@dataclass(frozen=True)
 class ElseIf(Problem):
     """A second test is written `else if`.
 
@@ -393,7 +380,6 @@ class ElseIf(Problem):
         return "else if"
 
 
-@dataclass(frozen=True)
 class CommentMark(Problem):
     """`//` divides and rounds down; a comment starts with `#`.
 
@@ -422,7 +408,6 @@ class CommentMark(Problem):
 # ------------------------------------------------------------------------------ brackets
 
 
-@dataclass(frozen=True)
 class UnclosedBracket(Problem):
     """A `(` or `[` is never closed.
 
@@ -453,7 +438,6 @@ class UnclosedBracket(Problem):
         return f"expected a `{self.closer}` for this"
 
 
-@dataclass(frozen=True)
 class MismatchedBracket(Problem):
     """A bracket is closed by one of another kind.
 
@@ -486,7 +470,6 @@ class MismatchedBracket(Problem):
         return self.closer
 
 
-@dataclass(frozen=True)
 class StrayBracket(Problem):
     """A closing bracket or brace closes nothing.
 
@@ -517,7 +500,6 @@ class StrayBracket(Problem):
         return ""
 
 
-@dataclass(frozen=True)
 class UnclosedBrace(Problem):
     """A `{` is never closed: the file ends, or the next declaration begins, before its `}`.
 
@@ -550,7 +532,6 @@ class UnclosedBrace(Problem):
         return "expected `}` before this"
 
 
-@dataclass(frozen=True)
 class MissingBrace(Problem):
     """The body of a network, block or recipe stands between braces; the first one is missing.
 
@@ -581,7 +562,6 @@ class MissingBrace(Problem):
 # ------------------------------------------------------------------------------ words and numbers
 
 
-@dataclass(frozen=True)
 class UnknownCharacter(Problem):
     """A character that the language does not use, or one that only looks like its own.
 
@@ -626,7 +606,6 @@ class UnknownCharacter(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class UnclosedString(Problem):
     """The quotes of a string are closed on the line that opens them.
 
@@ -652,7 +631,6 @@ class UnclosedString(Problem):
         return 'expected `"` on the same line'
 
 
-@dataclass(frozen=True)
 class BadQuotes(Problem):
     """Strings stand between straight double quotes.
 
@@ -678,7 +656,6 @@ class BadQuotes(Problem):
         return f'"{self.found[1:-1]}"'
 
 
-@dataclass(frozen=True)
 class BadNumber(Problem):
     """A number is not written as the language writes numbers.
 
@@ -716,7 +693,6 @@ class BadNumber(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class NumberTooLarge(Problem):
     """A number is larger than any that can be computed with.
 
@@ -746,7 +722,6 @@ class NumberTooLarge(Problem):
         return "whole numbers go up to 2**63, others to 1.8e308"
 
 
-@dataclass(frozen=True)
 class StringTooLong(Problem):
     """A string has more characters than any name or path has."""
 
@@ -760,7 +735,6 @@ class StringTooLong(Problem):
 # ------------------------------------------------------------------------------ expressions
 
 
-@dataclass(frozen=True)
 class ChainedComparison(Problem):
     """Comparisons do not chain: each pair is compared by itself, and the results joined by `and`.
 
@@ -795,7 +769,6 @@ class ChainedComparison(Problem):
         return f"write `{self.left} and {self.middle} {self.right}`"
 
 
-@dataclass(frozen=True)
 class PositionalAfterNamed(Problem):
     """Arguments by position stand before those by name.
 
@@ -830,7 +803,6 @@ class PositionalAfterNamed(Problem):
 # ------------------------------------------------------------------------------ limits
 
 
-@dataclass(frozen=True)
 class FileTooLarge(Problem):
     """The file is larger than any that a person writes, and is not read."""
 
@@ -844,7 +816,6 @@ class FileTooLarge(Problem):
         return "the file is not read"
 
 
-@dataclass(frozen=True)
 class NestingTooDeep(Problem):
     """Groups stand inside groups, or brackets inside brackets, deeper than is read.
 
@@ -864,7 +835,6 @@ class NestingTooDeep(Problem):
         return "give the inner part a name: a block of its own, or a `let`"
 
 
-@dataclass(frozen=True)
 class ExpressionTooDeep(Problem):
     """An expression has more operations that wait for each other than is read.
 
@@ -880,7 +850,6 @@ class ExpressionTooDeep(Problem):
         return "name parts of it with `let`, or use `sum([...])`"
 
 
-@dataclass(frozen=True)
 class TooManyMistakes(Problem):
     """The file has so many mistakes that it is perhaps no .arch file; the rest is not read."""
 

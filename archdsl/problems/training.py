@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archdsl.problems.problem import Problem, Severity, listed
 
 
-@dataclass(frozen=True)
 class UnknownSetting(Problem):
     """A `train` block sets a key that there is none of.
 
@@ -60,7 +58,6 @@ class UnknownSetting(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class UnsupportedSetting(Problem):
     """A key of the language that training does not follow yet.
 
@@ -112,7 +109,6 @@ class UnsupportedSetting(Problem):
         return f"leave it out; supported are {listed([f'`{key}`' for key in self.supported])}"
 
 
-@dataclass(frozen=True)
 class DuplicateSetting(Problem):
     """A recipe sets a key twice.
 
@@ -157,7 +153,6 @@ class DuplicateSetting(Problem):
         return "set a second time"
 
 
-@dataclass(frozen=True)
 class ConflictingSettings(Problem):
     """A recipe states its length twice, in steps and in epochs.
 
@@ -203,7 +198,6 @@ class ConflictingSettings(Problem):
         return "keep one of the two"
 
 
-@dataclass(frozen=True)
 class MissingSetting(Problem):
     """A recipe lacks a key that has no default.
 
@@ -250,7 +244,6 @@ class MissingSetting(Problem):
         return f"for example {listed([f'`{example}`' for example in self.examples])}"
 
 
-@dataclass(frozen=True)
 class BadSetting(Problem):
     """A key of a recipe, or an argument in it, has a value that it can't have.
 
@@ -303,7 +296,6 @@ class BadSetting(Problem):
         return self.meant
 
 
-@dataclass(frozen=True)
 class DataMismatch(Problem):
     """The network's input does not take what the data give.
 
@@ -358,7 +350,6 @@ class DataMismatch(Problem):
         return f"`input signal: {self.shapes[0]}`"
 
 
-@dataclass(frozen=True)
 class LossMismatch(Problem):
     """The network's result is not what the loss takes.
 
@@ -415,7 +406,6 @@ class LossMismatch(Problem):
         return f"end the network in `linear({self.classes})`"
 
 
-@dataclass(frozen=True)
 class SoftmaxBeforeLoss(Problem):
     """A network that ends in a softmax is trained with a loss that applies one itself.
 

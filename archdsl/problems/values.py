@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.problems.problem import Problem, plural
 
 
-@dataclass(frozen=True)
 class BadArgument(Problem):
     """An argument of a value that it can't have.
 
@@ -41,7 +38,6 @@ class BadArgument(Problem):
         return f"did you mean `{self.meant}`?" if self.meant else None
 
 
-@dataclass(frozen=True)
 class BadShape(Problem):
     """The shape of an input: a list of channels and up to three spatial extents.
 
@@ -75,7 +71,6 @@ class BadShape(Problem):
         return None
 
 
-@dataclass(frozen=True)
 class WrongType(Problem):
     """An operator or function is given something it does not work on.
 
@@ -105,7 +100,6 @@ class WrongType(Problem):
         return f"expected {self.expected}"
 
 
-@dataclass(frozen=True)
 class DivisionByZero(Problem):
     """A division or remainder by zero.
 
@@ -131,7 +125,6 @@ class DivisionByZero(Problem):
         return "this is 0"
 
 
-@dataclass(frozen=True)
 class OutOfDomain(Problem):
     """A function has no value there: the root of a negative number, the logarithm of zero.
 
@@ -157,7 +150,6 @@ class OutOfDomain(Problem):
         return f"`{self.function}` has no value for {self.found}"
 
 
-@dataclass(frozen=True)
 class IndexOutOfRange(Problem):
     """A list is asked for an element that it does not have. The first element is number 0.
 
@@ -188,7 +180,6 @@ class IndexOutOfRange(Problem):
         return f"0 to {self.length - 1}" if self.length else "the list is empty"
 
 
-@dataclass(frozen=True)
 class NotACondition(Problem):
     """The test of an `if` is neither true nor false.
 
@@ -216,7 +207,6 @@ class NotACondition(Problem):
         return "expected a condition, such as `stride != 1`"
 
 
-@dataclass(frozen=True)
 class UndecidedCondition(Problem):
     """A condition depends on a size that is a symbol.
 
@@ -253,7 +243,6 @@ class UndecidedCondition(Problem):
         return f"give the size a number: `--size {self.symbols[0]}=224`" if self.symbols else None
 
 
-@dataclass(frozen=True)
 class NotExact(Problem):
     """A symbolic size is divided by `/`, and the result is whole for some sizes only.
 
@@ -283,7 +272,6 @@ class NotExact(Problem):
         return "`//` divides and rounds down"
 
 
-@dataclass(frozen=True)
 class NotAList(Problem):
     """A loop, or a function of lists, is given something else.
 
@@ -311,7 +299,6 @@ class NotAList(Problem):
         return "expected a list, such as `[64, 128]` or `range(3)`"
 
 
-@dataclass(frozen=True)
 class NotACount(Problem):
     """`repeat` takes a whole number of at least 0.
 
@@ -341,7 +328,6 @@ class NotACount(Problem):
         return "expected a whole number of at least 0"
 
 
-@dataclass(frozen=True)
 class UnpackMismatch(Problem):
     """A loop's `[a, b]` takes apart an element that has more or fewer parts.
 
@@ -367,7 +353,6 @@ class UnpackMismatch(Problem):
         return f"{self.found} can't be taken apart into {plural(self.wanted, 'name')}"
 
 
-@dataclass(frozen=True)
 class NotAPool(Problem):
     """`max_unpool` goes back through a `max_pool`, and its label names something else.
 
@@ -398,7 +383,6 @@ class NotAPool(Problem):
         return "expected the label of a max_pool's value"
 
 
-@dataclass(frozen=True)
 class SharedMismatch(Problem):
     """A shared layer is used on an input that its weights do not fit.
 
@@ -433,7 +417,6 @@ class SharedMismatch(Problem):
         return f"its `{self.tensor}` is {self.first}; here {self.now} would be needed"
 
 
-@dataclass(frozen=True)
 class NotInExpect(Problem):
     """A fact that is known only when the whole network is, used outside `expect`.
 
