@@ -1,0 +1,292 @@
+"""Receptive fields: held to the oracle, to their definition, and to the support of torch's gradients."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import pytest
+import torch
+from expected import oracle
+from random_graphs import random_graph
+from reference import Hull, Node, Reference
+from translating import label, translate
+
+import archdsl
+
+RECORDS = {record["id"]: record for record in oracle("rf_dag")}
+
+
+def nodes_of(record: dict[str, Any]) -> list[Node]:
+    return [{**node, "out": record["shapes"][node["id"]]} for node in record["spec"]]
+
+
+def load(nodes: list[Node]) -> tuple[archdsl.Net, dict[str, dict[str, Any]]]:
+    """The network of a description, and the fields that its report gives, by the description's names."""
+    net = archdsl.loads(translate({"layers": nodes}), name="translated.arch")
+    layers = {layer["name"]: layer for layer in net.report().to_dict()["layers"]}
+    made = [node for node in nodes if node["op"] != "input"]
+    assert [layers[label(node["id"])]["shape"] for node in made] == [node["out"] for node in made]
+    return net, {node["id"]: layers[label(node["id"])]["receptive_field"] for node in made}
+
+
+def reported_ends(field: dict[str, Any], axis: int, unit: int) -> tuple[Any, Any]:
+    """The first and last position of a unit, from the report's stride, padding, size and phases alone."""
+    stride = Fraction(field["stride"][axis])
+    phases = field["phases"][axis] if field["phases"] else None
+    if phases is None:
+        if field["padding"][axis] is None:
+            return None, None
+        first = unit * stride - field["padding"][axis]
+        return first, first + field["size"][axis] - 1
+    turns, phase = divmod(unit, len(phases))
+    low, high = phases[phase]
+    if low is None:
+        return None, None
+    start = turns * len(phases) * stride
+    return start + low, start + high
+
+
+# ------------------------------------------------------------------------------ set beside the definition
+
+
+def assert_by_definition(nodes: list[Node], fields: dict[str, dict[str, Any]]) -> None:
+    """Every field of the report, of every value, is what following units back position by position gives."""
+    reference = Reference(nodes)
+    conflicts, misaligned = merges(nodes, reference)
+    seen: dict[str, set[str]] = {"input": set()}
+    for node in nodes[1:]:
+        name, field = node["id"], fields[node["id"]]
+        seen[name] = {name}.union(*(seen[before] for before in node["in"]))
+        assert field["global"] is False, name
+        assert field["aligned"] is not bool(seen[name] & (conflicts | misaligned)), name
+        axes = range(len(node["out"]) - 1)
+        if seen[name] & conflicts and not one_stride(reference, name, axes):
+            assert (field["stride"], field["padding"], field["phases"]) == (None, None, None), name
+        else:
+            assert_units(reference, name, field, axes)
+        for axis in axes:
+            hulls = [hull for hull in reported_units(reference, name, axis, field) if hull]
+            assert field["size"][axis] == max((last - first + 1 for first, last, _ in hulls), default=0), name
+            assert field["taps"][axis] == max((count for *_, count in hulls), default=0), name
+
+
+def assert_units(reference: Reference, name: str, field: dict[str, Any], axes: range) -> None:
+    """Stride, padding and phases, of the shortest period."""
+    for axis in axes:
+        first = reference.hull(name, axis, 0)
+        assert field["padding"][axis] == (-first[0] if first else None), name
+        for unit in range(24):
+            hull = reference.hull(name, axis, unit)
+            assert reported_ends(field, axis, unit) == (hull[:2] if hull else (None, None)), name
+        assert (len(field["phases"][axis]) if field["phases"] else 1) == period(reference, name, axis), name
+    assert (field["phases"] is not None) == any(period(reference, name, axis) > 1 for axis in axes), name
+
+
+def reported_units(reference: Reference, name: str, axis: int, field: dict[str, Any]) -> list[Hull]:
+    """The units over which the largest is taken: those of a period, or where there is none, all."""
+    count = reference.extent(name, axis)
+    if field["stride"] is not None:
+        count = len(field["phases"][axis]) if field["phases"] else 1
+    return [reference.hull(name, axis, unit) for unit in range(count)]
+
+
+def pattern(reference: Reference, name: str, axis: int, length: int) -> tuple[int, int] | None:
+    """The shortest period of what units see, and its step in samples; None where there is none."""
+    sets = [reference.positions(name, axis, unit, False) for unit in range(length)]
+    for steps in range(1, length // 3):
+        shift = next((min(b) - min(a) for a, b in zip(sets, sets[steps:], strict=False) if a and b), None)
+        if shift is not None and all(
+            frozenset(place + shift for place in a) == b for a, b in zip(sets, sets[steps:], strict=False)
+        ):
+            return steps, shift
+    return None
+
+
+def period(reference: Reference, name: str, axis: int) -> int:
+    found = pattern(reference, name, axis, 120)
+    assert found is not None, name
+    return found[0]
+
+
+def one_stride(reference: Reference, name: str, axes: range) -> bool:
+    """Whether the paths that see something have one stride after all."""
+    return all(pattern(reference, name, axis, 120) is not None for axis in axes)
+
+
+def merges(nodes: list[Node], reference: Reference) -> tuple[set[str], set[str]]:
+    """The layers whose inputs differ in stride, and those whose inputs differ in centres alone."""
+    conflicts: set[str] = set()
+    misaligned: set[str] = set()
+    for node in nodes:
+        for axis in range(len(node["out"]) - 1 if len(node["in"]) > 1 else 0):
+            found = [pattern(reference, before, axis, 120) for before in node["in"]]
+            strides = {None if one is None else Fraction(one[1], one[0]) for one in found}
+            if len(strides) > 1 or None in strides:
+                conflicts.add(node["id"])
+                continue
+            whole = lcm(*(one[0] for one in found if one))
+            for unit in range(whole):
+                hulls = [reference.hull(before, axis, unit) for before in node["in"]]
+                if len({hull[0] + hull[1] for hull in hulls if hull}) > 1:
+                    misaligned.add(node["id"])
+    return conflicts, misaligned - conflicts
+
+
+# ------------------------------------------------------------------------------ set beside gradients
+
+
+class Averaged(torch.nn.Module):
+    """In place of a max pooling: the sum over each window, so that every sample of it has a gradient."""
+
+    def __init__(self, pool: torch.nn.Module, axes: int) -> None:
+        super().__init__()
+        self.pool, self.axes = pool, axes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def per_axis(value: Any) -> list[int]:
+            return [value] * self.axes if isinstance(value, int) else list(value)
+
+        pool, channels = self.pool, x.shape[1]
+        k, s, p, d = (per_axis(v) for v in (pool.kernel_size, pool.stride, pool.padding, pool.dilation))
+        out = pool(x.detach()).shape[2:]
+        sides: list[int] = []
+        for axis in reversed(range(self.axes)):
+            needed = (out[axis] - 1) * s[axis] + (k[axis] - 1) * d[axis] + 1
+            sides += [p[axis], needed - p[axis] - x.shape[2 + axis]]
+        x = torch.nn.functional.pad(x.clamp(min=0), sides)
+        function = (torch.nn.functional.conv1d, torch.nn.functional.conv2d)[self.axes - 1]
+        ones = torch.ones(channels, 1, *k, dtype=x.dtype)
+        return function(x, ones, stride=s, dilation=d, groups=channels)
+
+
+def linear_twin(net: archdsl.Net, axes: int) -> torch.nn.Module:
+    """The lowered network with positive weights, no activations, and averages for maxima, in float64."""
+    torch.manual_seed(0)
+    model = net.build().double()
+    for parameter in model.parameters():
+        parameter.data = torch.rand_like(parameter) / 2 + 0.5
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.ReLU):
+                setattr(module, name, torch.nn.Identity())
+            elif isinstance(child, torch.nn.MaxPool1d | torch.nn.MaxPool2d):
+                setattr(module, name, Averaged(child, axes))
+    return model
+
+
+def gradient_units(model: torch.nn.Module, shape: list[int], axis: int) -> list[Hull]:
+    """The support of the gradient of every unit along an axis, in the middle of the others."""
+    x = torch.rand(1, *shape, dtype=torch.float64, requires_grad=True)
+    y = model(x).sum(1)[0]
+    for other in reversed(range(y.dim())):
+        if other != axis:
+            y = y.select(other, y.shape[other] // 2)
+    (gradients,) = torch.autograd.grad(
+        y, x, torch.eye(len(y), dtype=torch.float64), is_grads_batched=True, allow_unused=True
+    )
+    kept = gradients.abs().movedim(3 + axis, -1).flatten(1, -2).sum(1)
+    hulls: list[Hull] = []
+    for row in kept:
+        (places,) = torch.nonzero(row > row.max() * 1e-12, as_tuple=True)
+        hulls.append((int(places[0]), int(places[-1]), len(places)) if len(places) else None)
+    return hulls
+
+
+def assert_by_gradient(net: archdsl.Net, nodes: list[Node], field: dict[str, Any]) -> None:
+    """Every unit's support is that of the definition, and an interior unit's that of the report."""
+    reference, name, shape = Reference(nodes), nodes[-1]["id"], nodes[0]["out"]
+    model = linear_twin(net, len(shape) - 1)
+    for axis in range(len(shape) - 1):
+        found = gradient_units(model, shape, axis)
+        assert found == [
+            reference.hull(name, axis, unit, True) for unit in range(reference.extent(name, axis))
+        ]
+        interior = sorted(set(range(len(found))) - set(reference.affected(name, axis)))
+        if field["stride"] is not None:
+            for unit in interior:
+                hull = found[unit]
+                assert reported_ends(field, axis, unit) == (hull[:2] if hull else (None, None))
+
+
+# ------------------------------------------------------------------------------ the oracle
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=list(RECORDS))
+def test_branched_graphs_of_the_oracle(record: dict[str, Any]) -> None:
+    nodes = nodes_of(record)
+    _, fields = load(nodes)
+    field = fields[record["output"]]
+    if record["axes"][0].get("global_"):
+        assert field == {
+            "size": None,
+            "stride": None,
+            "padding": None,
+            "taps": None,
+            "phases": None,
+            "aligned": None,
+            "global": True,
+        }
+        return
+    assert_by_definition(nodes, fields)
+    reference = Reference(nodes)
+    disagreeing = {name for axis in record["axes"] for name in axis["jump_conflicts"]}
+    apart = {name for axis in record["axes"] for name in axis["misaligned_merges"]}
+    conflicts, misaligned = merges(nodes, reference)
+    assert conflicts == disagreeing
+    assert misaligned == apart
+    assert field["aligned"] is not bool(disagreeing | apart)
+    for number, axis in enumerate(record["axes"]):
+        assert_axis(reference, record, number, axis, field)
+
+
+def assert_axis(
+    reference: Reference, record: dict[str, Any], number: int, axis: dict[str, Any], field: dict[str, Any]
+) -> None:
+    """All that the oracle says of an axis, against the report and against the definition."""
+    name = record["output"]
+    assert reference.extent("input", number) == axis["input_len"]
+    assert reference.extent(name, number) == axis["n_units"] == len(axis["units"])
+    clipped = [reference.hull(name, number, unit, True) for unit in range(axis["n_units"])]
+    assert clipped == [None if unit[0] is None else tuple(unit) for unit in axis["units"]]
+    if axis["jump"] is None:
+        assert axis["period"] is axis["phases"] is None
+        assert field["stride"] is field["phases"] is field["padding"] is None
+        unclipped = [reference.hull(name, number, unit) for unit in range(axis["n_units"])]
+        assert field["size"][number] == max(hull[1] - hull[0] + 1 for hull in unclipped if hull)
+        return
+    assert Fraction(field["stride"][number]) == Fraction(axis["jump"])
+    assert field["size"][number] == axis["size"]
+    assert field["taps"][number] == max(count for *_, count in axis["phases"])
+    first = axis["phases"][0][0]
+    assert field["padding"][number] == (None if first is None else -first)
+    affected = reference.affected(name, number)
+    assert len(affected) == axis["border_affected_units"]
+    for unit in range(axis["n_units"]):
+        turns, phase = divmod(unit, axis["period"])
+        low, high, _ = axis["phases"][phase]
+        ends = (None, None) if low is None else (turns * axis["step"] + low, turns * axis["step"] + high)
+        assert reported_ends(field, number, unit) == ends
+        if unit not in affected:
+            assert tuple(axis["units"][unit][:2]) == ends
+    assert (len(field["phases"][number]) if field["phases"] else 1) == axis["period"]
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDS if name != "flatten_fc"])
+def test_gradients_of_the_oracles_graphs(name: str) -> None:
+    nodes = nodes_of(RECORDS[name])
+    net, fields = load(nodes)
+    assert_by_gradient(net, nodes, fields[nodes[-1]["id"]])
+
+
+# ------------------------------------------------------------------------------ random programs
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("seed", range(60))
+def test_random_programs(seed: int, axes: int) -> None:
+    nodes = random_graph(seed, axes)
+    net, fields = load(nodes)
+    assert_by_definition(nodes, fields)
+    assert_by_gradient(net, nodes, fields[nodes[-1]["id"]])
