@@ -95,6 +95,8 @@ def reported_units(reference: Reference, name: str, axis: int, field: dict[str, 
 def pattern(reference: Reference, name: str, axis: int, length: int) -> tuple[int, int] | None:
     """The shortest period of what units see, and its step in samples; None where there is none."""
     sets = [reference.positions(name, axis, unit, False) for unit in range(length)]
+    if not any(sets):
+        return 1, 0
     for steps in range(1, length // 3):
         shift = next((min(b) - min(a) for a, b in zip(sets, sets[steps:], strict=False) if a and b), None)
         if shift is not None and all(
