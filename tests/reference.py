@@ -42,6 +42,7 @@ class Reference:
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = {node["id"]: node for node in nodes}
         self.positions = cache(self._positions)
+        self.leaves = cache(self._leaves)
 
     def extent(self, name: str, axis: int) -> int:
         return int(self.nodes[name]["out"][1 + axis])
@@ -69,3 +70,22 @@ class Reference:
             for unit in range(self.extent(name, axis))
             if self.positions(name, axis, unit, False) != self.positions(name, axis, unit, True)
         ]
+
+    def _leaves(self, name: str, axis: int, unit: int) -> tuple[bool, bool]:
+        """Whether a unit reads, at once or through others, before the start or past the end of a value."""
+        if not 0 <= unit < self.extent(name, axis):
+            return unit < 0, unit >= 0
+        node = self.nodes[name]
+        if node["op"] == "input":
+            return False, False
+        read = reads(node["op"], node["args"], axis, unit)
+        found = [self.leaves(before, axis, place) for before in node["in"] for place in read]
+        return any(start for start, _ in found), any(end for _, end in found)
+
+    def border(self, name: str, axis: int) -> tuple[int, int]:
+        """How far from the start, and from the end, the last unit lies that padding reaches."""
+        extent = self.extent(name, axis)
+        found = [self.leaves(name, axis, unit) for unit in range(extent)]
+        before = max((unit + 1 for unit, (start, _) in enumerate(found) if start), default=0)
+        after = max((extent - unit for unit, (_, end) in enumerate(found) if end), default=0)
+        return before, after

@@ -243,7 +243,7 @@ CASES = [
         lambda x, weight, bias: normalised(x, everything(x)) * weight + bias,
         lambda n, c, p: 7 * n + 2,
         lambda axes, x: nn.LayerNorm(list(x)),
-        reach=Reach.NORMALISED,
+        reach=Reach.MIXED,
         written={0: "nn.LayerNorm(6)", 2: "nn.LayerNorm([6, 4, 3])"},
     ),
     Case(

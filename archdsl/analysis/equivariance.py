@@ -15,9 +15,11 @@ the border. Then
 How it is derived, from what the layers read:
 
 - A stencil: its input must move by whole multiples of `step_in`, so `shift` grows to the least multiple
-  for which it does. A unit lies in the border if its stencil reaches outside its input or into its
-  input's border. Positions that wrap around are inside as long as the ring is whole: from the input on,
-  until zero padding, or a window that leaves samples over, opens it.
+  for which it does. Where units read in turn, and one turn is as long as the axis (an adaptive pooling
+  from 7 to 3, values joined end to end along it), nothing repeats and the claim ends. A unit lies in the
+  border if its stencil reaches outside its input or into its input's border. Positions that wrap around
+  are inside as long as the ring is whole: from the input on, until zero padding, or a window that leaves
+  samples over, opens it.
 - The same position (POINT), and the same with global statistics (NORMALISED), keep everything. Where
   several values meet, those that move must move by equally many units for one shift; `shift` is the
   least common multiple and the border the largest. Values that don't move may join them along axes on
@@ -141,7 +143,8 @@ def _met(values: list[Equivariance], reader: Reader) -> Equivariance | None:
     for value, reading, extents in zip(values, reader.readings, reader.extents_in, strict=True):
         made: Equivariance | None = value
         if value.translation == "equivariant":
-            made = _read(value, reading, extents, reader.extents)
+            # A moving map of extent 1 that is repeated over positions; a global pooling has one input.
+            made = None if reading is Reach.POOLED else _read(value, reading, extents, reader.extents)
         joined = made if joined is None else _joined(joined, made)
         if joined is None:
             return None
@@ -194,8 +197,10 @@ def _read(
         motions = value.motions
         if not len(reading) == len(motions) == len(extents_in) == len(extents):
             return None
-        last = motion = _moved(motions[0], reading[0], extents_in[0], extents[0])
-        made = [motion]
+        last = _moved(motions[0], reading[0], extents_in[0], extents[0])
+        if last is None:
+            return None
+        made = [last]
         for j in range(1, len(motions)):
             if not (
                 motions[j] is motions[j - 1]
@@ -204,6 +209,8 @@ def _read(
                 and extents[j] == extents[j - 1]
             ):
                 last = _moved(motions[j], reading[j], extents_in[j], extents[j])
+                if last is None:
+                    return None
             made.append(last)
         return Equivariance("equivariant", tuple(made))
     if reading is Reach.POINT:
@@ -215,13 +222,15 @@ def _read(
     return None
 
 
-def _moved(motion: Motion, pattern: Pattern, extent_in: Size, extent: Size) -> Motion:
-    """The motion of what a stencil makes."""
+def _moved(motion: Motion, pattern: Pattern, extent_in: Size, extent: Size) -> Motion | None:
+    """The motion of what a stencil makes; None where the stencil repeats nowhere along the axis."""
     if pattern.identity and extent_in == extent:
         return motion
     shift, units, before, after, ring = motion
     step_in, step_out = pattern.step_in, pattern.step_out
     if step_in != 1:
+        if step_out != 1 and isinstance(extent_in, int) and step_in >= extent_in:
+            return None
         times = step_in // gcd(units, step_in)
         shift *= times
         units = units * times // step_in

@@ -149,7 +149,10 @@ class LayerNorm(Normalisation):
         return 1 if self.axis == "all" else x.positions
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
-        return (Reach.NORMALISED if self.axis == "all" and x.axes else Reach.POINT,)
+        if self.axis == "channels" or not x.axes:
+            return (Reach.POINT,)
+        # A scale and a shift for each element tell positions apart.
+        return (Reach.MIXED if self.affine else Reach.NORMALISED,)
 
     def build(self, nn: Code, x: Shape) -> Code:
         named = {} if self.affine else {"elementwise_affine": False}
