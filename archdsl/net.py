@@ -155,17 +155,6 @@ def check_network(program: Program, network: str | None = None, options: Options
     return _expected(program, compiled, compiled.network, options)
 
 
-def check(source: Source) -> list[Checked]:
-    """Check every network of a file. A file without one is checked as far as it goes.
-
-    A mistake outside the networks is among the diagnostics of each; show it once.
-    """
-    program = program_of(source)
-    if not program.networks:
-        return [Checked("", None, program.check().diagnostics, [])]
-    return [check_network(program, name) for name in program.networks]
-
-
 def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:
     try:
         analysis = analyse(network)

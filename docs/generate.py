@@ -1,7 +1,8 @@
 """Write what the documentation shows of the code: `python docs/generate.py`.
 
-A layer's page is its class: signature, arguments, docstring. A problem's page is its docstring. Under
-a `$ archdsl ...` line of the README and of these pages stands what the command prints.
+A layer's page is its class: signature, arguments, docstring. A problem's page is its docstring, with
+what is said of the wrong program in it. Under a `$ archdsl ...` line of the README and of these pages
+stands what the command prints.
 `tests/test_docs.py` holds the pages to what this writes.
 """
 
@@ -13,12 +14,13 @@ import re
 import sys
 import tempfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from inspect import cleandoc, getdoc
+from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
 from unittest import mock
 
 from archdsl.cli.main import run
+from archdsl.explanation import explanation
 from archdsl.layers import LAYERS, Layer
 from archdsl.problems import CATALOGUE, Problem
 from archdsl.project import bundled
@@ -53,7 +55,7 @@ def layer_page(layer: type[Layer]) -> str:
 
 def problem_page(problem: type[Problem]) -> str:
     """The page of a problem."""
-    return f"# {problem.name}\n\nSeverity: {problem.severity}.\n\n{cleandoc(getdoc(problem) or '')}\n"
+    return f"# {problem.name}\n\nSeverity: {problem.severity}.\n\n{explanation(problem)}\n"
 
 
 def summary(documented: type) -> str:

@@ -83,7 +83,7 @@ def sections(markdown: str) -> list[Section]:
 
 def said(section: Section, folder: Path) -> str:
     """What archdsl says of a case: its diagnostics and, with none worse than a note, its table."""
-    from archdsl.net import check
+    from archdsl.checking import check_file
     from archdsl.report.diagnostics import render_all
     from archdsl.report.table import table
     from archdsl.source import Source
@@ -94,17 +94,12 @@ def said(section: Section, folder: Path) -> str:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        checked = check(Source(PROGRAM, section.program.text))
+        checked = check_file(Source(PROGRAM, section.program.text))
     finally:
         os.chdir(before)
-    diagnostics = {
-        (d.name, d.span.source.name, d.span.start, d.span.end, d.message): d
-        for one in checked
-        for d in one.diagnostics
-    }
-    parts = [render_all(list(diagnostics.values()))] if diagnostics else []
-    if all(d.severity == "note" for d in diagnostics.values()):
-        parts += [table(one.net.report(), 80) for one in checked if one.net is not None]
+    parts = [render_all(checked.diagnostics)] if checked.diagnostics else []
+    if all(d.severity == "note" for d in checked.diagnostics):
+        parts += [table(one.net.report(), 80) for one in checked.networks if one.net is not None]
     return "\n\n".join(parts) + "\n"
 
 

@@ -25,6 +25,8 @@ FLOORS = {
     "lowering": 6,
     "net": 6.5,
     "training": 7,
+    "checking": 7.5,
+    "explanation": 7.8,
     "cli": 8,
 }
 """The floor of every file and folder of the package, by its name; a half floor has files of its own alone."""

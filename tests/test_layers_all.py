@@ -11,10 +11,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
+from archdsl.checking import check_file
 from archdsl.layers import LAYERS, Layer
 from archdsl.layers.arguments import Kind, SameAs
 from archdsl.layers.layer import RULES
-from archdsl.net import check
 from archdsl.source import Source
 
 EVERY = pytest.mark.parametrize("kind", sorted(LAYERS))
@@ -54,9 +54,9 @@ def test_its_arguments_are_documented_and_take_their_defaults(kind: str) -> None
 
 @EVERY
 def test_its_example_has_no_mistake_and_uses_it(kind: str) -> None:
-    checked = check(Source(f"{kind}.arch", example(kind)))
-    assert checked
-    assert [d.message for one in checked for d in one.diagnostics] == []
+    checked = check_file(Source(f"{kind}.arch", example(kind)))
+    assert checked.networks
+    assert [d.message for d in checked.diagnostics] == []
     report = archdsl.loads(example(kind), name=f"{kind}.arch").report().to_dict()
     assert kind in {layer["kind"] for layer in report["layers"]}
 

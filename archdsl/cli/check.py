@@ -11,8 +11,8 @@ from archdsl.cli.output import message, result, show
 from archdsl.cli.targets import File, Target
 
 if TYPE_CHECKING:
+    from archdsl.checking import CheckedFile
     from archdsl.diagnostics import Diagnostic
-    from archdsl.net import Checked
 
 
 @click.command(short_help="Check files for errors and warnings.")
@@ -26,47 +26,19 @@ if TYPE_CHECKING:
 )
 def check(files: tuple[Target, ...], form: str) -> int:
     """Check files: every error and warning, and every expectation."""
-    found: list[Diagnostic] = []
-    confirmations: list[str] = []
-    for target in files:
-        checked = _checked(target)
-        diagnostics = _once([d for one in checked for d in (*one.diagnostics, *_recipe_problems(one))])
-        found += diagnostics
-        if not any(d.severity == "error" for d in diagnostics):
-            confirmations.append(_confirmation(target.source.name, checked))
+    from archdsl.checking import check_file
+
+    checked = [check_file(target.source, target.network) for target in files]
+    found = [diagnostic for file in checked for diagnostic in file.diagnostics]
     _report(found, form)
     if form == "text":
-        for confirmation in confirmations:
-            message(confirmation)
+        for target, file in zip(files, checked, strict=True):
+            if not file.wrong:
+                message(_confirmation(target.source.name, file))
         wrong = summary_line(found, len(files))
         if wrong:
             message(wrong)
-    return WRONG if any(d.severity == "error" for d in found) else 0
-
-
-def _checked(target: Target) -> list[Checked]:
-    from archdsl.net import check, check_network, program_of
-
-    if target.network is None:
-        return check(target.source)
-    return [check_network(program_of(target.source), target.network)]
-
-
-def _recipe_problems(checked: Checked) -> list[Diagnostic]:
-    """What is wrong with the recipe of a network that has one."""
-    from archdsl.training.recipe import read_recipe
-
-    if checked.net is None or checked.net.network.train is None:
-        return []
-    return read_recipe(checked.net.network.train, checked.net.network)[1]
-
-
-def _once(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, in order of place, though several networks of a file may meet it."""
-    seen: dict[tuple[str, str, int, int, str], Diagnostic] = {}
-    for d in diagnostics:
-        seen.setdefault((d.name, d.span.source.name, d.span.start, d.span.end, d.message), d)
-    return sorted(seen.values(), key=lambda d: (d.span.source.name, d.span.start, d.span.end))
+    return WRONG if any(file.wrong for file in checked) else 0
 
 
 def _report(found: list[Diagnostic], form: str) -> None:
@@ -81,12 +53,12 @@ def _report(found: list[Diagnostic], form: str) -> None:
         result(text)
 
 
-def _confirmation(name: str, checked: list[Checked]) -> str:
+def _confirmation(name: str, checked: CheckedFile) -> str:
     """`alexnet.arch: 2 networks, 12 expectations hold`."""
     from archdsl.problems import plural
 
-    networks = plural(len(checked), "network")
-    outcomes = [outcome.holds for one in checked for outcome in one.outcomes]
+    networks = plural(len(checked.networks), "network")
+    outcomes = [outcome.holds for one in checked.networks for outcome in one.outcomes]
     if not outcomes:
         return f"{name}: {networks}, nothing wrong; it expects nothing"
     held = sum(holds is True for holds in outcomes)

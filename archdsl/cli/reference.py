@@ -35,8 +35,8 @@ def layers(name: str | None) -> int:
 @click.argument("name", required=False)
 def explain(name: str | None) -> int:
     """Explain an error or warning by its name, as in `archdsl explain channel-mismatch`."""
+    from archdsl.explanation import explanation
     from archdsl.problems import CATALOGUE
-    from archdsl.report.reference import page
     from archdsl.report.terminal import BOLD
 
     if name is None:
@@ -46,7 +46,7 @@ def explain(name: str | None) -> int:
         raise Refused(_unknown("problem", name, CATALOGUE, "archdsl explain"))
     problem = CATALOGUE[name]
     heading = style(sys.stdout).paint(f"{problem.severity}[{name}]", BOLD)
-    result(f"{heading}\n\n{page(problem)}")
+    result(f"{heading}\n\n{explanation(problem)}")
     return 0
 
 
