@@ -558,7 +558,7 @@ def test_nothing_heavy_is_loaded(folder: Path, arguments: tuple[str, ...]) -> No
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("layers",), ("explain", "channel-mismatch"), ("list",)])
+@pytest.mark.parametrize("arguments", [("--help",), ("layers",), ("explain",), ("list",)])
 def test_the_reference_loads_no_graph(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert not loaded(*arguments, cwd=tmp_path) & (HEAVY | {"networkx"})
 
