@@ -35,15 +35,16 @@ def layers(name: str | None) -> int:
 @click.argument("name", required=False)
 def explain(name: str | None) -> int:
     """Explain an error or warning by its name, as in `archdsl explain channel-mismatch`."""
-    from archdsl.explanation import explanation
     from archdsl.problems import CATALOGUE
-    from archdsl.report.terminal import BOLD
 
     if name is None:
         _list(CATALOGUE)
         return 0
     if name not in CATALOGUE:
         raise Refused(_unknown("problem", name, CATALOGUE, "archdsl explain"))
+    from archdsl.explanation import explanation
+    from archdsl.report.terminal import BOLD
+
     problem = CATALOGUE[name]
     heading = style(sys.stdout).paint(f"{problem.severity}[{name}]", BOLD)
     result(f"{heading}\n\n{explanation(problem)}")
