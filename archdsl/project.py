@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.problems import Fault
 from archdsl.problems.names import ImportNotFound, ImportOutside
+from archdsl.shipped import shipped
 from archdsl.source import Source
 
 if TYPE_CHECKING:
@@ -17,27 +17,16 @@ MAX_BYTES = 1 << 20
 """The size of the largest file that is read: far beyond what anyone writes by hand."""
 
 
-@cache
-def _bundled_folder() -> Path:
-    """The bundled architectures: beside the package in a checkout, else inside it.
-
-    The checkout comes first, because an editable installation may leave an older copy in the package.
-    """
-    package = Path(__file__).resolve().parent
-    beside = package.parent / "architectures"
-    return beside if beside.is_dir() else package / "architectures"
-
-
 def bundled_names() -> list[str]:
     """The file names of the bundled architectures, in order."""
-    return sorted(path.name for path in _bundled_folder().glob("*.arch"))
+    return sorted(path.name for path in shipped("architectures").glob("*.arch"))
 
 
 def bundled(name: str) -> Source | None:
     """A bundled architecture by its file name, or None."""
     if name not in bundled_names():
         return None
-    return Source(name, (_bundled_folder() / name).read_text(encoding="utf-8"))
+    return Source(name, (shipped("architectures") / name).read_text(encoding="utf-8"))
 
 
 def read(path: str | Path) -> Source:

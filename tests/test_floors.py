@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "archdsl"
 
 FLOORS = {
+    "shipped": 0,
     "source": 0,
     "sizes": 0,
     "problems": 0.2,

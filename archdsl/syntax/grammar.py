@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from archdsl.shipped import shipped
+
 FORM = 1
 """Raised whenever the form of the cached tables changes."""
 
@@ -52,7 +54,7 @@ class Grammar:
 @cache
 def grammar() -> Grammar:
     """The grammar, from the cache where it is there and whole."""
-    text = _source()
+    text = (shipped("grammars") / "arch.lark").read_text(encoding="utf-8")
     path = _cache_path(text)
     tables = _cached(path, text)
     if tables is not None:
@@ -63,16 +65,6 @@ def grammar() -> Grammar:
     tables = build(text)
     _keep(path, text, tables)
     return _grammar(tables)
-
-
-def _source() -> str:
-    """The text of the grammar: beside the package in a checkout, inside it where it is installed."""
-    package = Path(__file__).parents[1]
-    for folder in (package.parent, package):
-        path = folder / "grammars" / "arch.lark"
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise FileNotFoundError(f"archdsl is not installed whole: {path} is missing")
 
 
 def build(text: str) -> dict[str, Any]:
