@@ -1,22 +1,27 @@
 """Literate cases: `tests/cases/*.md`, a program and beside it exactly what archdsl says of it.
 
-A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, a ```` ```text ```` fence: the
-rendered diagnostics and, where they are no worse than notes, the table in 80 columns. A fence
-```` ```arch other.arch ```` before the program is a file that it may import. `pytest --update` writes what
-archdsl says now.
+A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, what is expected of the program. A
+```` ```text ```` fence has the rendered diagnostics and, where they are no worse than notes, the table in 80
+columns; a ```` ```python ```` fence has the source that is exported. A fence ```` ```arch other.arch ```` before the
+program is a file that it may import. `pytest --update` writes what archdsl says now; where nothing is expected
+yet, it writes `text`, and the content of an empty `python` fence.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from archdsl.source import Source
 
 CASES = Path(__file__).parent / "cases"
 PROGRAM = "case.arch"
@@ -34,12 +39,12 @@ class Fence:
 
 @dataclass
 class Section:
-    """A section with a program. `text` is None where no expectation stands beside it."""
+    """A section with a program, and what is expected of it by the kind of fence."""
 
     name: str
     files: dict[str, str]
     program: Fence
-    text: Fence | None
+    expected: dict[str, Fence]
 
 
 class Orphan(Exception):
@@ -66,50 +71,65 @@ def sections(markdown: str) -> list[Section]:
         if fence.info == "arch":
             if not name or name in found:
                 raise Orphan(f"line {line}: a program needs a section of its own")
-            found[name] = Section(name, files, fence, None)
+            found[name] = Section(name, files, fence, {})
             files = {}
         elif fence.info.startswith("arch "):
             files[fence.info.removeprefix("arch ")] = fence.text
-        elif fence.info == "text":
-            if name not in found or found[name].text is not None:
+        elif fence.info in EXPECTATIONS:
+            if name not in found or fence.info in found[name].expected:
                 raise Orphan(f"line {line}: an expectation without a program")
-            found[name].text = fence
+            found[name].expected[fence.info] = fence
         else:
-            raise Orphan(f"line {line}: a fence is `arch`, `arch FILE` or `text`, not {fence.info!r}")
+            known = ", ".join(f"`{info}`" for info in ("arch", "arch FILE", *EXPECTATIONS))
+            raise Orphan(f"line {line}: a fence is one of {known}, not {fence.info!r}")
     if files:
         raise Orphan(f"the files of {name!r} have no program after them")
     return list(found.values())
 
 
-def said(section: Section, folder: Path) -> str:
-    """What archdsl says of a case: its diagnostics and, with none worse than a note, its table."""
+def said(program: Source) -> str:
+    """The diagnostics of a program and, with none worse than a note, its table."""
     from archdsl.checking import check_file
     from archdsl.report.diagnostics import render_all
     from archdsl.report.table import table
-    from archdsl.source import Source
 
-    for name, text in section.files.items():
-        folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
-        folder.joinpath(name).write_text(text, encoding="utf-8")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        checked = check_file(Source(PROGRAM, section.program.text))
-    finally:
-        os.chdir(before)
+    checked = check_file(program)
     parts = [render_all(checked.diagnostics)] if checked.diagnostics else []
     if all(d.severity == "note" for d in checked.diagnostics):
         parts += [table(one.net.report(), 80) for one in checked.networks if one.net is not None]
     return "\n\n".join(parts) + "\n"
 
 
-def updated(markdown: str, name: str, text: str) -> str:
-    """A file with the expectation of one case replaced, or put after its program."""
+def exported(program: Source) -> str:
+    """The PyTorch source of a program's network."""
+    from archdsl.net import loads
+
+    return loads(program.text, program.name).source()
+
+
+EXPECTATIONS: dict[str, Callable[[Source], str]] = {"text": said, "python": exported}
+"""What archdsl says of a program, by the kind of fence that expects it."""
+
+
+def found(section: Section, kind: str) -> str:
+    """What archdsl says of a case, in a folder with the files that it may import."""
+    from archdsl.source import Source
+
+    with TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for name, text in section.files.items():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(text, encoding="utf-8")
+        return EXPECTATIONS[kind](Source(PROGRAM, section.program.text))
+
+
+def updated(markdown: str, name: str, kind: str, text: str) -> str:
+    """A file with an expectation of one case replaced, or put after its program."""
     section = next(section for section in sections(markdown) if section.name == name)
-    if section.text is not None:
-        return markdown[: section.text.start] + text + markdown[section.text.end :]
+    fence = section.expected.get(kind)
+    if fence is not None:
+        return markdown[: fence.start] + text + markdown[fence.end :]
     after = section.program.end + len("```\n")
-    return f"{markdown[:after]}\n```text\n{text}```\n{markdown[after:]}"
+    return f"{markdown[:after]}\n```{kind}\n{text}```\n{markdown[after:]}"
 
 
 class CaseFailed(AssertionError):
@@ -124,23 +144,26 @@ class Case(pytest.Item):
         self.section = section
 
     def runtest(self) -> None:
-        from tempfile import TemporaryDirectory
+        differences = [self.compare(kind) for kind in self.section.expected or ("text",)]
+        if any(differences):
+            raise CaseFailed("\n".join(differences))
 
-        with TemporaryDirectory() as folder:
-            found = said(self.section, Path(folder))
-        expected = None if self.section.text is None else self.section.text.text
-        if found == expected:
-            return
+    def compare(self, kind: str) -> str:
+        """What is different from what is expected; nothing where the expectation is written anew."""
+        says = found(self.section, kind)
+        fence = self.section.expected.get(kind)
+        if fence is not None and fence.text == says:
+            return ""
         if self.config.getoption("--update"):
             text = self.path.read_text(encoding="utf-8")
-            self.path.write_text(updated(text, self.section.name, found), encoding="utf-8")
-            return
-        if expected is None:
-            raise CaseFailed(f"no ```text beside the program; archdsl says:\n{found}")
+            self.path.write_text(updated(text, self.section.name, kind, says), encoding="utf-8")
+            return ""
+        if fence is None:
+            return f"no expectation beside the program; archdsl says:\n{says}"
         lines = difflib.unified_diff(
-            expected.splitlines(), found.splitlines(), "the file", "archdsl", lineterm=""
+            fence.text.splitlines(), says.splitlines(), "the file", "archdsl", lineterm=""
         )
-        raise CaseFailed("\n".join(lines))
+        return "\n".join(lines)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         if isinstance(excinfo.value, CaseFailed):
@@ -156,10 +179,10 @@ class CaseFile(pytest.File):
 
     def collect(self) -> Iterator[Case]:
         try:
-            found = sections(self.path.read_text(encoding="utf-8"))
+            cases = sections(self.path.read_text(encoding="utf-8"))
         except Orphan as orphan:
             raise self.CollectError(f"{self.path.name}: {orphan}") from None
-        for section in found:
+        for section in cases:
             yield Case.from_parent(self, name=section.name, section=section)
 
 
