@@ -1,10 +1,10 @@
 """Literate cases: `tests/cases/*.md`, a program and beside it exactly what archdsl says of it.
 
-A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, what is expected of the program. A
-```` ```text ```` fence has the rendered diagnostics and, where they are no worse than notes, the table in 80
-columns; a ```` ```python ```` fence has the source that is exported. A fence ```` ```arch other.arch ```` before the
-program is a file that it may import. `pytest --update` writes what archdsl says now; where nothing is expected
-yet, it writes `text`, and the content of an empty `python` fence.
+A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, what is expected of the
+program. A ```` ```text ```` fence has the rendered diagnostics and, where they are no worse than notes, the
+table in 80 columns; a ```` ```python ```` fence has the source that is exported. A fence
+```` ```arch other.arch ```` before the program is a file that it may import. `pytest --update` writes what
+archdsl says now; where nothing is expected yet, that is `text`.
 """
 
 from __future__ import annotations

@@ -13,13 +13,17 @@ from archdsl.compiler.network import Node, Scope, Wire
 
 @dataclass(slots=True, eq=False)
 class Open:
-    """A scope while its statements run: the nodes still without a key, and the keys in use."""
+    """A scope while its statements run: the nodes still without a key, and the keys in use.
+
+    `numbered` are the unlabelled uses of blocks in it, which have the keys of `next_use`.
+    """
 
     scope: Scope
     labelled: bool
     unnamed: list[Node] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     uses: Counter[str] = field(default_factory=Counter)
+    numbered: list[Scope] = field(default_factory=list)
 
 
 class Scopes:
@@ -66,6 +70,8 @@ class Scopes:
         name = f"{around.name}.{key}" if around.name else key
         scope = Scope(name, key, around, block, arguments or {}, inputs)
         around.members.append(scope)
+        if not labelled:
+            self._open[-1].numbered.append(scope)
         self._open.append(Open(scope, labelled))
         try:
             yield scope
@@ -93,6 +99,7 @@ class Scopes:
     def close(self) -> None:
         """Leave the innermost scope, and name its layers."""
         opened = self._open.pop()
+        _give_way(opened)
         prefix = f"{opened.scope.name}." if opened.scope.name else ""
         kinds = Counter(node.layer.kind for node in opened.unnamed)
         ordinals: Counter[str] = Counter()
@@ -103,6 +110,28 @@ class Scopes:
                 key = _next(kind, ordinals, opened.keys)
             node.key = key
             node.name = prefix + key
+
+
+def _give_way(opened: Open) -> None:
+    """Number the unlabelled uses of a block anew, where a later label is called like one of them."""
+    for block in {scope.block or "" for scope in opened.numbered if scope.key in opened.keys}:
+        ordinals: Counter[str] = Counter()
+        for scope in opened.numbered:
+            if scope.block == block:
+                _rename(scope, _next(block, ordinals, opened.keys))
+
+
+def _rename(scope: Scope, key: str) -> None:
+    """Give a scope another key, and all that is named after it the name that follows."""
+    before, scope.key = f"{scope.name}.", key
+    scope.name = f"{scope.name.rpartition('.')[0]}.{key}".lstrip(".")
+    pending = list(scope.members)
+    while pending:
+        member = pending.pop()
+        if member.name.startswith(before):
+            member.name = f"{scope.name}.{member.name.removeprefix(before)}"
+        if isinstance(member, Scope):
+            pending += member.members
 
 
 def _next(name: str, ordinals: Counter[str], taken: set[str]) -> str:

@@ -252,9 +252,10 @@ def pad_same(
     mode: str = "constant",
     value: float = 0.0,
 ) -> Tensor:
-    """Pads so that windows give each extent divided by its stride, rounded up; the odd sample goes last."""
+    """Pads so that windows give each extent divided by its stride, rounded up."""
     amounts: list[int] = []
-    for extent, span, stride in zip(x.shape[:1:-1], spans[::-1], strides[::-1], strict=True):
+    extents = x.shape[:1:-1]
+    for extent, span, stride in zip(extents, spans[::-1], strides[::-1], strict=True):
         total = max((-(-extent // stride) - 1) * stride + span - extent, 0)
         amounts += [total // 2, total - total // 2]
     return F.pad(x, amounts, mode=mode, value=value)

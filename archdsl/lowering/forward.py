@@ -31,7 +31,7 @@ class Forward:
         shapes = iter(made.shapes)
         for item in made.use.items:
             texts = [next(shapes) or "" for _ in (item.body if isinstance(item, Run) else [item])]
-            if isinstance(item, Run) or item.call is not None:
+            if any(step.call is not None for step in (item.body if isinstance(item, Run) else [item])):
                 self.items.append(item)
                 self.shapes.append(texts)
         self.arguments, self.counts = made.by_step()
@@ -157,8 +157,6 @@ class Forward:
 
     def _run(self, time: int, run: Run, shapes: list[str]) -> None:
         body = run.body
-        if all(step.call is None for step in body):
-            return
         fixed = {link for links in run.links for link in links if isinstance(link, Wire)}
         after = time + 0.5
         for wire in (*fixed, *run.initial.values()):

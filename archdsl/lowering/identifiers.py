@@ -14,7 +14,12 @@ from collections.abc import Container
 HEADER = ("torch", "nn", "F", "Tensor", "OrderedDict", "Self")
 """The names that the head of a lowered file imports."""
 
-RESERVED = frozenset({*HEADER, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, "self", "cls", "model"})
+AMBIGUOUS = ("I", "O", "l")
+"""Names that look like numbers (pycodestyle's E741)."""
+
+RESERVED = frozenset(
+    {*HEADER, *AMBIGUOUS, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, "self", "cls", "model"}
+)
 
 MODULE_ATTRIBUTES = frozenset(
     [

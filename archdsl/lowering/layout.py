@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-WIDTH = 100
+WIDTH = 88
+"""The width that ruff and black take unless they are told another."""
+
 INDENT = "    "
 
 
@@ -22,7 +24,7 @@ def _broken(text: str, level: int) -> list[str]:
     margin = INDENT * level
     if len(margin) + len(text) <= WIDTH:
         return [margin + text]
-    bracket = _last_bracket(text)
+    bracket = _bracket(text, first=text.startswith("def "))
     if bracket is None:
         return [margin + text]
     start, end = bracket
@@ -40,8 +42,8 @@ def _broken(text: str, level: int) -> list[str]:
     return [*lines, margin + tail]
 
 
-def _last_bracket(text: str) -> tuple[int, int] | None:
-    """The last pair of brackets that stands in no other."""
+def _bracket(text: str, first: bool) -> tuple[int, int] | None:
+    """The last pair of brackets that stands in no other, or the first."""
     depth, start, found = 0, 0, None
     for index, character in _code(text):
         if character in "([{":
@@ -52,6 +54,8 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
             depth -= 1
             if depth == 0 and index > start + 1:
                 found = start, index
+                if first:
+                    break
     return found
 
 

@@ -15,7 +15,7 @@ from archdsl.compiler.network import Network
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
 from archdsl.lowering.identifiers import free, identifier, is_plain
-from archdsl.lowering.layout import wrapped
+from archdsl.lowering.layout import WIDTH, wrapped
 from archdsl.lowering.plan import Argument, Class, Parameter, Plan, plan
 from archdsl.lowering.steps import Run, Step
 from archdsl.sizes import Size, substitute, symbols_of
@@ -46,11 +46,12 @@ def _docstring(network: Network) -> str:
     text = network.documentation.strip() or f"The network {network.name}."
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    lines = [part for line in text.split("\n") for part in (textwrap.wrap(line, 100) or [""])]
-    if len(lines) > 1:
-        return '"""' + "\n".join(lines) + '\n"""'
+    text = f'"""{text}'
+    lines = [part for line in text.split("\n") for part in (textwrap.wrap(line, WIDTH) or [""])]
+    if len(lines) > 1 or len(text) + 3 > WIDTH:
+        return "\n".join(lines) + '\n"""'
     end = '\\"' if text.endswith('"') else text[-1:]
-    return f'"""{lines[0][:-1]}{end}"""'
+    return f'{text[:-1]}{end}"""'
 
 
 def _imports(text: str) -> str:
