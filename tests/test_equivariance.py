@@ -232,10 +232,11 @@ def test_a_pooling_is_undone_at_its_own_places() -> None:
     assert assert_no_smaller_shift(model, [2, 24], layer) == 1
 
 
-def test_the_border_of_a_pooling_is_that_of_its_places() -> None:
+@pytest.mark.parametrize("side", ["[1, 0]", "[0, 1]"])
+def test_the_border_of_a_pooling_is_that_of_its_places(side: str) -> None:
     """What is put back has no border of its own here; where it is put, the padding has a say."""
-    body = """
-    conv(2, kernel=3, padding=1)
+    body = f"""
+    conv(2, kernel=2, padding=[{side}])
     pool: max_pool(2)
     from x -> avg_pool(2) -> max_unpool(pool)"""
     layer = layers_of(network(body, [2, 24]))[-1]
