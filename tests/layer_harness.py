@@ -92,28 +92,32 @@ def check_weights(layer: Layer, module: torch.nn.Module | None, *xs: Shape) -> N
 
 
 def check_saved(layer: Layer, lowered: Lowered, *values: Tensor) -> None:
-    """What the rule says is kept for the backward pass is what autograd keeps, in bytes.
+    """What the rule says is kept for the backward pass is what autograd keeps, in bytes, at two precisions.
 
     Weights and buffers are not counted, and each tensor once, however many operations keep it or a view
     of it.
     """
-    values = tuple(v.requires_grad_() if v.is_floating_point() else v for v in values)
-    xs = tuple(Shape(value.shape[1:]) for value in values)
-    kept: dict[int, int] = {}
+    rule = layer.saved(*(Shape(value.shape[1:]) for value in values))
+    for kind in (torch.float32, torch.float64):
+        given = tuple(v.to(kind).requires_grad_() if v.is_floating_point() else v for v in values)
+        kept: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+        def pack(tensor: Tensor, kept: dict[int, int] = kept) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = lowered(*values)
-    for own in (*lowered.parameters(), *lowered.buffers()):
-        kept.pop(own.untyped_storage().data_ptr(), None)
-    rule = layer.saved(*xs)
-    wanted = sum(values[i].nbytes for i in rule.inputs) + len(values[0]) * int(rule.extra) + int(rule.once)
-    if rule.output:
-        wanted += (result[0] if isinstance(result, tuple) else result).nbytes
-    assert sum(kept.values()) == wanted
+        module = lowered.to(kind)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            result = module(*given)
+        for own in (*module.parameters(), *module.buffers()):
+            kept.pop(own.untyped_storage().data_ptr(), None)
+        batch, each = len(given[0]), given[0].element_size()
+        wanted = sum(given[i].nbytes for i in rule.inputs)
+        wanted += batch * int(rule.extra) + int(rule.once)
+        wanted += each * (batch * int(rule.floats) + int(rule.floats_once))
+        if rule.output:
+            wanted += (result[0] if isinstance(result, tuple) else result).nbytes
+        assert sum(kept.values()) == wanted
 
 
 # ------------------------------------------------------------------------------ which units are read

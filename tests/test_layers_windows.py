@@ -28,7 +28,7 @@ from layer_harness import (
 from torch.nn import functional as F
 
 from archdsl.layers import LAYERS, Layer
-from archdsl.layers.layer import RULES
+from archdsl.layers.layer import RULES, Saved
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach
 from archdsl.problems import Fault
@@ -679,6 +679,7 @@ def test_symbolic_sizes_agree_with_numbers(case: Case) -> None:
     else:
         assert closed(layer.flops(open_)) == layer.flops(x)
     assert closed(layer.saved(open_).extra) == layer.saved(x).extra
+    assert closed(layer.saved(open_).floats) == layer.saved(x).floats
     assert layer.saved(open_).inputs == layer.saved(x).inputs
     doubts = layer.doubts(open_)
     assert all(doubt.severity in ("note", "warning") and doubt.message() for doubt in doubts)
@@ -967,7 +968,7 @@ def test_max_unpool_undoes_any_pooling(axes: int) -> None:
 def test_max_unpool_keeps_the_indices() -> None:
     pool, x = make("max_pool", kernel=2), Shape((3, 6, 6))
     layer, y = make("max_unpool", pool=undone(pool, x)), Shape((3, 3, 3))
-    assert layer.saved(y, y) == ((1,), False, 0, 0)
+    assert layer.saved(y, y) == Saved(inputs=(1,))
     _, indices = Lowered(pool, x, indices=True)(torch.rand(1, *x))
     check_saved(layer, Lowered(layer, y, y), torch.rand(1, *y), indices)
 

@@ -14,8 +14,8 @@ A layer has a backward step if its output depends on a parameter (its own or an 
 an output of the network; no other layer saves anything. Alive are
 
 - in the forward steps: what is alive by the rule above, and everything saved by this and earlier layers:
-  the inputs and the output that its `saved` rule names, and bytes of its own (`extra` for each example,
-  and `once` for the batch, which the rule counts with numbers of 4 bytes).
+  the inputs and the output that its `saved` rule names, and what it keeps of its own (`extra` bytes and
+  `floats` numbers for each example, `once` and `floats_once` for the batch).
   A tensor that several layers save is counted once. Where a max_pool's indices are a value, they are
   that value, and not counted again as bytes of its own.
 - in a layer's backward step: what this and earlier layers saved; the gradients of its outputs; and those
@@ -70,7 +70,7 @@ def memory(
     _live(changes, sizes, births, deaths)
     forward = list(accumulate(changes[:-1]))
     changes = [0] * (last + 2)
-    saved = _save(flow, backward, batch, changes)
+    saved = _save(flow, backward, batch, precision_bytes, changes)
     _live(changes, sizes, births, [d if i < 0 else last - i for d, i in zip(deaths, saved, strict=True)])
     _differentiate(flow, backward, sizes, changes)
     everything = list(accumulate(changes))
@@ -129,7 +129,9 @@ def _live(changes: list[Size], sizes: list[Size], births: list[int], deaths: lis
         changes[death + 1] -= size
 
 
-def _save(flow: Flow, backward: list[bool], batch: int, changes: list[Size]) -> list[int]:
+def _save(
+    flow: Flow, backward: list[bool], batch: int, precision_bytes: int, changes: list[Size]
+) -> list[int]:
     """The first layer that saves each value (-1 for none); what layers save of their own is added."""
     first = [-1] * len(flow.makers)
     feeds, starts, indices = flow.feeds, flow.starts, flow.indices
@@ -137,7 +139,7 @@ def _save(flow: Flow, backward: list[bool], batch: int, changes: list[Size]) -> 
     for i, rules in enumerate(flow.rules):
         if not backward[i]:
             continue
-        inputs, output, extra, once = rules.saved
+        inputs, output, extra, once, floats, floats_once = rules.saved
         for j in inputs:
             value = feeds[i][j]
             if first[value] < 0:
@@ -147,7 +149,7 @@ def _save(flow: Flow, backward: list[bool], batch: int, changes: list[Size]) -> 
             for value in range(start, start + len(rules.counts)):
                 if value not in indices:
                     first[value] = i
-        own = once
+        own = once + (floats * batch + floats_once) * precision_bytes
         if extra != 0:
             if start + 1 in indices and flow.last_use[start + 1] >= 0:
                 first[start + 1] = i

@@ -33,16 +33,18 @@ class Saved(NamedTuple):
     """What the backward pass of a layer needs from its forward pass, for one example.
 
     `inputs` are the indices of the inputs it keeps and `output` whether it keeps what it made (each
-    tensor is counted once, however many layers keep it); `extra` counts bytes of its own beside
-    them, such as a pooling's indices or a dropout's mask. `once` counts bytes that are the same
-    for a batch of any size, such as a batch normalisation's statistics. Floats of its own count 4
-    bytes each.
+    tensor is counted once, however many layers keep it). Beside them it may keep values of its own:
+    `extra` counts bytes that are as many at every precision, such as a pooling's indices or a
+    dropout's mask, and `floats` numbers of the network's precision, such as a normalisation's
+    statistics. `once` and `floats_once` count those that are the same for a batch of any size.
     """
 
     inputs: tuple[int, ...] = ()
     output: bool = False
     extra: Size = 0
     once: Size = 0
+    floats: Size = 0
+    floats_once: Size = 0
 
 
 class Buffer(NamedTuple):

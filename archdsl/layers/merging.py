@@ -168,7 +168,7 @@ class Multiply(Elementwise):
         between: Size = 0
         for shape in self.joined(*xs)[1:-1]:
             between = between + shape.count
-        return Saved(inputs=tuple(range(len(xs))), extra=4 * between)
+        return Saved(inputs=tuple(range(len(xs))), floats=between)
 
 
 class Concat(Weightless):

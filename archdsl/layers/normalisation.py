@@ -51,7 +51,7 @@ class Normalisation(Weightless, abstract=True):
         return (7 if self.affine else 5) * x.count + 2 * self.sets(x)
 
     def saved(self, x: Shape) -> Saved:
-        return Saved(inputs=(0,), extra=8 * self.sets(x))
+        return Saved(inputs=(0,), floats=2 * self.sets(x))
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (Reach.NORMALISED if x.axes else Reach.POINT,)
@@ -102,7 +102,7 @@ class BatchNorm(Normalisation):
         return 2 * x.count
 
     def saved(self, x: Shape) -> Saved:
-        return Saved(inputs=(0,), once=8 * x.channels)
+        return Saved(inputs=(0,), floats_once=2 * x.channels)
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (Reach.POINT,)
@@ -238,7 +238,7 @@ class InstanceNorm(Normalisation):
         return x.channels
 
     def saved(self, x: Shape) -> Saved:
-        return Saved(inputs=(0,), extra=(12 if self.affine else 8) * x.channels)
+        return Saved(inputs=(0,), floats=(3 if self.affine else 2) * x.channels)
 
     def build(self, nn: Code, x: Shape) -> Code:
         module = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[x.axes - 1]
@@ -282,7 +282,7 @@ class LocalResponseNorm(Weightless):
 
     def saved(self, x: Shape) -> Saved:
         padded = (x.channels + self.size - 1) * x.positions
-        return Saved(inputs=(0,), extra=4 * (padded + 2 * x.count))
+        return Saved(inputs=(0,), floats=padded + 2 * x.count)
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (Reach.POINT,)

@@ -270,7 +270,7 @@ class LpPool(Pooling):
     stride is the kernel unless it is given, and there is no padding.
 
     FLOPs: k powers, k - 1 additions and 1 root for each output. The backward pass keeps the input, its
-    powers, and the mean, its sign, its magnitude and the scaled mean of each window (4 bytes each).
+    powers, and the mean, its sign, its magnitude and the scaled mean of each window.
 
     ```arch
     network Small {
@@ -292,7 +292,7 @@ class LpPool(Pooling):
         return self.shape(x).count * 2 * self.taps(x)
 
     def saved(self, x: Shape) -> Saved:
-        return Saved(inputs=(0,), extra=4 * (x.count + 4 * self.shape(x).count))
+        return Saved(inputs=(0,), floats=x.count + 4 * self.shape(x).count)
 
     def build(self, nn: Code, x: Shape) -> Code:
         named = self.options(x)

@@ -80,7 +80,7 @@ class ChannelDropout(DropoutFamily):
     def saved(self, x: Shape) -> Saved:
         if not self.rate:
             return Saved()
-        return Saved(extra=4 * x.channels if x.axes else x.count)
+        return Saved(floats=x.channels) if x.axes else Saved(extra=x.count)
 
     def build(self, nn: Code, x: Shape) -> Code:
         module = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)[x.axes]
