@@ -133,6 +133,12 @@ def test_peaks_by_hand(name: str) -> None:
     assert peaks(net, state=2)[1] == adam
 
 
+def test_inputs_are_there_from_the_start() -> None:
+    net = program("from left -> max_pool(2) -> add(right)", "input left: [1, 8]\ninput right: [1, 4]")
+    assert [size / 4 for size in net.analysis().memory.forward] == [12, 12, 8 + 4 + 4, 4 + 4 + 4]
+    assert peaks(net) == (64, 64)
+
+
 def test_batch_and_precision_by_hand() -> None:
     """Values grow with both; parameters with the precision alone; statistics once; places stay int64."""
     net = program("conv(2, kernel=1) -> batch_norm\npool: max_pool(2)\nmax_unpool(pool)")
