@@ -193,6 +193,12 @@ class _Parser:
     def recover(self, index: int) -> int:
         """Report or mend what stands at `index`; the index at which to go on."""
         token = self.tokens[index]
+        if self.before(index).kind == "RBRACE" and self.accepts("NEWLINE"):
+            # The group before it is whole: what follows is read as a line of its own.
+            if self.accepts("NEWLINE", token.kind):
+                problem = UnexpectedText(self.found(token), self.expected(), "start a new line here")
+                self.say(problem, self.at(token))
+            return self.put_in(index, "NEWLINE", "")
         if any(start <= token.start <= end for start, end in self.reported):
             return self.leave_out(index)
         mended = self.mend(index)
@@ -286,7 +292,7 @@ class _Parser:
         if kind == "NAME" and before.kind == "RPAR" and self.accepts("ARROW", "NAME", after):
             self.say(MissingArrow(token.text), self.at(token))
             return self.put_in(index, "ARROW", "->")
-        if self.accepts("NEWLINE", kind) and (kind in _LINES or (before.kind == "RBRACE" and kind == "NAME")):
+        if self.accepts("NEWLINE", kind) and kind in _LINES:
             problem = UnexpectedText(self.found(token), self.expected(), "start a new line here")
             self.say(problem, self.at(token))
             return self.put_in(index, "NEWLINE", "")
