@@ -29,17 +29,19 @@ PATIENCE = 60
 TOKEN = re.compile(r'"[^"\n]*"|\w+|->|//|\*\*|[=!<>]=|[^\w\s]|\n| +')
 
 FOREIGN = [
-    "\n", "\r\n", "\r", "\t", "\x00", "\x07", "\x1b[31m", "\ufeff", "\u2028", "\u202e", "\u00a0", "\u0301", "é",
-    "→", "Ω", "𝔸", "١", "²", "\ud800", "'", '"', "`", ";", "\\", "$", "@", "?", "!", "~", "^", "&", "|", "&&",
-    "(", ")", "[", "]", "{", "}", "((", "[[", "{{", "}}", ",", ",,", ".", "..", "...", ":", "::", "=", "==",
-    "===", "->", "=>", "-->", "<", ">=", "+", "-", "*", "**", "/", "//", "%", "#", "##", "_", "0", "-1", "1e999",
-    "0x1F", "1_", ".5", "5.", "3K", "3k", "99999999999999999999", "10**10**10", "2**63", "1e-400", "0.1",
-    "network", "block", "train", "import", "from", "input", "output", "let", "expect", "shared", "parallel",
-    "repeat", "for", "in", "if", "else", "and", "or", "not", "true", "false", "none", "N", "H", "W", "same",
-    "channels", "conv", "relu", "linear", "add", "concat", "split", "flatten", "input.channels", "[1, 2]", "[]",
-    "{}", "()", "network N2 {", "if H > 2 {", "repeat 3 {", "for x in [1, 2] {", "parallel add {", "x: relu",
-    "from input", "let x = 1", "output input", "range(10**12)", "1 / 0", "H / 2", "(L + 1) ** 9", "max_unpool(x)",
-    "elif", "def f(x):", "nn.Conv2d(3, 64, 3)", "train {", "lr = 0.1", "import A from \"a.arch\"",
+    "\n", "\r\n", "\r", "\t", "\x00", "\x07", "\x1b[31m", "\ufeff", "\u2028", "\u202e", "\xa0",
+    "\u0301", "\xe9", "\u2192", "\u03a9", "\U0001d538", "\u0661", "\xb2", "\ud800", "'", '"', "`",
+    ";", "\\", "$", "@", "?", "!", "~", "^", "&", "|", "&&", "(", ")", "[", "]", "{", "}", "((",
+    "[[", "{{", "}}", ",", ",,", ".", "..", "...", ":", "::", "=", "==", "===", "->", "=>", "-->",
+    "<", ">=", "+", "-", "*", "**", "/", "//", "%", "#", "##", "_", "0", "-1", "1e999", "0x1F",
+    "1_", ".5", "5.", "3K", "3k", "99999999999999999999", "10**10**10", "2**63", "1e-400", "0.1",
+    "network", "block", "train", "import", "from", "input", "output", "let", "expect", "shared",
+    "parallel", "repeat", "for", "in", "if", "else", "and", "or", "not", "true", "false", "none",
+    "N", "H", "W", "same", "channels", "conv", "relu", "linear", "add", "concat", "split",
+    "flatten", "input.channels", "[1, 2]", "[]", "{}", "()", "network N2 {", "if H > 2 {",
+    "repeat 3 {", "for x in [1, 2] {", "parallel add {", "x: relu", "from input", "let x = 1",
+    "output input", "range(10**12)", "1 / 0", "H / 2", "(L + 1) ** 9", "max_unpool(x)", "elif",
+    "def f(x):", "nn.Conv2d(3, 64, 3)", "train {", "lr = 0.1", 'import A from "a.arch"',
 ]  # fmt: skip
 """What is put in: marks, words and pieces of programs, and what a text may hold that is none of these."""
 

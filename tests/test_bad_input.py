@@ -1,4 +1,4 @@
-"""Whatever stands in a file: never a traceback, never a hang, and every message at a place inside the file."""
+"""Whatever stands in a file: never a traceback, never a hang, every message at a place inside the file."""
 
 from __future__ import annotations
 

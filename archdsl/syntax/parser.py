@@ -193,17 +193,18 @@ class _Parser:
     def recover(self, index: int) -> int:
         """Report or mend what stands at `index`; the index at which to go on."""
         token = self.tokens[index]
-        if self.before(index).kind == "RBRACE" and self.accepts("NEWLINE"):
-            # The group before it is whole: what follows is read as a line of its own.
-            if self.accepts("NEWLINE", token.kind):
-                problem = UnexpectedText(self.found(token), self.expected(), "start a new line here")
-                self.say(problem, self.at(token))
-            return self.put_in(index, "NEWLINE", "")
-        if any(start <= token.start <= end for start, end in self.reported):
+        after_group = self.before(index).kind == "RBRACE" and self.accepts("NEWLINE")
+        if not after_group and any(start <= token.start <= end for start, end in self.reported):
             return self.leave_out(index)
         mended = self.mend(index)
         if mended is not None:
             return mended
+        if after_group:
+            # What follows is read as a line of its own; if it is none, that is said there.
+            if self.accepts("NEWLINE", token.kind):
+                problem = UnexpectedText(self.found(token), self.expected(), "start a new line here")
+                self.say(problem, self.at(token))
+            return self.put_in(index, "NEWLINE", "")
         self.say(self.problem(index), self.place(index))
         return self.leave_out(index)
 
