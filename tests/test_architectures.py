@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from expected import (
     alignment,
     assert_same_field,
     assert_same_layer,
-    compiled,
-    oracle,
     report,
 )
 
@@ -172,119 +169,3 @@ def test_resnet152_moves_the_stride_only() -> None:
     moved = MODELS["resnet101"]["totals"]["macs"] - MODELS["resnet101_v1_original"]["totals"]["macs"]
     assert late["macs"] - mine["macs"] == moved
     assert late["parameters"] == mine["parameters"]
-
-
-# ------------------------------------------------------------------------------ published receptive fields
-
-PUBLISHED = oracle("published_rf")["rows"]
-
-SLIM_ALEXNET = """
-network AlexNetV2 {
-  input image: [3, 224, 224]
-  conv1: conv(64, kernel=11, stride=4)
-  pool1: max_pool(3, stride=2)
-  conv2: conv(192, kernel=5, padding=same)
-  pool2: max_pool(3, stride=2)
-  conv3: conv(384, kernel=3, padding=same)
-  conv4: conv(384, kernel=3, padding=same)
-  conv5: conv(256, kernel=3, padding=same)
-  pool5: max_pool(3, stride=2)
-}
-"""
-
-SLIM_RESNET = """
-import Bottleneck from "resnet.arch"
-network ResNetSlim(depths) {
-  input image: [3, 224, 224]
-  conv(64, kernel=7, stride=2, padding=3) -> pad([[0, 1], [0, 1]]) -> max_pool(3, stride=2)
-  stage: for [channels, depth, stride] in zip([64, 128, 256, 512], depths, [2, 2, 2, 1]) {
-    repeat depth - 1 { Bottleneck(channels) }
-    Bottleneck(channels, stride3x3=stride)
-  }
-}
-"""
-"""TF-slim strides in the last unit of a block."""
-
-SLIM_MOBILENET = """
-network MobileNetSlim {
-  input image: [3, 224, 224]
-  Conv2d_0: conv(32, kernel=3, stride=2, padding=same)
-  let widths = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
-  Conv2d: for [channels, stride] in zip(widths, [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]) {
-    depthwise_conv(kernel=3, stride=stride, padding=same)
-    pointwise: conv(channels, kernel=1)
-  }
-}
-"""
-
-
-def assert_published(layers: list[dict[str, Any]], name: str, row: dict[str, Any]) -> None:
-    field = next(layer for layer in layers if layer["name"] == name)["receptive_field"]
-    assert (field["size"], field["stride"]) == ([row["rf"]] * 2, [row["stride"]] * 2)
-    if row["padding"] is not None:
-        assert field["padding"] == [row["padding"]] * 2
-
-
-def end_point(row: dict[str, Any]) -> str:
-    return str(row["end_point"].split("/")[-1])
-
-
-def rows_of(network: str) -> list[Any]:
-    return [
-        pytest.param(row, id=f"{row['end_point']}-{row['resolution']}")
-        for row in PUBLISHED
-        if row["network"] == network
-    ]
-
-
-@pytest.mark.parametrize("row", rows_of("alexnet_v2"))
-def test_published_fields_of_alexnet(row: dict[str, Any]) -> None:
-    assert_published(compiled(SLIM_ALEXNET, row["resolution"]), end_point(row), row)
-
-
-@pytest.mark.parametrize(
-    ("network", "row"), [(n, p.values[0]) for n in ("vgg_a", "vgg_16") for p in rows_of(n)]
-)
-def test_published_fields_of_vgg(network: str, row: dict[str, Any]) -> None:
-    """The bundled VGG-11 and VGG-16; `conv4_2` is the second convolution of stage 4."""
-    layers = report("vgg.arch", {"vgg_a": "VGG11", "vgg_16": "VGG16"}[network])["layers"]
-    kind, stage, number = re.fullmatch(r"(conv|pool)(\d)(?:_(\d))?", end_point(row)).groups()
-    depth = {"vgg_a": [1, 1, 2, 2, 2], "vgg_16": [2, 2, 3, 3, 3]}[network][int(stage) - 1]
-    convolution = "conv" if depth == 1 else f"conv_{number}"
-    name = f"features.stage_{stage}.{'max_pool' if kind == 'pool' else convolution}"
-    assert_published(layers, name, row)
-    if row["resolution"] == 224:
-        names = [layer["name"] for layer in layers]
-        # The table counts convolutions with their biases, and poolings; it leaves out the activations.
-        counted = [layer for layer in layers[: names.index(name) + 1] if layer["kind"] != "relu"]
-        flops = sum(layer["flops"] for layer in counted)
-        assert flops / 1e9 == pytest.approx(row["gflops_table"], rel=0.02)
-
-
-RESNETS = {
-    "resnet_v1_50": [3, 4, 6, 3],
-    "resnet_v1_101": [3, 4, 23, 3],
-    "resnet_v1_152": [3, 8, 36, 3],
-    "resnet_v1_200": [3, 24, 36, 3],
-}
-
-
-@cache
-def slim_resnet(network: str, size: int) -> list[dict[str, Any]]:
-    """Its pooling pads as TensorFlow does: 112 positions after the end only, 161 on both sides."""
-    text = SLIM_RESNET if size == 224 else SLIM_RESNET.replace("[[0, 1], [0, 1]]", "1")
-    return compiled(text, size, depths=RESNETS[network])
-
-
-@pytest.mark.parametrize(("network", "row"), [(n, p.values[0]) for n in RESNETS for p in rows_of(n)])
-def test_published_fields_of_resnet(network: str, row: dict[str, Any]) -> None:
-    layers = slim_resnet(network, row["resolution"] or 224)
-    number = end_point(row).removeprefix("block")
-    name = [layer["name"] for layer in layers if layer["name"].startswith(f"stage_{number}.")][-1]
-    assert_published(layers, name, row)
-
-
-@pytest.mark.parametrize("row", rows_of("mobilenet_v1"))
-def test_published_fields_of_mobilenet(row: dict[str, Any]) -> None:
-    name = re.sub(r"Conv2d_(\d+)_pointwise", r"Conv2d_\1.pointwise", row["end_point"])
-    assert_published(compiled(SLIM_MOBILENET, row["resolution"]), name, row)
