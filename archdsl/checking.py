@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
 from archdsl.source import Source
+from archdsl.syntax.tree import Train
 from archdsl.training.recipe import read_recipe
 
 
@@ -26,18 +27,19 @@ class CheckedFile:
 def check_file(source: Source, network: str | None = None) -> CheckedFile:
     """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes."""
     program = program_of(source)
-    if network is None and not program.networks:
-        return CheckedFile([], _once(program.check().diagnostics))
     names = [network] if network is not None else program.networks
     checked = [check_network(program, name) for name in names]
-    return CheckedFile(checked, _once(d for one in checked for d in (*one.diagnostics, *_of_recipe(one))))
+    found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
+    for train in program.file.declarations:
+        if isinstance(train, Train) and (network is None or train.network in (network, None)):
+            found = [*found, *_of_recipe(train, checked)]
+    return CheckedFile(checked, _once(found))
 
 
-def _of_recipe(checked: Checked) -> list[Diagnostic]:
-    """What is wrong with the recipe of a network that has one."""
-    if checked.net is None or checked.net.network.train is None:
-        return []
-    return read_recipe(checked.net.network.train, checked.net.network)[1]
+def _of_recipe(train: Train, checked: list[Checked]) -> list[Diagnostic]:
+    """What is wrong with a recipe, by itself and, where that has no errors, for its network."""
+    networks = [one.net.network for one in checked if one.net is not None]
+    return read_recipe(train, next((one for one in networks if one.train is train), None))[1]
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -2,16 +2,19 @@
 
 A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, what is expected of the
 program. A ```` ```text ```` fence has the rendered diagnostics and, where they are no worse than notes, the
-table in 80 columns; a ```` ```python ```` fence has the source that is exported. A fence
-```` ```arch other.arch ```` before the program is a file that it may import. `pytest --update` writes what
-archdsl says now; where nothing is expected yet, that is `text`.
+table in 80 columns; a ```` ```python ```` fence has the source that is exported; a ```` ```console ```` fence
+has a line `$ archdsl ... case.arch ...` and what it prints. A fence ```` ```arch other.arch ```` before the
+program is a file that it may import. `pytest --update` writes what archdsl says now; where nothing is
+expected yet, that is `text`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +90,7 @@ def sections(markdown: str) -> list[Section]:
     return list(found.values())
 
 
-def said(program: Source) -> str:
+def said(program: Source, expected: str) -> str:
     """The diagnostics of a program and, with none worse than a note, its table."""
     from archdsl.checking import check_file
     from archdsl.report.diagnostics import render_all
@@ -100,15 +103,32 @@ def said(program: Source) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def exported(program: Source) -> str:
+def exported(program: Source, expected: str) -> str:
     """The PyTorch source of a program's network."""
     from archdsl.net import loads
 
     return loads(program.text, program.name).source()
 
 
-EXPECTATIONS: dict[str, Callable[[Source], str]] = {"text": said, "python": exported}
-"""What archdsl says of a program, by the kind of fence that expects it."""
+def printed(program: Source, expected: str) -> str:
+    """What the command of the first line prints, with that line."""
+    from archdsl.cli.main import run
+
+    command = expected.splitlines()[0]
+    Path(PROGRAM).write_text(program.text, encoding="utf-8")
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        run(shlex.split(command.removeprefix("$ archdsl ")))
+    screen.seek(0)
+    return f"{command}\n{screen.read()}"
+
+
+EXPECTATIONS: dict[str, Callable[[Source, str], str]] = {
+    "text": said,
+    "python": exported,
+    "console": printed,
+}
+"""What archdsl says of a program, by the kind of fence that expects it; it is given what stands there."""
 
 
 def found(section: Section, kind: str) -> str:
@@ -119,7 +139,8 @@ def found(section: Section, kind: str) -> str:
         for name, text in section.files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text, encoding="utf-8")
-        return EXPECTATIONS[kind](Source(PROGRAM, section.program.text))
+        fence = section.expected.get(kind)
+        return EXPECTATIONS[kind](Source(PROGRAM, section.program.text), fence.text if fence else "")
 
 
 def updated(markdown: str, name: str, kind: str, text: str) -> str:

@@ -413,20 +413,22 @@ class Evaluator:
         parameters = function.definition.parameters or []
         signature = Signature.of_function(function.definition)
         bound = bind(signature, node.arguments, node.callee_span, self.reporter)
-        if bound is None:
+        if not bound.whole:
             raise Failed
         inner = Frame(function.frame, function.frame.module)
         for parameter in parameters:
-            inner.names[parameter.name] = self.evaluate(bound[parameter.name].value, frame)
+            inner.names[parameter.name] = self.evaluate(bound.arguments[parameter.name].value, frame)
         return self.evaluate(function.definition.value, inner)
 
     def _builtin(self, node: tree.Call, frame: Frame) -> Any:
         name = node.callee
         signature, apply = FUNCTIONS[name]
         bound = bind(signature, node.arguments, node.callee_span, self.reporter)
-        if bound is None:
+        if not bound.whole:
             raise Failed
-        given = node.arguments if signature.values else [bound[p] for p in signature.parameters if p in bound]
+        given = node.arguments
+        if not signature.values:
+            given = [bound.arguments[p] for p in signature.parameters if p in bound.arguments]
         values = [self.evaluate(argument.value, frame) for argument in given]
         values = [v.value if isinstance(v, Labelled | Rounds) else v for v in values]
         self.reporter.spend(1 + sum(len(v) for v in values if isinstance(v, tuple)), node.span)

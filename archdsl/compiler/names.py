@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from archdsl.compiler.elsewhere import layer_elsewhere
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
 from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
@@ -15,38 +16,14 @@ from archdsl.problems import nearest
 from archdsl.problems.names import UnknownLayer, UnknownName
 from archdsl.syntax import tree
 
-FOREIGN = {
-    "dense": "a fully connected layer is `linear(features)`",
-    "fc": "a fully connected layer is `linear(features)`",
-    "fully_connected": "a fully connected layer is `linear(features)`",
-    "conv1d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
-    "conv2d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
-    "conv3d": "`conv` is 1-D, 2-D or 3-D by what reaches it",
-    "maxpool": "write `max_pool(kernel)`",
-    "maxpool2d": "write `max_pool(kernel)`",
-    "avgpool": "write `avg_pool(kernel)`",
-    "avgpool2d": "write `avg_pool(kernel)`",
-    "batchnorm": "write `batch_norm`",
-    "batchnorm2d": "write `batch_norm`",
-    "bn": "write `batch_norm`",
-    "gap": "write `global_avg_pool`",
-    "swish": "swish is `silu`",
-    "lrn": "write `local_response_norm(size)`",
-    "deconv": "a transposed convolution is `conv_transpose(channels, kernel)`",
-    "cat": "write `concat`",
-    "sum": "to add values, write `add`",
-    "mul": "write `multiply`",
-    "sequential": "layers follow one another by lines, or by `->` on one line",
-}
-"""What other tools call a layer, and what it is here."""
-
 
 def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
     """The problem of a name that is no layer, with what was most likely meant."""
+    elsewhere = layer_elsewhere(name)
+    if elsewhere is not None:
+        return UnknownLayer(name, *elsewhere)
     known = [*usable, *LAYERS]
-    foreign = FOREIGN.get(name.lower().replace("_", ""))
-    meant = None if foreign else nearest(name.lower(), known) or nearest(name, known)
-    return UnknownLayer(name, meant, foreign)
+    return UnknownLayer(name, nearest(name.lower(), known) or nearest(name, known))
 
 
 def check_names(module: Module, reporter: Reporter) -> None:
@@ -113,6 +90,10 @@ class _Names:
         if not self._callee(use.name, use):
             problem = unknown_layer(use.name, self._module.blocks)
             self._reporter.report(problem, use.name_span)
+            if problem.foreign and problem.meant:
+                # It is known which layer is meant, so its arguments are held to it, too.
+                signature = Signature.of_layer(LAYERS[problem.meant])
+                bind(signature, use.arguments, use.name_span, self._reporter)
         for argument in use.arguments:
             self._expression(argument.value)
 

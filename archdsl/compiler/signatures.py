@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import SameAs
@@ -62,10 +64,15 @@ class Signature:
         return Signature(name, () if many else parameters, frozenset(() if many else required), text, many)
 
 
-def bind(
-    signature: Signature, arguments: list[Argument], owner: Span, reporter: Reporter
-) -> dict[str, Argument] | None:
-    """The arguments by parameter, or None after reporting what is wrong with them.
+class Bound(NamedTuple):
+    """Arguments by parameter; those that were given wrongly are not `whole`."""
+
+    arguments: dict[str, Argument]
+    whole: bool
+
+
+def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter: Reporter) -> Bound:
+    """Which argument is which, after reporting those that fit no parameter, and those that are missing.
 
     Where the signature takes `values`, the positional arguments are not among the result.
     """
@@ -77,16 +84,16 @@ def bind(
         if name is None:
             if signature.values:
                 continue
-            if position >= len(signature.parameters):
-                problem = ExtraArgument(signature.owner, len(signature.parameters), signature.text)
-                reporter.report(problem, argument.span)
-                return None
-            name = signature.parameters[position]
             position += 1
+            if position > len(signature.parameters):
+                if position == len(signature.parameters) + 1:
+                    problem = ExtraArgument(signature.owner, len(signature.parameters), signature.text)
+                    reporter.report(problem, argument.span)
+                wrong = True
+                continue
+            name = signature.parameters[position - 1]
         elif name not in signature.parameters:
-            meant = nearest(name, signature.parameters)
-            problem_ = UnknownArgument(signature.owner, name, meant, signature.text)
-            reporter.report(problem_, argument.name_span or argument.span)
+            reporter.report(unknown_argument(signature, name), argument.name_span or argument.span)
             wrong = True
             continue
         if name in bound:
@@ -103,7 +110,16 @@ def bind(
     if missing and not wrong:
         reporter.report(MissingArgument(signature.owner, missing, signature.text), owner)
         wrong = True
-    return None if wrong else bound
+    return Bound(bound, not wrong)
+
+
+def unknown_argument(signature: Signature, name: str) -> UnknownArgument:
+    """The problem of a name that is no argument, with what was most likely meant."""
+    words, remark = ARGUMENTS_ELSEWHERE.get(name, ((), None))
+    meant = next((word for word in words if word in signature.parameters), None)
+    if meant is None and remark is None:
+        meant = nearest(name, signature.parameters)
+    return UnknownArgument(signature.owner, name, meant, signature.text, remark)
 
 
 def _default(value: object) -> str:

@@ -529,7 +529,7 @@ class Unroller:
     def _without_arguments(self, use: tree.Use) -> bool:
         """Whether a use of something that has its arguments already is given no others."""
         signature = Signature(use.name, (), frozenset(), use.name)
-        return bind(signature, use.arguments, use.name_span, self.reporter) is not None
+        return bind(signature, use.arguments, use.name_span, self.reporter).whole
 
     # ------------------------------------------------------------------------ shared layers
 
@@ -585,8 +585,8 @@ class Unroller:
         label: tree.Label | None,
     ) -> Labelled:
         bound = bind(Signature.of_block(block), arguments, name_span, self.reporter)
-        given = self._block_arguments(bound or {}, arguments, frame)
-        if bound is None or isinstance(value, Unknown):
+        given = self._block_arguments(bound.arguments, arguments, frame)
+        if not bound.whole or isinstance(value, Unknown):
             return Labelled(UNKNOWN, _unknown_frame(module))
         if value is None:
             self.reporter.report(NoValue(()), use)
@@ -671,7 +671,7 @@ class Unroller:
 
     def _use_layer(
         self,
-        plan: Plan | None,
+        plan: Plan,
         cls: type[Layer],
         name_span: Span,
         use: Span,
@@ -681,8 +681,6 @@ class Unroller:
         first: bool,
     ) -> Flow:
         """Make one layer: its arguments evaluated and checked, its shape worked out, its node wired."""
-        if plan is None:
-            return UNKNOWN
         takes = cls.inputs
         if takes == 0 and first:
             # It begins a new value; the one of the line above stays where it was.

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
+from archdsl.compiler.elsewhere import CHANNELS_FOLLOW
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter
-from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.signatures import Bound, Signature, bind
 from archdsl.compiler.values import Maker, show
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter, SameAs
@@ -34,7 +35,7 @@ class Plan:
     layer: type[Layer]
     further: list[tree.Argument]
     given: list[tuple[Parameter, tree.Argument]]
-    bound: dict[str, tree.Argument]
+    bound: Bound
     constant: bool
     extra: int
     """How many inputs the arguments add to those of the chain."""
@@ -56,22 +57,18 @@ class LayerUses:
     def __init__(self, evaluator: Evaluator, reporter: Reporter) -> None:
         self._evaluator = evaluator
         self._reporter = reporter
-        self._plans: dict[Any, Plan | None] = {}
+        self._plans: dict[Any, Plan] = {}
         self._shapes: dict[tuple[Layer, tuple[Shape, ...]], tuple[Shape, ...]] = {}
 
-    def plan(
-        self, key: Any, layer: type[Layer], arguments: list[tree.Argument], name_span: Span
-    ) -> Plan | None:
+    def plan(self, key: Any, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan:
         if key not in self._plans:
             self._plans[key] = self._planned(layer, arguments, name_span)
         return self._plans[key]
 
-    def _planned(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan | None:
+    def _planned(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan:
         bound = bind(Signature.of_layer(layer), arguments, name_span, self._reporter)
-        if bound is None:
-            return None
         further = [a for a in arguments if a.name is None] if layer.inputs == MANY else []
-        given = [(layer.arguments[name], argument) for name, argument in bound.items()]
+        given = [(layer.arguments[name], argument) for name, argument in bound.arguments.items()]
         constant = not further and all(
             parameter.kind.role == "number" and _is_constant(argument.value, parameter.kind.words)
             for parameter, argument in given
@@ -99,6 +96,7 @@ class LayerUses:
             except Failed:
                 failed = True
         if failed:
+            self._checked(plan, values)
             return None
         key = tuple((type(value), value) for value in values.values())
         try:
@@ -145,18 +143,25 @@ class LayerUses:
             if isinstance(found, Maker):
                 found = found.word if found.word in parameter.kind.words else found
             checked = parameter.kind.check(_whole(found))
-            if checked is None and found is not None:
-                argument = plan.bound[name]
-                meant = nearest(found, parameter.kind.words) if isinstance(found, str) else None
-                problem = BadArgument(name, show(found), parameter.kind.expected, meant)
-                self._reporter.report(problem, argument.span)
-                wrong = True
-            elif found is None and parameter.default is not None and parameter.kind.role == "number":
-                problem = BadArgument(name, show(None), parameter.kind.expected)
-                self._reporter.report(problem, plan.bound[name].span)
+            is_none = found is None and parameter.default is not None and parameter.kind.role == "number"
+            if is_none or (checked is None and found is not None):
+                self._refuse(plan, parameter, found)
                 wrong = True
             values[name] = checked
-        return None if wrong else plan.layer(values)
+        return None if wrong or not plan.bound.whole else plan.layer(values)
+
+    def _refuse(self, plan: Plan, parameter: Parameter, found: Any) -> None:
+        """Report a value that is not of the argument's kind."""
+        name, kind = parameter.name, parameter.kind
+        argument = plan.bound.arguments[name]
+        meant = nearest(found, kind.words) if isinstance(found, str) else None
+        signature = Signature.of_layer(plan.layer)
+        by_place = argument.name is None and name != signature.parameters[0]
+        text = signature.text if by_place else None
+        remark = CHANNELS_FOLLOW if by_place and name == "bias" else None
+        self._reporter.report(
+            BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span
+        )
 
     def fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
         """Whether the layer takes so many inputs."""
@@ -183,7 +188,7 @@ class LayerUses:
                 for doubt in layer.doubts(*xs):
                     self._reporter.report(doubt, place.use, place.origins(inputs, place.name))
         except Fault as fault:
-            argument = plan.bound.get(fault.argument or "")
+            argument = plan.bound.arguments.get(fault.argument or "")
             at = place.name if argument is None else argument.span
             shown = inputs if fault.input is None else [inputs[fault.input]]
             self._reporter.report(fault.problem, at, place.origins(shown, at))

@@ -124,7 +124,9 @@ class ListTooLong(Problem):
 
 
 class NumberTooLarge(Problem):
-    """A number beyond what any size or count can be.
+    """A number beyond what any size or count can be, written so or worked out.
+
+    Whole numbers go up to 2**63, and others as far as floating point does, about 1.8e308.
 
     ```arch
     network Small {
@@ -145,7 +147,7 @@ class NumberTooLarge(Problem):
         return "this number is too large"
 
     def label(self) -> str:
-        return "whole numbers go up to 2 ** 63"
+        return "whole numbers go up to 2**63, others to 1.8e308"
 
 
 class SizeTooLarge(Problem):

@@ -152,12 +152,16 @@ class UnknownArgument(Problem):
     found: str
     meant: str | None
     signature: str
+    remark: str | None = None
 
     def message(self) -> str:
         return f"`{self.owner}` has no argument `{self.found}`"
 
     def label(self) -> str:
         return f"did you mean `{self.meant}`?" if self.meant else ""
+
+    def notes(self) -> tuple[str, ...]:
+        return (self.remark,) if self.remark else ()
 
     def help(self) -> str | None:
         return f"it is `{self.signature}`"

@@ -31,6 +31,8 @@ class Problem:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
+        if cls.name in CATALOGUE:
+            raise TypeError(f"two problems are called {cls.name}")
         CATALOGUE[cls.name] = cls
 
     def __new__(cls, *fields: Any, **named: Any) -> Self:

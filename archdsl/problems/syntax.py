@@ -693,35 +693,6 @@ class BadNumber(Problem):
         return self.meant
 
 
-class NumberTooLarge(Problem):
-    """A number is larger than any that can be computed with.
-
-    Whole numbers go up to 2**63, and others as far as floating point does, about 1.8e308.
-
-    ```arch
-    network Broken {
-      input features: [4]
-      linear(99_999_999_999_999_999_999)
-    }
-    ```
-
-    ```arch
-    network Mended {
-      input features: [4]
-      linear(99)
-    }
-    ```
-    """
-
-    digits: int
-
-    def message(self) -> str:
-        return "this number is too large"
-
-    def label(self) -> str:
-        return "whole numbers go up to 2**63, others to 1.8e308"
-
-
 class StringTooLong(Problem):
     """A string has more characters than any name or path has."""
 

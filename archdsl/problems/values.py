@@ -27,6 +27,9 @@ class BadArgument(Problem):
     found: str
     expected: str
     meant: str | None = None
+    signature: str | None = None
+    """How the layer is written, where the argument was given by position."""
+    remark: str | None = None
 
     def message(self) -> str:
         return f"`{self.argument}` can't be {self.found}"
@@ -34,8 +37,13 @@ class BadArgument(Problem):
     def label(self) -> str:
         return f"expected {self.expected}"
 
+    def notes(self) -> tuple[str, ...]:
+        return (self.remark,) if self.remark else ()
+
     def help(self) -> str | None:
-        return f"did you mean `{self.meant}`?" if self.meant else None
+        if self.meant:
+            return f"did you mean `{self.meant}`?"
+        return f"it is `{self.signature}`" if self.signature else None
 
 
 class BadShape(Problem):

@@ -12,13 +12,13 @@ from bisect import bisect_left
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import Label as Place
+from archdsl.problems.bounds import NumberTooLarge
 from archdsl.problems.problem import Problem
 from archdsl.problems.syntax import (
     BadNumber,
     ChainedComparison,
     ExpressionTooDeep,
     NestingTooDeep,
-    NumberTooLarge,
     PositionalAfterNamed,
     StringTooLong,
 )
@@ -198,7 +198,7 @@ class Builder:
         if isinstance(head, Broken):
             return self.broken(head.span.start, closed.end)
         head.span = self.span(head.span.start, closed.end)
-        head.settings = [setting for setting in settings if isinstance(setting, Setting)]
+        head.settings = settings
         return head
 
     def setting(self, key: tuple[str, int, int], equal: Token, values: list[Expression]) -> Setting:
@@ -474,7 +474,7 @@ class Builder:
         if text.isdecimal() and text.isascii() and len(text) < 19:
             return Number(span, int(text))
         if len(text) > _LONGEST_NUMBER:
-            raise Refused(NumberTooLarge(len(text)), span)
+            raise Refused(NumberTooLarge(), span)
         match = _NUMBER.fullmatch(text)
         if match is None:
             meant = mended_number(text)
@@ -484,7 +484,7 @@ class Builder:
         digits, unit = match.group(1).replace("_", ""), match.group(2) or ""
         value = number_value(digits, UNITS[unit])
         if value is None:
-            raise Refused(NumberTooLarge(len(digits)), span)
+            raise Refused(NumberTooLarge(), span)
         return Number(span, value, unit)
 
 

@@ -344,7 +344,7 @@ class Train:
     span: Span
     network: str | None
     network_span: Span | None
-    settings: list[Setting]
+    settings: list[Setting | Broken]
 
 
 Declaration = Union[Block, Import, Train, Let, Broken]

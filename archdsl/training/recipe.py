@@ -103,20 +103,24 @@ MOST_STEPS = 10**12
 
 
 def read_recipe(
-    train: tree.Train | None, network: Network, overrides: Mapping[str, str] | None = None
+    train: tree.Train | None, network: Network | None, overrides: Mapping[str, str] | None = None
 ) -> tuple[Recipe | None, list[Diagnostic]]:
     """The recipe of a `train` block, and everything that is wrong with it.
 
     `overrides` are the texts of `--set train.KEY=VALUE`, by key; each takes the place of the file's
-    setting. The network's input and result are held against the data. `train` is None where the
-    file has no such block, and what it would say is missing. The recipe is None where there are
-    errors.
+    setting. The network's input and result are held against the data; `network` is None where it has
+    errors itself. `train` is None where the file has no such block, and what it would say is missing.
+    One of the two is there. The recipe is None where there are errors.
     """
-    place = network.inputs[0].use
-    reader = _Reader(train or tree.Train(place, None, None, []))
+    if train is None:
+        assert network is not None
+        train = tree.Train(network.inputs[0].use, None, None, [])
+    reader = _Reader(train)
     settings = reader.settings(overrides or {})
     recipe = reader.recipe(settings)
-    reader.fit(network, settings)
+    if network is not None:
+        reader.fit(network, settings)
+    place = train.span
     found = sorted(reader.found, key=lambda d: (d.span.source is not place.source, d.span.start))
     wrong = any(d.severity == "error" for d in found)
     return (None if wrong else recipe), found
