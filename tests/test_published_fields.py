@@ -99,7 +99,7 @@ def test_published_fields(row: dict[str, Any]) -> None:
         assert (again["rf"], again["stride"]) == (row["rf"], row["stride"])
     if row["gflops_table"] is not None:
         flops = sum(layer["flops"] for layer in layers if layer["kind"] in COUNTED)
-        assert flops / 1e9 == pytest.approx(row["gflops_table"], rel=0.006, abs=0.0006)
+        assert flops / 1e9 == pytest.approx(row["gflops_table"], rel=0.007, abs=0.0006)
 
 
 def test_the_table_is_whole() -> None:
