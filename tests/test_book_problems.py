@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from typing import Any
 
 import pytest
+import torch
 from expected import ARCHITECTURES, compiled, oracle, report, units
+
+import archdsl
+from archdsl.training.loop import initialize_he
 
 PROBLEMS = oracle("problems")
 
@@ -73,17 +79,191 @@ def test_figure_10_13_upsampling() -> None:
         assert read == {position for position, weight in enumerate(matrix[unit]) if weight != 0}
 
 
+def lowered_matrix(layer: str, shape: list[int], labels: list[str]) -> list[list[Any]]:
+    """The matrix of a lowered layer: a row an output, a column an input, and the labels of its weights.
+
+    The weights are powers of two, so that one which stands in two places is told from a sum of others.
+    """
+    net = archdsl.loads(f"network Problem {{ input x: {shape}\nlayer: {layer} }}", name="problem.arch")
+    model = net.build().double()
+    (weight,) = model.parameters()
+    assert weight.numel() == len(labels)
+    weight.data = 2.0 ** torch.arange(len(labels), dtype=torch.float64).reshape(weight.shape)
+    inputs = math.prod(shape)
+    with torch.no_grad():
+        made = model(torch.eye(inputs, dtype=torch.float64).reshape(inputs, *shape)).flatten(1).T
+    names = {0.0: 0, **{2.0**i: label for i, label in enumerate(labels)}}
+    return [[names[float(value)] for value in row] for row in made]
+
+
+def numbered(letter: str, *extents: int) -> list[str]:
+    """`w1`, `w2`, ... or `w11`, `w12`, ..."""
+    return [
+        letter + "".join(map(str, place)) for place in itertools.product(*(range(1, n + 1) for n in extents))
+    ]
+
+
+MATRICES = {
+    "10.5i": (
+        "conv(1, kernel=3, stride=2, padding=1, bias=false)",
+        [1, 6],
+        numbered("w", 3),
+        PROBLEMS["10.5"]["i_stride2_3x6"],
+    ),
+    "10.5ii": (
+        "conv(1, kernel=5, padding=2, bias=false)",
+        [1, 6],
+        numbered("w", 5),
+        PROBLEMS["10.5"]["ii_kernel5_6x6"],
+    ),
+    "10.5iii": (
+        "conv(1, kernel=3, dilation=2, padding=2, bias=false)",
+        [1, 6],
+        numbered("w", 3),
+        PROBLEMS["10.5"]["iii_dilated_6x6"],
+    ),
+    "10.6": (
+        "conv(2, kernel=3, padding=1, bias=false)",
+        [1, 6],
+        numbered("a", 3) + numbered("b", 3),
+        PROBLEMS["10.6"]["matrix_12x6"],
+    ),
+    "10.7": (
+        "conv(1, kernel=3, padding=1, bias=false)",
+        [2, 6],
+        numbered("c", 6),
+        PROBLEMS["10.7"]["matrix_6x12"],
+    ),
+    "10.13": (
+        "conv(1, kernel=3, padding=1, bias=false)",
+        [1, 4, 6],
+        numbered("w", 3, 3),
+        PROBLEMS["10.13"]["matrix_24x24_for_4x6"],
+    ),
+    "10.13, the other way up": (
+        "conv(1, kernel=3, padding=1, bias=false)",
+        [1, 6, 4],
+        numbered("w", 3, 3),
+        PROBLEMS["10.13"]["alternative_24x24_for_6x4"],
+    ),
+    "10.15, 1 and 1": (
+        "conv(1, kernel=1, bias=false)",
+        [1, 6],
+        ["w1"],
+        PROBLEMS["10.15"]["k1_stride1"],
+    ),
+    "10.15, 1 and 2": (
+        "conv(1, kernel=1, stride=2, bias=false)",
+        [1, 6],
+        ["w1"],
+        PROBLEMS["10.15"]["k1_stride2_equals_S_times_k1"],
+    ),
+    "10.15, 2 and 1": (
+        "conv(1, kernel=2, padding=[[0, 1]], bias=false)",
+        [1, 6],
+        numbered("w", 2),
+        PROBLEMS["10.15"]["k2_stride1"],
+    ),
+    "10.15, 2 and 2": (
+        "conv(1, kernel=2, stride=2, bias=false)",
+        [1, 6],
+        numbered("w", 2),
+        PROBLEMS["10.15"]["k2_stride2_equals_S_times_k2"],
+    ),
+    "10.15, 3 and 1": (
+        "conv(1, kernel=3, padding=1, bias=false)",
+        [1, 6],
+        numbered("w", 3),
+        PROBLEMS["10.15"]["k3_stride1"],
+    ),
+    "10.15, 3 and 2": (
+        "conv(1, kernel=3, stride=2, padding=1, bias=false)",
+        [1, 6],
+        numbered("w", 3),
+        PROBLEMS["10.15"]["k3_stride2_equals_S_times_k3"],
+    ),
+    "figure 10.13, down": (
+        "conv(1, kernel=3, stride=2, padding=1, bias=false)",
+        [1, 6],
+        numbered("w", 3),
+        PROBLEMS["fig10.13"]["down_3x6"],
+    ),
+    "figure 10.13, up": (
+        "conv_transpose(1, kernel=3, stride=2, padding=1, output_padding=1, bias=false)",
+        [1, 3],
+        numbered("w", 3),
+        PROBLEMS["fig10.13"]["up_6x3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_matrices_of_lowered_layers(name: str) -> None:
+    layer, shape, labels, matrix = MATRICES[name]
+    assert lowered_matrix(layer, shape, labels) == matrix
+    made = compiled(f"network Problem {{ input x: {shape}\nlayer: {layer} }}")[-1]
+    assert made["weights"] == len(labels)
+    assert math.prod(made["shape"]) == len(matrix)
+
+
+def test_matrices_turned_round_and_counted() -> None:
+    for problem, matrix, turned in (
+        ("10.6", "matrix_12x6", "matrix_6x12_transposed"),
+        ("10.7", "matrix_6x12", "matrix_12x6_transposed"),
+    ):
+        expected = PROBLEMS[problem]
+        assert [list(column) for column in zip(*expected[matrix], strict=True)] == expected[turned]
+    for problem, matrix in (
+        ("10.6", "matrix_12x6"),
+        ("10.7", "matrix_6x12"),
+        ("10.13", "matrix_24x24_for_4x6"),
+        ("10.13", "alternative_24x24_for_6x4"),
+    ):
+        weights = [weight for row in PROBLEMS[problem][matrix] for weight in row if weight != 0]
+        assert len(weights) == PROBLEMS[problem]["nonzeros"]
+
+
+def test_problem_10_15_a_stride_is_a_sampling() -> None:
+    """Sampling every other output of a stride of 1 gives that of a stride of 2."""
+    found = PROBLEMS["10.15"]
+    sampled = [row.index(1) for row in found["sampling_matrix_3x6"]]
+    for kernel in (1, 2, 3):
+        dense = found[f"k{kernel}_stride1"]
+        assert [dense[row] for row in sampled] == found[f"k{kernel}_stride2_equals_S_times_k{kernel}"]
+    (layer,) = one_dimensional("select([0, 2, 4], axis=length)", length=6)
+    field = layer["receptive_field"]
+    assert [unit * field["stride"][0] - field["padding"][0] for unit in range(3)] == sampled
+
+
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "matrix"),
-    [(1, 2, PROBLEMS["10.6"]["matrix_12x6"]), (2, 1, PROBLEMS["10.7"]["matrix_6x12"])],
+    ("problem", "layer", "labels"),
+    [
+        ("10.2", "conv(1, kernel=3, stride=2, padding=1, bias=false)", 3),
+        ("10.3", "conv(1, kernel=3, dilation=2, padding=2, bias=false)", 3),
+        ("10.4", "conv(1, kernel=7, stride=3, dilation=3, padding=9, bias=false)", 7),
+    ],
 )
-def test_problems_10_6_and_10_7_channels(inputs: int, outputs: int, matrix: list[list[Any]]) -> None:
-    """As many different weights as the convolution has, and a row a unit."""
-    (made,) = one_dimensional(f"conv({outputs}, kernel=3, padding=1, bias=false)", channels=inputs, length=6)
-    assert made["weights"] == len({weight for row in matrix for weight in row if weight != 0})
-    assert made["shape"] == [outputs, 6]
-    assert len(matrix) == outputs * 6
-    assert len(matrix[0]) == inputs * 6
+def test_problems_10_2_to_10_4_formulas(problem: str, layer: str, labels: int) -> None:
+    """Each term `w1 x_{2i-2}` of unit i is a weight of the lowered layer; both count from 1."""
+    formula = PROBLEMS[problem]["formula"].split(" = ")[-1]
+    terms = re.findall(r"w(\d) x_\{(\d*)i([+-]\d+)?\}|w(\d) x_(i)()", formula)
+    assert len(terms) == labels
+    length = 30
+    matrix = lowered_matrix(layer, [1, length], numbered("w", labels))
+    for unit, row in enumerate(matrix, 1):
+        expected = [0] * length
+        for braced, times, offset, bare, *_ in terms:
+            place = unit * int(times or 1) + int(offset or 0)
+            if 1 <= place <= length:
+                expected[place - 1] = f"w{braced or bare}"
+        assert row == expected
+    (made,) = one_dimensional(layer, length=length)
+    field = made["receptive_field"]
+    centre = PROBLEMS[problem].get("center_of_z_i", "i").split(" ")[0]
+    times, offset = re.fullmatch(r"(\d*)i([+-]\d+)?", centre).groups()
+    # The centre of unit 1, and from unit to unit, counted from 1.
+    assert 1 - field["padding"][0] + (field["size"][0] - 1) / 2 == int(times or 1) + int(offset or 0)
+    assert field["stride"] == [int(times or 1)]
 
 
 def test_problem_10_12_epochs() -> None:
@@ -118,17 +298,25 @@ def with_parameters(layers: list[dict[str, Any]]) -> list[dict[str, int]]:
 )
 def test_problems_10_16_and_10_18_parameters(file: str, network: str, expected: dict[str, Any]) -> None:
     found = report(file, network)
+    if file.startswith("alexnet"):
+        labels = [x["name"].split(".")[0] for x in found["layers"] if x["parameters"]]
+        assert labels == [*(x["layer"] for x in expected["layers"][:-1]), "logits"]
     assert with_parameters(found["layers"]) == [
         {k: layer[k] for k in ("weights", "biases", "params")} for layer in expected["layers"]
     ]
     assert found["totals"]["parameters"] == expected["total"]
 
 
-def test_problem_10_17_fields_of_alexnet() -> None:
-    layers = {
-        layer["name"]: layer["receptive_field"] for layer in report("alexnet.arch", "AlexNet")["layers"]
-    }
-    expected = PROBLEMS["10.17"]
+@pytest.mark.parametrize(
+    ("kernel", "expected"), [(3, PROBLEMS["10.17"]), (2, PROBLEMS["10.17"]["if_pool_2x2_stride2"])]
+)
+def test_problem_10_17_fields_of_alexnet(kernel: int, expected: dict[str, int]) -> None:
+    """With the poolings of the paper, which overlap, and with such that do not."""
+    text = (ARCHITECTURES / "alexnet.arch").read_text(encoding="utf-8")
+    text = re.sub(r"^ *expect .*$", "", text, flags=re.MULTILINE)
+    text = text.replace("max_pool(3, stride=2)", f"max_pool({kernel}, stride=2)")
+    layers = archdsl.loads(text, network="AlexNet").report().to_dict()["layers"]
+    fields = {layer["name"]: layer["receptive_field"] for layer in layers}
     for name, layer in (
         ("conv1", "conv1.conv"),
         ("pool1", "pool1"),
@@ -136,7 +324,21 @@ def test_problem_10_17_fields_of_alexnet() -> None:
         ("pool2", "pool2"),
         ("conv3", "conv3.conv"),
     ):
-        assert layers[layer]["size"] == [expected[name]] * 2
+        assert fields[layer]["size"] == [expected[name]] * 2
+
+
+def test_problem_10_19_initialisation() -> None:
+    """For the forward pass; a convolution of C1 maps with a kernel of 3 x 3."""
+    net = archdsl.loads("network Problem { input maps: [128, 8, 8]\nconv(512, kernel=3) }")
+    model = net.build()
+    torch.manual_seed(0)
+    initialize_he(model)
+    weight, bias = (parameter.detach() for parameter in model.parameters())
+    expected = PROBLEMS["10.19"]
+    assert expected["variance_fan_in"] == "2/(9*C1)"
+    assert float(weight.var()) == pytest.approx(2 / (9 * 128), rel=0.01)
+    assert abs(float(weight.mean())) < 1e-3
+    assert set(bias.tolist()) == {expected["biases"]}
 
 
 def test_figures_of_the_text() -> None:
@@ -148,6 +350,10 @@ def test_figures_of_the_text() -> None:
         layers = report(file, network)["layers"]
         assert [x["parameters"] for x in layers if x["parameters"]] == text[key][:-1]
         assert report(file, network)["totals"]["parameters"] == text[key][-1]
+    (image,) = compiled(
+        "network Image { input image: [3, 224, 224]\nflatten -> linear(150_528, bias=false) }"
+    )[1:]
+    assert image["weights"] == text["squared"] == text["inputs_224_rgb"] ** 2
     hidden = [
         x["shape"][0] for x in report("mnist1d_fc.arch", "MNIST1DFC")["layers"] if x["kind"] == "linear"
     ]
