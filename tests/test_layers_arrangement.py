@@ -470,8 +470,6 @@ def test_shapes_and_refusals_agree_with_the_oracle(case: dict[str, Any]) -> None
     found = asked(case)
     assert found is not None
     assert list(found) == case["output"][1:]
-    figures = [case[key] for key in ("params", "trainable", "buffers", "macs_with_batch")]
-    assert figures == [0, 0, 0, 0], "no such layer has any"
 
 
 def test_the_oracle_has_cases() -> None:
