@@ -28,7 +28,7 @@ The training peak is the parameters, the buffers, the parameters' gradients, the
 many numbers a parameter; plain SGD keeps none), and the most bytes that are alive at one step.
 
 With symbolic sizes a peak is an expression; where the symbols decide between steps it is a `max(...)`
-of at most eight, and None if there are more candidates than that.
+of at most 16, and None if there are more candidates than that.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from itertools import accumulate
 
 from archdsl.analysis.cost import Cost
 from archdsl.analysis.flow import Flow
-from archdsl.sizes import Size, TooLarge, at_least, maximum
+from archdsl.sizes import Size, TooLarge, at_least, maximum, substitute, symbols_of
 
-MOST_CANDIDATES = 8
+MOST_CANDIDATES = 16
 
 
 @dataclass(slots=True)
@@ -181,17 +181,32 @@ def _differentiate(flow: Flow, backward: list[bool], sizes: list[Size], changes:
 
 def _peak(timeline: list[Size]) -> Size | None:
     numbers = [size for size in timeline if isinstance(size, int)]
-    candidates: list[Size] = [max(numbers, default=0)]
-    if len(numbers) == len(timeline):
-        return candidates[0]
-    for size in dict.fromkeys(size for size in timeline if not isinstance(size, int)):
-        if any(at_least(kept - size, 0) is True for kept in candidates):
+    most = max(numbers, default=0)
+    symbolic = [size for size in dict.fromkeys(timeline) if not isinstance(size, int)]
+    if not symbolic:
+        return most
+    points = _points(symbolic)
+    candidates: list[tuple[Size, list[Size]]] = [(most, [most] * len(points))]
+    for size in symbolic:
+        values = [substitute(size, point) for point in points]
+        if any(_beats(kept, there, size, values) for kept, there in candidates):
             continue
-        candidates = [kept for kept in candidates if at_least(size - kept, 0) is not True]
-        candidates.append(size)
+        candidates = [(kept, there) for kept, there in candidates if not _beats(size, values, kept, there)]
+        candidates.append((size, values))
         if len(candidates) > MOST_CANDIDATES:
             return None
     try:
-        return maximum(*candidates)
+        return maximum(*(size for size, _ in candidates))
     except TooLarge:
         return None
+
+
+def _points(sizes: list[Size]) -> list[dict[str, int]]:
+    """Some values of all symbols."""
+    names = sorted(set().union(*map(symbols_of, sizes)))
+    return [{name: least + 7 * i for i, name in enumerate(names)} for least in (1, 12, 113, 1_024)]
+
+
+def _beats(a: Size, there: list[Size], b: Size, elsewhere: list[Size]) -> bool:
+    """Whether `a` is at least `b` for all sizes; where it isn't at some points, that needn't be asked."""
+    return all(m >= n for m, n in zip(there, elsewhere, strict=True)) and at_least(a - b, 0) is True
