@@ -121,6 +121,10 @@ CHAINS = {
         "group_norm(2) -> conv(3, kernel=2) -> layer_norm -> local_response_norm(3)",
         [16, 17, 18],
     ),
+    "beside-what-is-fixed": (
+        "a: conv(2, kernel=1)\np: parameter([9000])\nq: from p -> relu -> linear(3)\noutput a, q",
+        [16, 4_000, 20_000],
+    ),
     "unpooled": ("pool: max_pool(2)\nconv(2, kernel=1)\nmax_unpool(pool)", [16, 17, 18]),
     "adaptive": ("conv(2, kernel=3, padding=1) -> adaptive_avg_pool(1)", [16, 17]),
 }

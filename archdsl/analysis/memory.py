@@ -33,6 +33,7 @@ of at most 16, and None if there are more candidates than that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -201,7 +202,7 @@ def _peak(timeline: list[Size]) -> Size | None:
         return None
 
 
-def _points(sizes: list[Size]) -> list[dict[str, int]]:
+def _points(sizes: Iterable[Size]) -> list[dict[str, int]]:
     """Some values of all symbols."""
     names = sorted(set().union(*map(symbols_of, sizes)))
     return [{name: least + 7 * i for i, name in enumerate(names)} for least in (1, 12, 113, 1_024)]
