@@ -30,9 +30,11 @@ def check_file(source: Source, network: str | None = None) -> CheckedFile:
     names = [network] if network is not None else program.networks
     checked = [check_network(program, name) for name in names]
     found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
+    trains: dict[str | None, Train] = {}
     for train in program.file.declarations:
         if isinstance(train, Train) and (network is None or train.network in (network, None)):
-            found = [*found, *_of_recipe(train, checked)]
+            trains.setdefault(train.network, train)
+    found = [*found, *(d for train in trains.values() for d in _of_recipe(train, checked))]
     return CheckedFile(checked, _once(found))
 
 

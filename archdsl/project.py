@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archdsl.problems import Fault
+from archdsl.problems import Fault, nearest
 from archdsl.problems.names import ImportNotFound, ImportOutside
 from archdsl.shipped import shipped
 from archdsl.source import Source
@@ -49,7 +49,8 @@ def imports_of(source: Source) -> Load:
     is not a file (standard input, text from Python) is taken to stand in the current folder.
     """
     opened = Path(source.name)
-    root = (opened.parent if opened.is_file() else Path()).resolve()
+    named = opened.parent if opened.is_file() else Path()
+    root = named.resolve()
     folders: dict[str, Path] = {}
 
     def load(path: str, importer: Source) -> Source:
@@ -57,7 +58,7 @@ def imports_of(source: Source) -> Load:
         target = (folder / path).resolve()
         if target.is_relative_to(root):
             if target.is_file():
-                found = _imported(path, target, root)
+                found = _imported(path, target, root, named)
                 folders[found.name] = target.parent
                 return found
         elif target.exists() or Path(path).is_absolute() or ".." in Path(path).parts:
@@ -65,13 +66,22 @@ def imports_of(source: Source) -> Load:
         found_bundled = bundled(path)
         if found_bundled is None:
             reason = "there is no such file in this folder, nor among the bundled architectures"
-            raise Fault(ImportNotFound(path, reason))
+            raise Fault(ImportNotFound(path, reason, nearest(path, [*_beside(folder), *bundled_names()])))
         return found_bundled
 
     return load
 
 
-def _imported(path: str, target: Path, root: Path) -> Source:
+def _beside(folder: Path) -> list[str]:
+    """The .arch files of a folder; none where it can't be read."""
+    try:
+        return sorted(path.name for path in folder.glob("*.arch"))
+    except OSError:
+        return []
+
+
+def _imported(path: str, target: Path, root: Path, named: Path) -> Source:
+    """The source of an imported file, called as seen from where the opened one was `named`."""
     try:
         source = read(target)
     except UnicodeDecodeError:
@@ -80,4 +90,4 @@ def _imported(path: str, target: Path, root: Path) -> Source:
         raise Fault(ImportNotFound(path, f"this file is larger than {MAX_BYTES:,} bytes")) from None
     except OSError as error:
         raise Fault(ImportNotFound(path, f"this file can't be read: {error.strerror}")) from None
-    return Source(target.relative_to(root).as_posix(), source.text)
+    return Source((named / target.relative_to(root)).as_posix(), source.text)

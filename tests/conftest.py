@@ -115,7 +115,6 @@ def printed(program: Source, expected: str) -> str:
     from archdsl.cli.main import run
 
     command = expected.splitlines()[0]
-    Path(PROGRAM).write_text(program.text, encoding="utf-8")
     screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
         run(shlex.split(command.removeprefix("$ archdsl ")))
@@ -139,6 +138,7 @@ def found(section: Section, kind: str) -> str:
         for name, text in section.files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text, encoding="utf-8")
+        Path(PROGRAM).write_text(section.program.text, encoding="utf-8")
         fence = section.expected.get(kind)
         return EXPECTATIONS[kind](Source(PROGRAM, section.program.text), fence.text if fence else "")
 

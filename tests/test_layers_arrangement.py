@@ -470,6 +470,8 @@ def test_shapes_and_refusals_agree_with_the_oracle(case: dict[str, Any]) -> None
     found = asked(case)
     assert found is not None
     assert list(found) == case["output"][1:]
+    figures = [case[key] for key in ("params", "trainable", "buffers", "macs_with_batch")]
+    assert figures == [0, 0, 0, 0], "no such layer has any"
 
 
 def test_the_oracle_has_cases() -> None:
@@ -713,7 +715,7 @@ def test_what_does_not_fit_is_said(
     with pytest.raises(Fault) as caught:
         make(kind, **arguments).shape(*map(Shape, inputs))
     fault = caught.value
-    at = fault.argument if fault.input is None else fault.input
+    at = fault.argument if not fault.inputs else fault.inputs[-1]
     problem = fault.problem
     assert (at, problem.message(), problem.label(), problem.help()) == (place, message, label, mend)
 
@@ -722,7 +724,7 @@ def test_of_many_inputs_the_two_that_differ_are_named() -> None:
     shapes = [Shape((1, 8, 8)), Shape((4, 8, 8)), Shape((4, 8, 8)), Shape((5, 8, 8))]
     with pytest.raises(Fault) as caught:
         make("add").shape(*shapes)
-    assert caught.value.input == 3
+    assert caught.value.inputs == (1, 3)
     problem = caught.value.problem
     assert problem.message() == "`add` of [4, 8, 8] and [5, 8, 8]: they differ in channels (4 and 5)"
     assert problem.notes() == (

@@ -1272,7 +1272,7 @@ def test_unpooling_of_another_shape_is_refused() -> None:
                     (Shape((3, 16)), "unpool-mismatch"), (Shape((3,)), "needs-map")):  # fmt: skip
         with pytest.raises(Fault) as caught:
             layer.shape(x, y)
-        assert (caught.value.problem.name, caught.value.input) == (name, 0)
+        assert (caught.value.problem.name, caught.value.inputs) == (name, (0,))
 
 
 # ------------------------------------------------------------------------------ what can't be decided

@@ -213,7 +213,9 @@ def _read(
                     return None
             made.append(last)
         return Equivariance("equivariant", tuple(made))
-    if reading is Reach.POINT or reading is Reach.NORMALISED:
+    if reading is Reach.POINT:
+        return value if extents_in == extents else None
+    if reading is Reach.NORMALISED:
         return value
     if reading is Reach.POOLED:
         return Equivariance("invariant", value.motions)

@@ -28,20 +28,19 @@ The training peak is the parameters, the buffers, the parameters' gradients, the
 many numbers a parameter; plain SGD keeps none), and the most bytes that are alive at one step.
 
 With symbolic sizes a peak is an expression; where the symbols decide between steps it is a `max(...)`
-of at most 16, and None if there are more candidates than that.
+of at most eight, and None if there are more candidates than that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
 from archdsl.analysis.cost import Cost
 from archdsl.analysis.flow import Flow
-from archdsl.sizes import Size, TooLarge, at_least, maximum, substitute, symbols_of
+from archdsl.sizes import Size, TooLarge, at_least, maximum
 
-MOST_CANDIDATES = 16
+MOST_CANDIDATES = 8
 
 
 @dataclass(slots=True)
@@ -182,32 +181,17 @@ def _differentiate(flow: Flow, backward: list[bool], sizes: list[Size], changes:
 
 def _peak(timeline: list[Size]) -> Size | None:
     numbers = [size for size in timeline if isinstance(size, int)]
-    most = max(numbers, default=0)
-    symbolic = [size for size in dict.fromkeys(timeline) if not isinstance(size, int)]
-    if not symbolic:
-        return most
-    points = _points(symbolic)
-    candidates: list[tuple[Size, list[Size]]] = [(most, [most] * len(points))]
-    for size in symbolic:
-        values = [substitute(size, point) for point in points]
-        if any(_beats(kept, there, size, values) for kept, there in candidates):
+    candidates: list[Size] = [max(numbers, default=0)]
+    if len(numbers) == len(timeline):
+        return candidates[0]
+    for size in dict.fromkeys(size for size in timeline if not isinstance(size, int)):
+        if any(at_least(kept - size, 0) is True for kept in candidates):
             continue
-        candidates = [(kept, there) for kept, there in candidates if not _beats(size, values, kept, there)]
-        candidates.append((size, values))
+        candidates = [kept for kept in candidates if at_least(size - kept, 0) is not True]
+        candidates.append(size)
         if len(candidates) > MOST_CANDIDATES:
             return None
     try:
-        return maximum(*(size for size, _ in candidates))
+        return maximum(*candidates)
     except TooLarge:
         return None
-
-
-def _points(sizes: Iterable[Size]) -> list[dict[str, int]]:
-    """Some values of all symbols."""
-    names = sorted(set().union(*map(symbols_of, sizes)))
-    return [{name: least + 7 * i for i, name in enumerate(names)} for least in (1, 12, 113, 1_024)]
-
-
-def _beats(a: Size, there: list[Size], b: Size, elsewhere: list[Size]) -> bool:
-    """Whether `a` is at least `b` for all sizes; where it isn't at some points, that needn't be asked."""
-    return all(m >= n for m, n in zip(there, elsewhere, strict=True)) and at_least(a - b, 0) is True

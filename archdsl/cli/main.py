@@ -12,10 +12,12 @@ import click
 from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
 from archdsl.cli.export import export
-from archdsl.cli.output import BROKEN_PIPE
+from archdsl.cli.networks import WRONG
+from archdsl.cli.output import BROKEN_PIPE, show
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
+from archdsl.diagnostics import ArchError
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -89,6 +91,9 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
+    except ArchError as error:
+        show(error.diagnostics)
+        return WRONG
     except Exception as error:
         if os.environ.get("ARCHDSL_DEBUG"):
             raise

@@ -18,7 +18,7 @@ from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.unrolling import Results, Unroller
 from archdsl.compiler.values import UNKNOWN, Unknown
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Label
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem, nearest
 from archdsl.problems.names import (
@@ -124,6 +124,8 @@ class Program:
                 self._module(reporter, Options())
         except Stop:
             pass
+        if not self.file.declarations and not self._parsed:
+            reporter.report(NoNetwork(), Span(self.source, 0, 0))
         return Compilation(None, _in_order(reporter.diagnostics), [])
 
     def _module(self, reporter: Reporter, options: Options) -> Module:
@@ -134,7 +136,8 @@ class Program:
             unroller = Unroller(evaluator, reporter)
             for let in one.lets:
                 unroller.let(let, one.frame)
-        check_names(module, reporter)
+        for one in modules.order:
+            check_names(one, reporter)
         _check_trains(module, reporter)
         return module
 
@@ -154,11 +157,11 @@ def _compile(
     parameters = _bind_parameters(block, options, evaluator, frame)
     inputs = {name: Shape(shape) for name, shape in options.inputs.items()}
     scope, entries, results = unroller.network(block, frame, inputs)
-    if not any(isinstance(s, tree.Input) for s in block.body):
+    if not any(isinstance(s, tree.Input) or _is_broken_input(s) for s in block.body):
         reporter.report(NoInput(block.name), block.name_span)
     _check_options(block, options, entries, frame, reporter)
     for shared in unroller.shared:
-        if not shared.uses:
+        if not shared.uses and not reporter.has_errors:
             reporter.report(UnusedSharing(shared.label), shared.span)
     outputs = _outputs(block, results, reporter)
     if reporter.has_errors or not outputs:
@@ -200,7 +203,8 @@ def _bind_parameters(
         except Failed:
             pass
         if parameter.name in frame.names:
-            evaluator.reporter.report(DuplicateName(parameter.name), parameter.name_span)
+            first = Label(frame.spans[parameter.name], "first defined here")
+            evaluator.reporter.report(DuplicateName(parameter.name), parameter.name_span, (first,))
         frame.names[parameter.name] = value
         frame.spans[parameter.name] = parameter.name_span
         bound[parameter.name] = value
@@ -229,14 +233,19 @@ def _check_options(
     parameters = tuple(p.name for p in block.parameters)
     inputs = tuple(entry.name for entry in entries)
     symbols = tuple(sorted(set(reporter.symbols)))
-    for what, given, known in (
-        ("parameter", options.parameters, parameters),
-        ("input", options.inputs, inputs),
-        ("symbolic size", options.sizes, symbols),
+    for option, what, given, known in (
+        ("set", "parameter", options.parameters, parameters),
+        ("input", "input", options.inputs, inputs),
+        ("size", "symbolic size", options.sizes, symbols),
     ):
         for name in given:
             if name not in known:
-                reporter.report(UnknownParameter(block.name, name, what, known), block.name_span)
+                problem = UnknownParameter(block.name, name, what, known, nearest(name, known))
+                reporter.report(problem, Span(Source(f"--{option} {name}", name), 0, len(name)))
+
+
+def _is_broken_input(statement: tree.Statement) -> bool:
+    return isinstance(statement, tree.Broken) and statement.span.text.startswith("input")
 
 
 def _outputs(block: tree.Block, results: Results, reporter: Reporter) -> list[Wire]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from archdsl.layers import LAYERS
 
+_SMALL_LETTERS = "layers are written in small letters, their words joined by `_`"
 _SAME_LAYER = "one layer serves signals, images and volumes"
 CHANNELS_FOLLOW = (
     "how many channels or features reach a layer follows from what is above, and is never written"
@@ -99,7 +100,10 @@ def layer_elsewhere(name: str) -> tuple[str | None, str] | None:
     kind = _by_bare_name(LAYERS).get(dimensionless)
     if kind is None:
         return None
-    return kind, _SAME_LAYER if bare != dimensionless else f"layers are written in small letters: `{kind}`"
+    return (
+        kind,
+        _SAME_LAYER if bare != dimensionless else _SMALL_LETTERS,
+    )
 
 
 def _by_bare_name(kinds: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from archdsl.compiler.expressions import Evaluator, Facts
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.reporting import Failed, Reporter
-from archdsl.compiler.values import Labelled, Rounds, show
+from archdsl.compiler.values import Labelled, PerAxis, Rounds, show
 from archdsl.diagnostics import Diagnostic
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
 from archdsl.problems.values import NotACondition
@@ -63,7 +63,11 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> Expect
         if not isinstance(side, tree.Number | tree.List | tree.Constant):
             sides.append((f"`{side.span.text}`", _shown(value)))
     difference = None
-    if len(values) == 2 and all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+    if (
+        len(values) == 2
+        and values[0] != values[1]
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    ):
         apart = values[0] - values[1]
         difference = f"the difference is {apart:+_}"
     return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference)
@@ -75,10 +79,14 @@ def _sides(test: tree.Expression) -> list[tree.Expression]:
             return [test.left, test.right]
         if test.operator in ("and", "or"):
             return [*_sides(test.left), *_sides(test.right)]
+    if isinstance(test, tree.Unary) and test.operator == "not":
+        return _sides(test.operand)
     return []
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, PerAxis) and len(set(value)) == 1:
+        return show(value[0])
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:_}"
     return show(value)

@@ -207,7 +207,8 @@ class Evaluator:
         if isinstance(index, float) and index.is_integer():
             index = int(index)
         if isinstance(index, bool) or not isinstance(index, int):
-            raise self.reporter.fail(WrongType("an index", show(index), "a whole number"), node.index.span)
+            what = f"`{node.value.span.text}[...]`"
+            raise self.reporter.fail(WrongType(what, show(index), "a whole number"), node.index.span)
         if not -len(value) <= index < len(value):
             raise self.reporter.fail(IndexOutOfRange(index, len(value)), node.index.span)
         return value[index]
@@ -406,7 +407,9 @@ class Evaluator:
             raise Failed
         known = [*FUNCTIONS, *frame.module.blocks, *LAYERS]
         known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
-        raise self.reporter.fail(UnknownName(name, nearest(name, known)), node.callee_span)
+        later = any(let.name == name for let in frame.module.lets)
+        remark = "a function sees what stands above its own line" if later else None
+        raise self.reporter.fail(UnknownName(name, nearest(name, known), later, remark), node.callee_span)
 
     def _apply(self, function: Function, node: tree.Call, frame: Frame) -> Any:
         self.reporter.spend(1, node.span)
@@ -418,7 +421,11 @@ class Evaluator:
         inner = Frame(function.frame, function.frame.module)
         for parameter in parameters:
             inner.names[parameter.name] = self.evaluate(bound.arguments[parameter.name].value, frame)
-        return self.evaluate(function.definition.value, inner)
+        self.reporter.calls.append(node.span)
+        try:
+            return self.evaluate(function.definition.value, inner)
+        finally:
+            self.reporter.calls.pop()
 
     def _builtin(self, node: tree.Call, frame: Frame) -> Any:
         name = node.callee
@@ -444,7 +451,10 @@ class Evaluator:
         except TypeError:
             wrong = next((v for v in values if not _is_number(v)), values[0] if values else None)
             expected = "a list" if name in LIST_FUNCTIONS else "numbers"
+            expected += " of numbers" if name == "sum" else ""
             raise self.reporter.fail(WrongType(f"`{name}`", show(wrong), expected), node.span) from None
+        if isinstance(result, int) and abs(result) > limits.NUMBER:
+            raise self.reporter.fail(NumberTooLarge(), node.span)
         return self._bounded(result, node.span) if _is_list(result) else result
 
 

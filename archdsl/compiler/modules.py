@@ -7,13 +7,13 @@ from collections.abc import Callable
 from archdsl.compiler import limits
 from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
+from archdsl.compiler.values import UNKNOWN
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, nearest
 from archdsl.problems.bounds import TooManyImports
 from archdsl.problems.names import (
     DuplicateName,
     ImportCycle,
-    ImportHasErrors,
     ImportNotFound,
     UnknownImport,
 )
@@ -80,12 +80,14 @@ class Modules:
             if not self._define(label.name, label.span, defined):
                 continue
             if imported is None:
+                module.frame.names[label.name] = UNKNOWN
                 continue
             found = imported.blocks.get(label.name)
             if found is None:
                 known = tuple(imported.blocks)
                 problem = UnknownImport(label.name, statement.path, nearest(label.name, known), known)
                 self._reporter.report(problem, label.span)
+                module.frame.names[label.name] = UNKNOWN
             else:
                 module.blocks[label.name] = found
 
@@ -103,8 +105,4 @@ class Modules:
             return None
         if source.name in self._done:
             return self._done[source.name]
-        before = len(self._reporter.diagnostics)
-        imported = self.module(source)
-        if any(d.severity == "error" for d in self._reporter.diagnostics[before:]):
-            self._reporter.report(ImportHasErrors(statement.path), statement.path_span)
-        return imported
+        return self.module(source)

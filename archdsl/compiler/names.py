@@ -12,8 +12,9 @@ from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS
+from archdsl.layers.arguments import Parameter
 from archdsl.problems import nearest
-from archdsl.problems.names import UnknownLayer, UnknownName
+from archdsl.problems.names import InputForm, UnknownLayer, UnknownName
 from archdsl.syntax import tree
 
 
@@ -42,9 +43,12 @@ class _Names:
         self._block = block
         self._reporter = reporter
         self._defined = {"input", "_", *(let.name for let in module.lets)}
+        # What could not be imported has been reported, and may be anything.
+        self._defined |= set(module.frame.names)
         self._defined |= {parameter.name for parameter in block.parameters}
         self._defined |= set(_defined_in(block.body))
         self._loops = tuple(_loops_in(block.body))
+        self._usable = [*module.blocks, *(p.name for p in block.parameters), *_shared_in(block.body)]
 
     def check(self) -> None:
         for parameter in self._block.parameters:
@@ -68,6 +72,8 @@ class _Names:
                 for expression in statement.values:
                     self._expression(expression)
             elif isinstance(statement, tree.Input) and statement.shape is not None:
+                if not self._block.is_network:
+                    self._reporter.report(InputForm(in_network=False), statement.span)
                 self._expression(statement.shape)
 
     def _items(self, items: list[tree.Item]) -> None:
@@ -88,14 +94,20 @@ class _Names:
 
     def _use(self, use: tree.Use) -> None:
         if not self._callee(use.name, use):
-            problem = unknown_layer(use.name, self._module.blocks)
+            problem = unknown_layer(use.name, self._usable)
             self._reporter.report(problem, use.name_span)
             if problem.foreign and problem.meant:
                 # It is known which layer is meant, so its arguments are held to it, too.
                 signature = Signature.of_layer(LAYERS[problem.meant])
                 bind(signature, use.arguments, use.name_span, self._reporter)
+        takes = _words_of(use) if use.name not in self._module.blocks else {}
         for argument in use.arguments:
-            self._expression(argument.value)
+            value = argument.value
+            word = takes.get(argument.name) if isinstance(value, tree.Name) else None
+            if word is not None and isinstance(value, tree.Name) and not self._means_something(value.id):
+                self._reporter.report(_unknown_word(value.id, word), value.span)
+            else:
+                self._expression(value)
 
     def _callee(self, name: str, use: tree.Use | tree.Call) -> bool:
         """Whether a layer, block or name of the block stands behind a name; its arguments are bound."""
@@ -126,8 +138,14 @@ class _Names:
                     problem = UnknownName(name.callee, nearest(name.callee, known))
                     self._reporter.report(problem, name.callee_span)
             elif not (bound and name.id in bound) and not self._means_something(name.id):
-                known = [*self._defined, *FUNCTIONS, *self._module.blocks, *LAYERS]
-                self._reporter.report(UnknownName(name.id, nearest(name.id, known)), name.span)
+                self._reporter.report(self._unknown_name(name.id), name.span)
+
+    def _unknown_name(self, name: str) -> UnknownName:
+        kind, _, count = name.rpartition("_")
+        if count.isdigit() and (kind in self._module.blocks or kind in LAYERS):
+            return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
+        known = [*self._defined, *FUNCTIONS, *NETWORK_FACTS, *self._module.blocks, *LAYERS]
+        return UnknownName(name, nearest(name, known))
 
     def _means_something(self, name: str) -> bool:
         return (
@@ -138,6 +156,17 @@ class _Names:
             or name in NETWORK_FACTS
             or SYMBOL.match(name) is not None
         )
+
+
+def _words_of(use: tree.Use) -> dict[str | None, Parameter]:
+    """The arguments of a layer that take a word."""
+    layer = LAYERS.get(use.name)
+    return {n: p for n, p in layer.arguments.items() if p.kind.words} if layer is not None else {}
+
+
+def _unknown_word(name: str, parameter: Parameter) -> UnknownName:
+    remark = f"`{parameter.name}` takes {parameter.kind.expected}"
+    return UnknownName(name, nearest(name, parameter.kind.words), remark=remark)
 
 
 def _names_in(node: tree.Expression) -> Iterator[tree.Name | tree.Call]:
@@ -193,6 +222,16 @@ def _targets(target: tree.Target) -> Iterator[str]:
         yield target.name
     for item in target.items or ():
         yield from _targets(item)
+
+
+def _shared_in(body: list[tree.Statement]) -> Iterator[str]:
+    """The labels of shared layers."""
+    for statement in body:
+        if isinstance(statement, tree.Shared):
+            yield statement.label.name
+        for item in statement.items if isinstance(statement, tree.Line) else []:
+            for inner in bodies_of(item):
+                yield from _shared_in(inner)
 
 
 def _loops_in(body: list[tree.Statement]) -> Iterator[str]:

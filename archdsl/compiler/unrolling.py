@@ -138,8 +138,7 @@ class Unroller:
             self.reporter.report(BadShape(show(value), count), node.span)
             return None
         shape = Shape(value)
-        self._uses.within_bounds((shape,), node.span)
-        return shape
+        return shape if self._uses.within_bounds((shape,), node.span) else None
 
     # ------------------------------------------------------------------------ statements
 
@@ -226,7 +225,8 @@ class Unroller:
 
     def _define(self, label: tree.Label, bound: Any, frame: Frame) -> None:
         name = label.name
-        if name == "_":
+        if name in ("_", "input"):
+            # That `input` is no name has been said where the file was read.
             return
         if name == "N":
             self.reporter.report(ReservedName(name), label.span)
@@ -354,6 +354,8 @@ class Unroller:
         for statement in item.body:
             if not isinstance(statement, tree.Line):
                 self._body([statement], frame, value)
+                if isinstance(statement, tree.Broken):
+                    results.append(UNKNOWN)
                 continue
             alone = statement.items[0] if len(statement.items) == 1 else None
             if isinstance(alone, tree.Repeat | tree.For):
@@ -491,7 +493,9 @@ class Unroller:
         if isinstance(bound, Shared):
             return self._use_shared(bound, use, value)
         if bound is not None:
-            if bound is not UNKNOWN:
+            if isinstance(bound, str):
+                self.reporter.report(ValueInChain(use.name, first, f"the word `{bound}`"), use.name_span)
+            elif bound is not UNKNOWN:
                 what = "a value" if isinstance(bound, Labelled | Rounds | Wire) else show(bound)
                 self.reporter.report(ValueInChain(use.name, first, what), use.name_span)
         elif not any(f.tainted for f in frame.around()):

@@ -190,7 +190,7 @@ class LayerUses:
         except Fault as fault:
             argument = plan.bound.arguments.get(fault.argument or "")
             at = place.name if argument is None else argument.span
-            shown = inputs if fault.input is None else [inputs[fault.input]]
+            shown = [inputs[index] for index in fault.inputs] or inputs
             self._reporter.report(fault.problem, at, place.origins(shown, at))
             return None
         except TooLarge:

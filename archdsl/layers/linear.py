@@ -40,7 +40,7 @@ class Linear(Layer):
 
     def shape(self, x: Shape) -> Shape:
         if x.axes:
-            raise Fault(NeedsVector(str(self.features), str(x)), input=0)
+            raise Fault(NeedsVector(str(self.features), str(x)), inputs=(0,))
         return Shape((self.features,))
 
     def weights(self, x: Shape) -> dict[str, Shape]:

@@ -32,7 +32,7 @@ class Elementwise(Weightless, abstract=True):
             if len(x) != len(y) or any(_clash(a, b) for a, b in zip(y, x, strict=True)):
                 # One of the inputs before must differ from this one: the first that does is named.
                 first = next(i for i in range(number) if _unlike(xs[i], x))
-                raise Fault(self.mismatch(xs, first, number), input=number)
+                raise Fault(self.mismatch(xs, first, number), inputs=(first, number))
             shapes.append(Shape(b if a == 1 else a for a, b in zip(y, x, strict=True)))
         return tuple(shapes)
 
@@ -215,7 +215,7 @@ class Concat(Weightless):
                         _mend_ranks(first, x)
                         or (_mend(first, x, joins=True) if self.axis == "channels" else None),
                     ),
-                    input=number,
+                    inputs=(0, number),
                 )
             extent = extent + x[index]
         return Shape((*first[:index], extent, *first[index + 1 :]))

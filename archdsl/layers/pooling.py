@@ -581,10 +581,11 @@ class MaxUnpool(Weightless):
     def shape(self, x: Shape, indices: Shape) -> Shape:
         check_map(self.kind, x)
         if equal(x.channels, indices.channels) is False:
-            raise Fault(ChannelMismatch(self.kind, str(x), str(x.channels), str(indices.channels)), input=0)
+            problem = ChannelMismatch(self.kind, str(x), str(x.channels), str(indices.channels))
+            raise Fault(problem, inputs=(0,))
         same_axes = x.axes == indices.axes
         if not same_axes or any(equal(a, b) is False for a, b in zip(x.size, indices.size, strict=True)):
-            raise Fault(UnpoolMismatch(str(x), str(indices)), input=0)
+            raise Fault(UnpoolMismatch(str(x), str(indices)), inputs=(0,))
         return self.pooled
 
     def flops(self, x: Shape, indices: Shape) -> Size:

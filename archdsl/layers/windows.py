@@ -106,7 +106,7 @@ class Window:
 def check_map(kind: str, x: Shape) -> None:
     """Raise `needs-map` where a layer along spatial axes is given a vector."""
     if not x.axes:
-        raise Fault(NeedsMap(kind, str(x)), input=0)
+        raise Fault(NeedsMap(kind, str(x)), inputs=(0,))
 
 
 def per_axis(argument: str, value: Any, x: Shape) -> tuple[Any, ...]:
@@ -208,7 +208,9 @@ def depends(kind: str, sizes: Iterable[Size], assumption: str) -> tuple[Problem,
 
 def window_doubts(kind: str, found: tuple[Window, ...], ceil: bool = False) -> tuple[Problem, ...]:
     """What is undecided of windows along symbolic extents."""
-    conditions = ((w.extent, w.span - w.before - w.after - (w.stride - 1 if ceil else 0)) for w in found)
+    # Of `same`, whose padding follows from the extent, a window always fits.
+    given = [w for w in found if not isinstance(w.before, Symbolic)]
+    conditions = ((w.extent, w.span - w.before - w.after - (w.stride - 1 if ceil else 0)) for w in given)
     same = [w.extent for w in found if isinstance(w.before, Symbolic)]
     assumption = "its receptive field is given for extents that the stride divides"
     unknown = [size for w in found if w.stencil() is None for size in (w.kernel, w.stride, w.dilation)]

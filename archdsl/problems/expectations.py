@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity
 
 
 class ExpectationFailed(Problem):
@@ -58,6 +60,8 @@ class ExpectationUndecided(Problem):
     }
     ```
     """
+
+    severity: ClassVar[Severity] = "warning"
 
     test: str
     symbols: tuple[str, ...]

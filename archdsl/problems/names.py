@@ -71,16 +71,20 @@ class UnknownName(Problem):
     found: str
     meant: str | None
     later: bool = False
+    remark: str | None = None
 
     def message(self) -> str:
         if self.later:
-            return f"`{self.found}` is used before the line that makes it"
+            return f"`{self.found}` is used before it is made"
         return f"`{self.found}` is not defined"
 
     def label(self) -> str:
         if self.later:
-            return "made only further down"
+            return "not made yet"
         return f"did you mean `{self.meant}`?" if self.meant else "not found in this scope"
+
+    def help(self) -> str | None:
+        return self.remark
 
     def replacement(self) -> str | None:
         return None if self.later else self.meant
@@ -119,7 +123,9 @@ class UnknownAttribute(Problem):
         return f"`{self.owner}` has no `{self.found}`"
 
     def label(self) -> str:
-        return f"did you mean `{self.meant}`?" if self.meant else ""
+        if self.meant:
+            return f"did you mean `{self.meant}`?"
+        return "" if self.known else "this is no value that a layer made"
 
     def help(self) -> str | None:
         if self.meant or not self.known:
@@ -370,6 +376,8 @@ class ValueInChain(Problem):
         return "a layer or block belongs here"
 
     def help(self) -> str | None:
+        if self.what.startswith("the word"):
+            return "a layer is named without quotes"
         if self.what != "a value":
             return None
         if self.first:
@@ -715,11 +723,11 @@ class UnknownNetwork(Problem):
     def message(self) -> str:
         return f"there is no network `{self.found}` in this file"
 
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else ""
+
     def help(self) -> str | None:
         return f"it has {listed([f'`{name}`' for name in self.known])}" if self.known else None
-
-    def replacement(self) -> str | None:
-        return None
 
 
 class WhichNetwork(Problem):
@@ -803,9 +811,13 @@ class UnknownParameter(Problem):
     found: str
     what: str
     known: tuple[str, ...]
+    meant: str | None
 
     def message(self) -> str:
         return f"network `{self.network}` has no {self.what} `{self.found}`"
+
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else ""
 
     def help(self) -> str | None:
         return f"it has {listed([f'`{name}`' for name in self.known])}" if self.known else None
@@ -879,12 +891,19 @@ class ImportNotFound(Problem):
 
     path: str
     reason: str
+    meant: str | None = None
 
     def message(self) -> str:
         return f'"{self.path}" can\'t be imported'
 
     def label(self) -> str:
         return self.reason
+
+    def help(self) -> str | None:
+        return f'did you mean "{self.meant}"?' if self.meant else None
+
+    def replacement(self) -> str | None:
+        return f'"{self.meant}"' if self.meant else None
 
 
 class ImportOutside(Problem):
@@ -937,18 +956,6 @@ class ImportCycle(Problem):
 
     def help(self) -> str | None:
         return "put what they share into a file of its own"
-
-
-class ImportHasErrors(Problem):
-    """An imported file has errors of its own, which are shown beside this one."""
-
-    path: str
-
-    def message(self) -> str:
-        return f'"{self.path}" has errors'
-
-    def label(self) -> str:
-        return "imported here"
 
 
 class UnusedSharing(Problem):

@@ -65,15 +65,15 @@ class Problem:
 class Fault(Exception):
     """Raised by a rule that knows what is wrong but not where.
 
-    `argument` names the argument at fault, `input` the index of the input at fault; with neither,
-    the fault is the layer's. The compiler adds the place and where the inputs came from.
+    `argument` names the argument at fault, `inputs` are the indices of the inputs at fault; with
+    neither, the fault is the layer's. The compiler adds the place and where the inputs came from.
     """
 
-    def __init__(self, problem: Problem, argument: str | None = None, input: int | None = None) -> None:
+    def __init__(self, problem: Problem, argument: str | None = None, inputs: tuple[int, ...] = ()) -> None:
         super().__init__(problem)
         self.problem = problem
         self.argument = argument
-        self.input = input
+        self.inputs = inputs
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

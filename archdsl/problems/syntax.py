@@ -263,6 +263,37 @@ class NoName(Problem):
         return f"name it: {self.kind} {'Classifier' if self.kind == 'network' else 'Bottleneck'} {{ ... }}"
 
 
+class StrayElse(Problem):
+    """An `else` has no `if` before it.
+
+    It follows the `}` of its `if`, on the same line or at the start of the next one.
+
+    ```arch
+    network Broken(depth = 2) {
+      input features: [4]
+      if depth == 1 { linear(2) }
+      relu
+      else { linear(3) }
+    }
+    ```
+
+    ```arch
+    network Mended(depth = 2) {
+      input features: [4]
+      if depth == 1 { linear(2) }
+      else { linear(3) }
+      relu
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "this `else` belongs to no `if`"
+
+    def label(self) -> str:
+        return "expected the `}` of an `if` before this"
+
+
 class OutsideBlock(Problem):
     """Layers and what else makes up a network stand outside of any network or block.
 
@@ -280,6 +311,8 @@ class OutsideBlock(Problem):
 
     found: str
 
+    hint: str | None = None
+
     def message(self) -> str:
         return f"{self.found} stands outside of any network or block"
 
@@ -287,7 +320,7 @@ class OutsideBlock(Problem):
         return "expected `network`, `block`, `train`, `import` or `let`"
 
     def help(self) -> str | None:
-        return "put it between the braces of a `network NAME { ... }`"
+        return self.hint or "put it between the braces of a `network NAME { ... }`"
 
 
 class NestedDeclaration(Problem):

@@ -155,7 +155,18 @@ class OutOfDomain(Problem):
     found: str
 
     def message(self) -> str:
-        return f"`{self.function}` has no value for {self.found}"
+        return f"`{self.function}` has no value for {self.found or 'nothing'}"
+
+    def label(self) -> str:
+        expected = {
+            "sqrt": "a number of at least 0",
+            "log2": "a number above 0",
+            "min": "at least one number",
+            "max": "at least one number",
+            "range": "a step other than 0",
+            "**": "a base of at least 0, for an exponent that is not whole",
+        }.get(self.function)
+        return f"expected {expected}" if expected else ""
 
 
 class IndexOutOfRange(Problem):
@@ -185,7 +196,10 @@ class IndexOutOfRange(Problem):
         return f"there is no element {self.index} in a list of {self.length}"
 
     def label(self) -> str:
-        return f"0 to {self.length - 1}" if self.length else "the list is empty"
+        if not self.length:
+            return "the list is empty"
+        from_end = f", or -1 to -{self.length} from the end" if self.index < 0 else ""
+        return f"expected 0 to {self.length - 1}{from_end}"
 
 
 class NotACondition(Problem):

@@ -24,6 +24,7 @@ from archdsl.problems.syntax import (
     NestedDeclaration,
     NoName,
     OutsideBlock,
+    StrayElse,
     TooManyMistakes,
     UnexpectedText,
     UnknownCharacter,
@@ -230,15 +231,27 @@ class _Parser:
         if token.kind in DECLARATIONS and self.accepts("EXPECT"):
             return NestedDeclaration(token.text)
         if self.accepts("NETWORK"):
-            return OutsideBlock(self.found(token))
+            return OutsideBlock(self.found(token), _OTHER_LANGUAGES.get(token.text))
         if before.kind in ("NETWORK", "BLOCK") and token.kind in ("LBRACE", "LPAR"):
             return NoName(before.text)
+        if token.kind == "ELSE":
+            return StrayElse()
         return UnexpectedText(self.found(token), self.expected(), self.hint(token, before))
 
     def hint(self, token: Token, before: Token) -> str | None:
         """How to mend a mistake whose reason is likely."""
-        if token.kind == "ELSE":
-            return "`else` follows the `}` of an `if`"
+        if before.text in _OTHER_LANGUAGES:
+            return _OTHER_LANGUAGES[before.text]
+        if (before.kind, token.kind) in _HINTS:
+            return _HINTS[before.kind, token.kind]
+        if token.kind == "IF":
+            return "a choice between values is written `a if test else b`"
+        if token.kind == "COMMA" and self.begins_with("INPUT") and self.accepts("RPAR"):
+            return "a shape is a list in brackets: [3, 224, 224]"
+        if token.kind == "COMMA" and self.begins_with("FOR") and self.accepts("IN"):
+            return "to take elements apart, write `for [a, b] in ...`"
+        if token.kind == "COLON" and self.begins_with("COLON"):
+            return "a line has one label"
         if token.kind == "NUMBER" and before.kind == "NAME" and self.accepts("LPAR"):
             return f"arguments stand in parentheses: {before.text}({token.text[:40]})"
         if token.kind == "LSQB" and self.accepts("COLON"):
@@ -290,7 +303,8 @@ class _Parser:
         ):
             self.say(MissingComma(before.text, token.text), self.at(before))
             return self.put_in(index, "COMMA", ",")
-        if kind == "NAME" and before.kind == "RPAR" and self.accepts("ARROW", "NAME", after):
+        follows = kind == "NAME" and before.kind in _ENDS_LAYER and after in _AFTER_LAYER
+        if follows and self.accepts("ARROW", "NAME"):
             self.say(MissingArrow(token.text), self.at(token))
             return self.put_in(index, "ARROW", "->")
         if self.accepts("NEWLINE", kind) and kind in _LINES:
@@ -533,6 +547,24 @@ _STATEMENT = frozenset(
         "SHARED",
     }
 )
+_ENDS_LAYER = frozenset({"RPAR", "NAME"})
+_AFTER_LAYER = frozenset({"NAME", "LPAR", "DOT", "ARROW", "NEWLINE", "RBRACE", "$END"})
+
+_HINTS = {
+    ("REPEAT", "LBRACE"): "say how often: repeat 3 { ... }",
+    ("PARALLEL", "LBRACE"): "say how the branches are joined: parallel add { ... }",
+}
+"""How to mend what is often left out, by the word before it and what stands in its place."""
+
+_OTHER_LANGUAGES = {
+    "while": "layers are repeated by `repeat n { ... }` and `for x in list { ... }`",
+    "def": "a block is `block Name(channels) { ... }`, and a function of numbers `let f(x) = 2 * x`",
+    "lambda": "a function of numbers is `let f(x) = 2 * x`",
+    "class": "a network is `network Name { ... }`, and a piece of one `block Name { ... }`",
+    "return": "the result is the last line's, or what `output` names",
+}
+"""Words of other languages, and what is written here in their place."""
+
 _PHRASES: list[tuple[str, str, frozenset[str]]] = [
     ("a value", "NUMBER", _EXPRESSION),
     ("a layer", "REPEAT", _STATEMENT),
@@ -542,8 +574,8 @@ _PHRASES: list[tuple[str, str, frozenset[str]]] = [
 """What a terminal tells of the place where it could stand, and the other terminals that this covers."""
 
 _MARKS = {
-    "LSQB": "`[`", "COLON": "`:`", "EQUAL": "`=`", "COMMA": "`,`", "ARROW": "`->`", "FROM": "`from`",
-    "IN": "`in`", "LBRACE": "`{`", "RPAR": "`)`", "RSQB": "`]`", "RBRACE": "`}`",
+    "ELSE": "`else`", "LSQB": "`[`", "COLON": "`:`", "EQUAL": "`=`", "COMMA": "`,`", "ARROW": "`->`",
+    "FROM": "`from`", "IN": "`in`", "LBRACE": "`{`", "RPAR": "`)`", "RSQB": "`]`", "RBRACE": "`}`",
     "NEWLINE": "the end of the line", "$END": "the end of the file",
 }  # fmt: skip
 """The words for what is not covered by a phrase. Operators, points and `(` are left unsaid."""

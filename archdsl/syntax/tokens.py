@@ -270,20 +270,36 @@ class _Structure:
             self.say(StrayBracket(token.text), token)
             return
         if self.brackets[-1].kind != wanted:
-            if any(opened.kind == wanted for opened in self.brackets):
+            around = [opened.kind for opened in self.brackets[-2:-1]]
+            if self.peek(0) == CLOSERS[self.brackets[-1].kind] and around == [wanted]:
+                self.swap(token)
+                token = self.scanned[self.index - 1]
+            elif any(opened.kind == wanted for opened in self.brackets):
                 while self.brackets[-1].kind != wanted:
                     self.close_last_bracket()
             else:
-                opened = self.brackets[-1]
-                right = CLOSERS[opened.kind]
-                self.say(
-                    MismatchedBracket(opened.text, token.text, WRITTEN[right]),
-                    token,
-                    (Label(self.span(opened), "opened here"),),
-                )
-                token = Token(right, token.text, token.start, token.end)
+                token = self.mismatched(token)
         self.brackets.pop()
         self.out.append(token)
+
+    def mismatched(self, token: Token) -> Token:
+        """The bracket that was meant in place of one of another kind."""
+        opened = self.brackets[-1]
+        right = CLOSERS[opened.kind]
+        self.say(
+            MismatchedBracket(opened.text, token.text, WRITTEN[right]),
+            token,
+            (Label(self.span(opened), "opened here"),),
+        )
+        return Token(right, token.text, token.start, token.end)
+
+    def swap(self, token: Token) -> None:
+        """Close what is open by a bracket that stands in the place of the next one: `([)]`."""
+        other = self.scanned[self.index]
+        self.out.append(self.mismatched(token))
+        self.brackets.pop()
+        self.scanned[self.index] = Token(token.kind, other.text, other.start, other.end)
+        self.index += 1
 
     def close_last_bracket(self, silently: bool = False) -> None:
         opened = self.brackets.pop()
