@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from archdsl.compiler import Work
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
 from archdsl.source import Source
@@ -28,7 +29,12 @@ def check_file(source: Source, network: str | None = None) -> CheckedFile:
     """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes."""
     program = program_of(source)
     names = [network] if network is not None else program.networks
-    checked = [check_network(program, name) for name in names]
+    work = Work()
+    checked = []
+    for name in names:
+        checked.append(check_network(program, name, work=work))
+        if work.left < 0:
+            break
     found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
     trains: dict[str | None, Train] = {}
     for train in program.file.declarations:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
-from archdsl.compiler import Compilation, Network, Options, Program, Wire
+from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
@@ -144,10 +144,18 @@ def program_of(source: Source) -> Program:
     return parse_program(source, imports_of(source))
 
 
-def check_network(program: Program, network: str | None = None, options: Options | None = None) -> Checked:
-    """Compile and analyse one network and hold it against its expectations."""
+def check_network(
+    program: Program,
+    network: str | None = None,
+    options: Options | None = None,
+    work: Work | None = None,
+) -> Checked:
+    """Compile and analyse one network and hold it against its expectations.
+
+    `work` bounds the networks of a file together.
+    """
     options = options or Options()
-    compiled = program.compile(network, options)
+    compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
         outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)

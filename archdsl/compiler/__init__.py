@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from archdsl.compiler.graph import graph_of, unused
 from archdsl.compiler.modules import Load, Modules, no_imports
 from archdsl.compiler.names import check_names
 from archdsl.compiler.network import Network, Node, Scope, Wire
-from archdsl.compiler.reporting import Failed, Reporter, Stop
+from archdsl.compiler.reporting import Failed, Reporter, Stop, Work
 from archdsl.compiler.unrolling import Results, Unroller
 from archdsl.compiler.values import UNKNOWN, Unknown
 from archdsl.diagnostics import Diagnostic, Label
@@ -37,7 +37,7 @@ from archdsl.source import Source, Span
 from archdsl.syntax import tree
 from archdsl.syntax.parser import parse
 
-__all__ = ["Compilation", "Network", "Node", "Options", "Program", "Scope", "Wire", "read"]
+__all__ = ["Compilation", "Network", "Node", "Options", "Program", "Scope", "Wire", "Work", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,14 @@ class Compilation:
     expectations: list[tuple[tree.Expect, Frame]]
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a file declares outside its networks, and what is wrong there; no module where it was given up."""
+
+    module: Module | None
+    reporter: Reporter
+
+
 class Program:
     """A parsed file with its imports, ready to have its networks compiled."""
 
@@ -72,6 +80,7 @@ class Program:
         self.file = file
         self._parsed = found
         self._load = load
+        self._last: tuple[dict[str, int], Declared] | None = None
         self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
 
     def chosen(self, name: str | None = None) -> str | Diagnostic:
@@ -93,53 +102,65 @@ class Program:
             return named_alike[0]
         return Diagnostic.of(WhichNetwork(self.source.name, tuple(self.networks)), first.name_span)
 
-    def compile(self, name: str | None = None, options: Options | None = None) -> Compilation:
-        """Compile one network. Everything that is wrong with the file is among the diagnostics."""
+    def compile(
+        self, name: str | None = None, options: Options | None = None, work: Work | None = None
+    ) -> Compilation:
+        """Compile one network. Everything that is wrong with the file is among the diagnostics.
+
+        `work` bounds several compilations together.
+        """
         options = options or Options()
-        reporter = Reporter()
-        reporter.diagnostics.extend(self._parsed)
+        declared = self._declared(options.sizes)
+        reporter = Reporter(work, declared.reporter)
         expectations: list[tuple[tree.Expect, Frame]] = []
         network: Network | None = None
-        try:
-            with _deep():
-                module = self._module(reporter, options)
-                chosen = self.chosen(name)
-                if isinstance(chosen, Diagnostic):
-                    # Where a declaration could not be read, it may have been the network that is missing.
-                    if not module.broken:
-                        reporter.diagnostics.append(chosen)
-                elif chosen in module.networks:
-                    network, expectations = _compile(module, module.networks[chosen], options, reporter)
-        except Stop:
-            network = None
+        if declared.module is not None:
+            with suppress(Stop), _deep():
+                network, expectations = self._network(name, declared.module, options, reporter)
         failed = reporter.has_errors
         return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
 
     def check(self) -> Compilation:
         """Everything that is wrong with the file outside its networks (those are compiled one by one)."""
-        reporter = Reporter()
-        reporter.diagnostics.extend(self._parsed)
-        try:
-            with _deep():
-                self._module(reporter, Options())
-        except Stop:
-            pass
+        reporter = Reporter(after=self._declared({}).reporter)
         if not self.file.declarations and not self._parsed:
             reporter.report(NoNetwork(), Span(self.source, 0, 0))
         return Compilation(None, _in_order(reporter.diagnostics), [])
 
-    def _module(self, reporter: Reporter, options: Options) -> Module:
-        modules = Modules(reporter, self._load)
-        module = modules.module(self.source, self.file)
-        evaluator = Evaluator(reporter, dict(options.sizes))
-        for one in modules.order:
-            unroller = Unroller(evaluator, reporter)
-            for let in one.lets:
-                unroller.let(let, one.frame)
-        for one in modules.order:
-            check_names(one, reporter)
-        _check_trains(module, reporter)
-        return module
+    def _network(
+        self, name: str | None, module: Module, options: Options, reporter: Reporter
+    ) -> tuple[Network | None, list[tuple[tree.Expect, Frame]]]:
+        chosen = self.chosen(name)
+        if not isinstance(chosen, Diagnostic):
+            block = module.networks.get(chosen)
+            return (None, []) if block is None else _compile(module, block, options, reporter)
+        # Where a declaration could not be read, it may have been the network that is missing.
+        if not module.broken:
+            reporter.diagnostics.append(chosen)
+        return None, []
+
+    def _declared(self, sizes: dict[str, int]) -> Declared:
+        """What stands outside the networks: worked out once for all of them, unless sizes are given anew."""
+        if self._last is None or self._last[0] != sizes:
+            self._last = dict(sizes), self._declare(sizes)
+        return self._last[1]
+
+    def _declare(self, sizes: dict[str, int]) -> Declared:
+        reporter = Reporter()
+        reporter.diagnostics.extend(self._parsed)
+        with suppress(Stop), _deep():
+            modules = Modules(reporter, self._load)
+            module = modules.module(self.source, self.file)
+            evaluator = Evaluator(reporter, dict(sizes))
+            for one in modules.order:
+                unroller = Unroller(evaluator, reporter)
+                for let in one.lets:
+                    unroller.let(let, one.frame)
+            for one in modules.order:
+                check_names(one, reporter)
+            _check_trains(module, reporter)
+            return Declared(module, reporter)
+        return Declared(None, reporter)
 
 
 def read(source: Source, load: Load = no_imports) -> Program:

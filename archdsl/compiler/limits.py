@@ -3,8 +3,8 @@
 LAYERS = 200_000
 """Layers of a network, unrolled."""
 
-STEPS = 2_000_000
-"""Statements, rounds, calls and computed list elements of one compilation."""
+STEPS = 600_000
+"""Statements, rounds, calls and computed list elements of one file; a step takes up to 30 microseconds."""
 
 NESTING = 100
 """Blocks used inside blocks."""

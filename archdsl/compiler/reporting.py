@@ -17,20 +17,30 @@ class Stop(Exception):
     """Compilation is given up; the reason has been reported."""
 
 
+class Work:
+    """The steps that may still be spent on a file, by all of its networks together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = limits.STEPS
+
+
 class Reporter:
-    """The diagnostics of one compilation, and the steps it may still spend.
+    """The diagnostics of one compilation, and the work that is left for it.
 
     A problem in the body of a loop or block is met at every round and use; it is reported once.
     `calls` are the lines that use the blocks we are in, outermost first; a problem shows them.
+    It may go on from what another has found.
     """
 
-    def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
+    def __init__(self, work: Work | None = None, after: Reporter | None = None) -> None:
+        self.diagnostics: list[Diagnostic] = list(after.diagnostics) if after else []
         self.calls: list[Span] = []
-        self.symbols: set[str] = set()
+        self.symbols: set[str] = set(after.symbols) if after else set()
         """The symbolic sizes that the file has named."""
-        self._seen: set[tuple[str, int, int, int]] = set()
-        self._steps = limits.STEPS
+        self._seen: set[tuple[str, int, int, int]] = set(after._seen) if after else set()
+        self._work = work or Work()
 
     @property
     def has_errors(self) -> bool:
@@ -58,8 +68,8 @@ class Reporter:
 
     def spend(self, steps: int, span: Span) -> None:
         """Count steps of work, and give up when there were too many."""
-        self._steps -= steps
-        if self._steps < 0:
+        self._work.left -= steps
+        if self._work.left < 0:
             raise self.stop(TooMuchWork(limits.STEPS), span)
 
     def _called_from(self, at: Span) -> tuple[Label, ...]:
