@@ -18,7 +18,7 @@ from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.project import bundled, imports_of, read
-from archdsl.report import PRECISIONS, Report, report_of
+from archdsl.report import PRECISIONS, Report
 from archdsl.sizes import TooLarge
 from archdsl.source import Source
 
@@ -70,7 +70,7 @@ class Net:
     def report(self, batch: int = 1, precision: str = "float32", optimizer_state: int = 0) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
         analysis = self.analysis(batch, precision, optimizer_state)
-        return report_of(self.network, analysis, batch, precision)
+        return Report(self.network, analysis, batch, precision)
 
     def source(self) -> str:
         """The network as PyTorch source that runs without archdsl."""

@@ -97,7 +97,7 @@ class Field:
         """The step of a unit in input samples, per axis; None where paths of different strides have met."""
         if self.reach != "local" or self.conflict:
             return None
-        return [_whole(Fraction(axis[0].step, axis[0].period)) for axis in self.axes]
+        return [_stride(axis[0]) for axis in self.axes]
 
     @property
     def padding(self) -> list[int | None] | None:
@@ -474,5 +474,6 @@ def _most_taps(axis: Axis, extent: int) -> int | None:
     return most
 
 
-def _whole(value: Fraction) -> int | Fraction:
-    return value.numerator if value.denominator == 1 else value
+def _stride(lattice: Lattice) -> int | Fraction:
+    whole, rest = divmod(lattice.step, lattice.period)
+    return Fraction(lattice.step, lattice.period) if rest else whole

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archdsl.analysis import Analysis, Facts, Totals
-    from archdsl.compiler import Network, Scope
+    from archdsl.analysis import Analysis, Equivariance, Field, Fields, Totals
+    from archdsl.compiler import Network, Node, Scope
     from archdsl.sizes import Size
 
 SCHEMA = 1
@@ -32,28 +33,57 @@ class Entry:
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class Report:
-    """A network's report. `inputs` are names and shapes, `scope` is the network's own."""
+    """A network's report: what was found of it, for a batch of so many examples at a precision."""
 
-    name: str
-    inputs: list[tuple[str, list[Size]]]
-    outputs: list[str]
-    layers: list[Entry]
-    totals: dict[str, Any]
-    scope: Scope
+    network: Network
+    analysis: Analysis
     batch: int = 1
     precision: str = "float32"
 
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def scope(self) -> Scope:
+        """The network's own."""
+        return self.network.scope
+
+    @property
+    def inputs(self) -> list[tuple[str, list[Size]]]:
+        """Names and shapes."""
+        return [(node.name, list(node.shape)) for node in self.network.inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        return list(self.network.output_names)
+
+    @cached_property
+    def layers(self) -> list[Entry]:
+        """Every layer, in order of execution."""
+        paths: dict[Scope, tuple[str, ...]] = {self.scope: ()}
+        objects = _layers(self.analysis, _size)
+        return [Entry(layer, _path(node.scope, paths)) for node, layer in objects]
+
+    @cached_property
+    def totals(self) -> dict[str, Any]:
+        """The `totals` of the JSON, but with sizes that depend on symbols as expressions."""
+        return _totals(self.analysis.totals, _size)
+
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object. A size that depends on symbols is a string."""
+        """The JSON object. A size that depends on symbols is a string.
+
+        Layers that have the same receptive field, or the same certificate, have one object in common.
+        """
         return {
             "schema": SCHEMA,
             "network": self.name,
-            "inputs": [{"name": name, "shape": _plain(shape)} for name, shape in self.inputs],
-            "outputs": list(self.outputs),
-            "layers": [_plain(entry.facts) for entry in self.layers],
-            "totals": _plain(self.totals),
+            "inputs": [{"name": name, "shape": list(map(_plain, shape))} for name, shape in self.inputs],
+            "outputs": self.outputs,
+            "layers": [layer for _, layer in _layers(self.analysis, _plain)],
+            "totals": _totals(self.analysis.totals, _plain),
         }
 
     def entries(self, depth: int | None = None) -> list[Entry]:
@@ -83,63 +113,66 @@ class Report:
         ]
 
 
-def report_of(network: Network, analysis: Analysis, batch: int = 1, precision: str = "float32") -> Report:
-    """The report of an analysed network; `batch` and `precision` are those of the analysis."""
-    inputs = set(network.inputs)
-    paths: dict[Scope, tuple[str, ...]] = {network.scope: ()}
-    layers = [
-        Entry(_facts(facts), _path(facts.node.scope, paths))
-        for facts in analysis.facts
-        if facts.node not in inputs
-    ]
-    return Report(
-        network.name,
-        [(node.name, list(node.shape)) for node in network.inputs],
-        list(network.output_names),
-        layers,
-        _totals(analysis.totals),
-        network.scope,
-        batch,
-        precision,
-    )
+def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple[Node, dict[str, Any]]]:
+    """The objects of the JSON, with their sizes as `written` has them; the inputs are not among them."""
+    known: dict[Any, dict[str, Any]] = {}
+
+    def once(found: Field | Fields | Equivariance) -> dict[str, Any]:
+        if found not in known:
+            known[found] = found.to_dict()
+        return known[found]
+
+    for facts in analysis.facts:
+        node = facts.node
+        if node.layer.kind == "input":
+            continue
+        field = facts.receptive_field
+        yield (
+            node,
+            {
+                "name": node.name,
+                "kind": node.layer.kind,
+                "from": [str(wire) for wire in node.inputs],
+                "shape": [written(extent) for extent in node.shapes[0]],
+                "weights": written(facts.weights),
+                "biases": written(facts.biases),
+                "parameters": written(facts.weights + facts.biases),
+                "buffers": written(facts.buffers),
+                "macs": written(facts.macs),
+                "flops": written(facts.flops),
+                "activation_bytes": written(facts.activation_bytes),
+                "equivariance": once(facts.equivariance),
+                "receptive_field": None if field is None else once(field),
+                "file": node.use.source.name,
+                "line": node.use.line,
+                "defined": None if node.defined is None else node.defined.line,
+            },
+        )
 
 
-def _facts(facts: Facts) -> dict[str, Any]:
-    node = facts.node
-    field = facts.receptive_field
-    return {
-        "name": node.name,
-        "kind": node.kind,
-        "from": [str(wire) for wire in node.inputs],
-        "shape": list(node.shape),
-        "weights": facts.weights,
-        "biases": facts.biases,
-        "parameters": facts.weights + facts.biases,
-        "buffers": facts.buffers,
-        "macs": facts.macs,
-        "flops": facts.flops,
-        "activation_bytes": facts.activation_bytes,
-        "equivariance": facts.equivariance.to_dict(),
-        "receptive_field": None if field is None else field.to_dict(),
-        "file": node.use.source.name,
-        "line": node.use.line,
-        "defined": None if node.defined is None else node.defined.line,
-    }
-
-
-def _totals(totals: Totals) -> dict[str, Any]:
+def _totals(totals: Totals, written: Callable[[Any], Any]) -> dict[str, Any]:
     field = totals.receptive_field
     return {
-        "parameters": totals.parameters,
-        "trainable": totals.trainable,
-        "buffers": totals.buffers,
-        "macs": totals.macs,
-        "flops": totals.flops,
-        "parameter_bytes": totals.parameter_bytes,
-        "forward_peak_bytes": totals.forward_peak_bytes,
-        "training_peak_bytes": totals.training_peak_bytes,
+        "parameters": written(totals.parameters),
+        "trainable": written(totals.trainable),
+        "buffers": written(totals.buffers),
+        "macs": written(totals.macs),
+        "flops": written(totals.flops),
+        "parameter_bytes": written(totals.parameter_bytes),
+        "forward_peak_bytes": written(totals.forward_peak_bytes),
+        "training_peak_bytes": written(totals.training_peak_bytes),
         "receptive_field": None if field is None else field.to_dict(),
     }
+
+
+def _size(size: Size | None) -> Size | None:
+    """A size as it is: a number, or an expression in symbols."""
+    return size
+
+
+def _plain(size: Size | None) -> int | str | None:
+    """A size as JSON has it: an expression in symbols is text."""
+    return size if size is None or isinstance(size, int) else str(size)
 
 
 def _path(scope: Scope, paths: dict[Scope, tuple[str, ...]]) -> tuple[str, ...]:
@@ -182,19 +215,3 @@ def _folded(scope: Scope, members: list[Entry]) -> dict[str, Any]:
     for figure in SUMMED:
         facts[figure] = sum(member.facts[figure] for member in members)
     return facts
-
-
-_PLAIN: dict[type, Callable[[Any], Any]] = {
-    dict: lambda value: {key: _plain(item) for key, item in value.items()},
-    list: lambda value: [_plain(item) for item in value],
-    tuple: lambda value: [_plain(item) for item in value],
-    int: lambda value: value,
-    str: lambda value: value,
-    bool: lambda value: value,
-    type(None): lambda value: value,
-}
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: sizes in symbols and fractions as text."""
-    return _PLAIN.get(type(value), str)(value)
