@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx
-
 import archdsl.layers  # noqa: F401  (registers every layer)
 from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.layers.arguments import SameAs
@@ -68,11 +66,6 @@ class Builder:
         return node
 
     def network(self, *outputs: Wire) -> Network:
-        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
-        graph.add_nodes_from((node.name, {"node": node}) for node in self.nodes)
-        for node in self.nodes:
-            for index, wire in enumerate(node.inputs):
-                graph.add_edge(wire.node.name, node.name, index, port=wire.port)
         return Network(
             "Built",
             "",
@@ -81,7 +74,6 @@ class Builder:
             [str(wire) for wire in outputs],
             self.nodes,
             self.scope,
-            graph,
             {},
             None,
             False,

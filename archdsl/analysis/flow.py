@@ -102,8 +102,7 @@ class Flow:
     )
 
     def __init__(self, network: Network) -> None:
-        graph = network.graph
-        nodes: list[Node] = [node for _, node in graph.nodes(data="node")]
+        nodes = network.nodes
         self.nodes = nodes
         self.index: dict[Node, int] = {node: i for i, node in enumerate(nodes)}
         self.rules: list[Rules] = []

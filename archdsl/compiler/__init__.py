@@ -1,4 +1,4 @@
-"""From a syntax tree to a network: names, arguments, blocks unrolled, shapes, and the networkx graph."""
+"""From a syntax tree to a network: names, arguments, blocks unrolled, shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
-from archdsl.compiler.graph import graph_of, unused
 from archdsl.compiler.modules import Load, Modules, no_imports
 from archdsl.compiler.names import check_names
 from archdsl.compiler.network import Network, Node, Scope, Wire
@@ -197,11 +196,10 @@ def _compile(
         output_names=results.names or [str(wire) for wire in outputs],
         nodes=unroller.nodes,
         scope=scope,
-        graph=graph_of(unroller.nodes),
         parameters=parameters,
         train=_train_of(module, block.name),
     )
-    for node in unused(network):
+    for node in network.unused():
         reporter.report(UnusedValue(node.name), node.defined or node.use)
     return network, unroller.expectations
 

@@ -1,10 +1,10 @@
-"""The networkx graph of a network: a node a layer, an edge a tensor."""
+"""The networkx graph of a network: a node a layer, an edge a tensor. The only file that imports networkx."""
 
 from __future__ import annotations
 
 import networkx
 
-from archdsl.compiler.network import Network, Node
+from archdsl.compiler.network import Node
 
 
 def graph_of(nodes: list[Node]) -> networkx.MultiDiGraph[str]:
@@ -24,10 +24,3 @@ def graph_of(nodes: list[Node]) -> networkx.MultiDiGraph[str]:
         for index, wire in enumerate(node.inputs)
     )
     return graph
-
-
-def unused(network: Network) -> list[Node]:
-    """Nodes whose result nobody uses and that are no output, inputs among them."""
-    used = {id(wire.node) for node in network.nodes for wire in node.inputs}
-    used.update(id(wire.node) for wire in network.outputs)
-    return [node for node in network.nodes if id(node) not in used]

@@ -1,12 +1,14 @@
 """A compiled network: layers wired in order of execution, and the scopes they stand in.
 
-The networkx graph is what the analyses walk; the tree of scopes is what the file's blocks, labels
-and loops became, and what the lowering turns into classes and loops.
+The nodes and their wires are the graph that the analyses walk, and `Network.graph` the same graph as
+networkx has it. The tree of scopes is what the file's blocks, labels and loops became, and what the
+lowering turns into classes and loops.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.layers.layer import Layer
@@ -90,7 +92,7 @@ class Scope:
     round: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Network:
     """A network of a file, unrolled: every layer, in order of execution, with its shapes."""
 
@@ -102,8 +104,22 @@ class Network:
     nodes: list[Node]
     """Every node but nothing else, inputs among them, in order of execution."""
     scope: Scope
-    graph: networkx.MultiDiGraph[str]
-    """A node a layer (attribute `node`), an edge a tensor, keyed by the input's index."""
     parameters: dict[str, Any]
     """The network's own parameters, as bound."""
     train: Train | None
+
+    @cached_property
+    def graph(self) -> networkx.MultiDiGraph[str]:
+        """The nodes and wires as networkx has them, made when first asked for.
+
+        Importing networkx takes longer than all else that `archdsl analyze` does.
+        """
+        from archdsl.compiler.graph import graph_of
+
+        return graph_of(self.nodes)
+
+    def unused(self) -> list[Node]:
+        """Nodes whose result nobody uses and that are no output, inputs among them."""
+        used = {wire.node for node in self.nodes for wire in node.inputs}
+        used.update(wire.node for wire in self.outputs)
+        return [node for node in self.nodes if node not in used]
