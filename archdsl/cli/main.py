@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
 import sys
 
 import click
@@ -110,6 +108,9 @@ def _show(error: click.ClickException) -> None:
 
 
 def _internal_error(error: Exception, arguments: list[str]) -> str:
+    import platform
+    import shlex
+
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return (
         f"internal error: {said}\n"

@@ -1,0 +1,67 @@
+"""The networkx graph of a network: another form of the nodes and wires that the analyses walk."""
+
+from __future__ import annotations
+
+import pytest
+
+import archdsl
+from archdsl.analysis.flow import Flow
+from archdsl.net import program_of
+from archdsl.project import bundled, bundled_names
+
+SEVERAL = """
+network Several {
+  input image: [4, 16, 16]
+  input mask: [4, 16, 16]
+  low, high: from image -> split(sizes=[1, 3], axis=channels)
+  twice: from mask, mask -> add
+  pooled: from twice -> max_pool(2)
+  from pooled -> max_unpool(pooled)
+  together: from low, high, mask -> concat
+  output together, pooled
+}
+"""
+
+
+def nets() -> list[archdsl.Net]:
+    found = [archdsl.loads(SEVERAL)]
+    for name in bundled_names():
+        source = bundled(name)
+        assert source is not None
+        for network in program_of(source).networks:
+            found.append(archdsl.load(name, network=network))
+    return found
+
+
+@pytest.mark.parametrize("net", nets(), ids=lambda net: net.name)
+def test_the_graph_is_what_the_analyses_walk(net: archdsl.Net) -> None:
+    flow = Flow(net.network)
+    graph = net.graph
+    nodes = [graph.nodes[name]["node"] for name in graph]
+    assert nodes == flow.nodes
+    assert list(graph) == [node.name for node in flow.nodes]
+    for i, name in enumerate(graph):
+        edges = sorted(graph.in_edges(name, keys=True, data="port"), key=lambda edge: edge[2])
+        sources = tuple(nodes.index(graph.nodes[origin]["node"]) for origin, _, _, _ in edges)
+        assert sources == flow.sources[i]
+        assert [index for _, _, index, _ in edges] == list(range(len(sources)))
+        assert (
+            tuple(flow.starts[s] + edge[3] for s, edge in zip(sources, edges, strict=True)) == flow.feeds[i]
+        )
+        facts = graph.nodes[name]
+        assert (facts["kind"], facts["shape"]) == (flow.nodes[i].kind, flow.nodes[i].shape)
+
+
+def test_an_edge_is_an_input() -> None:
+    graph = archdsl.loads(SEVERAL).graph
+    assert list(graph.edges("mask", keys=True)) == [
+        ("mask", "twice", 0),
+        ("mask", "twice", 1),
+        ("mask", "together", 2),
+    ]
+    assert [port for _, _, port in graph.in_edges("together", data="port")] == [0, 1, 0]
+
+
+def test_the_graph_is_made_once() -> None:
+    net = archdsl.loads(SEVERAL)
+    assert net.graph is net.graph
