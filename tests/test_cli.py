@@ -589,7 +589,7 @@ def test_a_heavy_import_would_be_found(tmp_path: Path, warm: dict[str, str]) -> 
     package = Path(command_line.__file__).parents[1]
     shutil.copytree(package, tmp_path / "archdsl")
     for folder in ("grammars", "architectures"):
-        shutil.copytree(package.parent / folder, tmp_path / folder)
+        shutil.copytree(package.parent / folder, tmp_path / "archdsl" / folder)
     for heavy in HEAVY:
         (tmp_path / f"{heavy}.py").write_text("", encoding="utf-8")
     with (tmp_path / "archdsl" / "report" / "table.py").open("a", encoding="utf-8") as file:
