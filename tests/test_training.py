@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,15 +12,31 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 import archdsl
 from archdsl.cli.train import train as command
-from archdsl.training.loop import TrainingError, train
+from archdsl.training.initialisation import initialise_he
+from archdsl.training.loop import train
 from archdsl.training.mnist1d import signals
-from archdsl.training.recipe import read_recipe
+from archdsl.training.recipe import Recipe, read_recipe
+from archdsl.training.run import TrainingError
 
 CONV = "mnist1d_conv.arch"
+ARCHITECTURES = Path(__file__).parents[1] / "architectures"
+LINEAR = """network Linear {
+  input signal: [40]
+  logits: linear(10)
+}
+train {
+  data      = mnist1d(examples=4000)
+  loss      = cross_entropy
+  optimizer = sgd(lr=0.01)
+  batch     = 100
+  steps     = 10_000
+}
+"""
 
 
 def problems_of(settings: str) -> list[tuple[str, str]]:
@@ -65,11 +84,15 @@ def test_the_network_must_fit_the_data() -> None:
     assert [(d.name, d.span.text) for d in found] == [("missing-setting", "image")]
 
 
+def recipe_of(net: archdsl.Net, **overrides: str) -> Recipe:
+    recipe, found = read_recipe(net.network.train, net.network, overrides)
+    assert recipe is not None and not found
+    return recipe
+
+
 def run(folder: Path, steps: int, seed: int = 0) -> tuple[float, float]:
     net = archdsl.load(CONV)
-    recipe, found = read_recipe(net.network.train, net.network, {"steps": str(steps), "seed": str(seed)})
-    assert recipe is not None and not found
-    done = train(net.network, recipe, folder)
+    done = train(net.network, recipe_of(net, steps=str(steps), seed=str(seed)), folder)
     return done.training_error, done.test_error
 
 
@@ -91,16 +114,24 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     assert names == {
         "network.arch",
         "recipe.json",
+        "train.log",
         "metrics.csv",
         "weights.safetensors",
-        "state.pt",
+        "state.safetensors",
         "curve.svg",
     }
+    assert (tmp_path / "run/network.arch").read_text() == (ARCHITECTURES / CONV).read_text()
+    recipe = json.loads((tmp_path / "run/recipe.json").read_text())
+    assert recipe["network"] == "MNIST1DConv" and recipe["batch"] == 100 and recipe["steps"] == 100
+    assert recipe["optimizer"] == {"lr": 0.01, "momentum": 0.0, "weight_decay": 0.0}
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
     assert rows[0] == "step,training_error,test_error"
     assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(101)]
     assert ET.parse(tmp_path / "run/curve.svg").getroot().tag.endswith("svg")
-    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 100
+    with safe_open(tmp_path / "run/state.safetensors", "pt") as state:
+        assert state.metadata() == {"step": "100"}
+    log = (tmp_path / "run/train.log").read_text()
+    assert "step 100: training error" in log and "not compiled: it would not pay for 100 steps" in log
 
 
 def test_a_run_overwrites_nothing(tmp_path: Path) -> None:
@@ -108,12 +139,72 @@ def test_a_run_overwrites_nothing(tmp_path: Path) -> None:
         run(tmp_path, 1)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_before(tmp_path: Path) -> None:
     net = archdsl.load(CONV)
-    recipe, _ = read_recipe(net.network.train, net.network, {"steps": "200", "optimizer": "sgd(lr=1e20)"})
-    assert recipe is not None
     with pytest.raises(TrainingError, match="lower learning rate"):
-        train(net.network, recipe, tmp_path / "run")
+        train(net.network, recipe_of(net, steps="200", optimizer="sgd(lr=1e20)"), tmp_path / "run")
+    weights = load_file(tmp_path / "run/weights.safetensors")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert "no number any more by step 2" in (tmp_path / "run/train.log").read_text()
+
+
+def test_ctrl_c_ends_a_run_with_everything_written(tmp_path: Path) -> None:
+    net = archdsl.load(CONV)
+
+    presses = iter([True])
+
+    def interrupt(step: int, error: float) -> None:
+        if step == 40 and next(presses, False):
+            raise KeyboardInterrupt
+
+    done = train(net.network, recipe_of(net, steps="100"), tmp_path / "run", progress=interrupt)
+    assert done.interrupted and done.steps == 40
+    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[-1].startswith("40,")
+    assert "interrupted after step 40" in (tmp_path / "run/train.log").read_text()
+    assert (tmp_path / "run/curve.svg").exists()
+
+
+@pytest.mark.parametrize("device", ["warp", "cuda:99", "meta", ""])
+def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
+    net = archdsl.load(CONV)
+    with pytest.raises(TrainingError, match="there is no device"):
+        train(net.network, recipe_of(net, steps="1"), tmp_path / "run", device)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    net = archdsl.load(CONV)
+    with pytest.raises(TrainingError, match="can't be made"):
+        train(net.network, recipe_of(net, steps="1"), tmp_path / "file/run")
+
+
+def test_weights_begin_as_he_has_it() -> None:
+    net = archdsl.loads("""network Wide {
+      input x: [64, 30, 30]
+      conv(256, kernel=3) -> batch_norm -> relu
+      conv_transpose(128, kernel=4, stride=2, groups=2)
+      flatten
+      linear(3)
+    }""")
+    model = net.build()
+    torch.manual_seed(0)
+    initialise_he(model)
+    for name, fan_in in {"conv": 64 * 9, "conv_transpose": 256 / 2 * 4, "linear": 128 * 58 * 58}.items():
+        layer = model.get_submodule(name)
+        assert layer.weight.var().item() == pytest.approx(2 / fan_in, rel=0.02)
+        assert not layer.bias.any()
+    assert (model.get_submodule("batch_norm").weight == 1).all()
+
+
+def test_a_run_where_there_is_no_c_plus_plus_compiler(tmp_path: Path) -> None:
+    (tmp_path / "linear.arch").write_text(LINEAR)
+    bare = {"PATH": "", "CXX": "", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "archdsl.cli.main", "train", "linear.arch", "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "not compiled: there is no C++ compiler" in (tmp_path / "run/train.log").read_text()
+    assert "test error" in done.stdout
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ def train(
         return WRONG
 
     from archdsl.training import loop
+    from archdsl.training.run import TrainingError, free_folder
 
-    folder = out or loop.free_folder(net.name)
     try:
         with _progress(recipe.steps) as progress:
-            run = loop.train(net.network, recipe, folder, device, progress)
-    except (loop.TrainingError, RuntimeError) as error:
+            run = loop.train(net.network, recipe, out or free_folder(net.name), device, progress)
+    except (TrainingError, RuntimeError) as error:
         message(f"error: {str(error).splitlines()[0]}")
         return WRONG
     result(f"training error  {run.training_error:6.1%}")
@@ -59,18 +59,33 @@ def train(
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, float], None] | None]:
-    """A bar on standard error where that is a terminal, else nothing."""
+def _progress(steps: int) -> Iterator[Callable[[int, float], None]]:
+    """A bar on standard error where that is a terminal, else ten lines there."""
     if not sys.stderr.isatty():
-        yield None
+        yield _lines(steps)
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True)) as bar:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=steps)
+        yield lambda step, error: bar.update(task, completed=step, description=f"training error {error:5.1%}")
 
-        def show_progress(step: int, error: float) -> None:
-            bar.update(task, completed=step, description=f"training error {error:.1%}")
 
-        yield show_progress
+def _lines(steps: int) -> Callable[[int, float], None]:
+    """Every tenth of a run, a line on standard error."""
+    said = -1
+
+    def show_progress(step: int, error: float) -> None:
+        nonlocal said
+        if 10 * step // steps > said:
+            said = 10 * step // steps
+            message(f"step {step:,} of {steps:,}: training error {error:.1%}")
+
+    return show_progress

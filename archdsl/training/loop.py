@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from archdsl.analysis import analyse
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
-from archdsl.training.curve import draw
+from archdsl.training.initialisation import initialise_he
 from archdsl.training.mnist1d import EXAMPLES, signals
 from archdsl.training.recipe import Recipe
+from archdsl.training.run import Run, TrainingError
+from archdsl.training.step import NotCompiled, Step
 
 TESTED = 1_000
 """The last so many signals are the test set."""
 EVALUATIONS = 100
-"""How often a run is measured: often enough for a curve, rarely enough to cost little."""
+"""How often a run is measured and saved: often enough for a curve, rarely enough to cost little."""
+MACS_OF_ONE_THREAD = 20_000_000
+"""Below so many multiplications a batch, threads cost more than they save."""
 
-
-class TrainingError(Exception):
-    """A run that can't be begun or went wrong. Its message is one line for the user."""
+Progress = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,78 +43,104 @@ class Result:
 
 
 def train(
-    network: Network,
-    recipe: Recipe,
-    folder: Path,
-    device: str = "cpu",
-    progress: Callable[[int, float], None] | None = None,
+    network: Network, recipe: Recipe, folder: Path, device: str = "cpu", progress: Progress | None = None
 ) -> Result:
     """Train a network as its recipe says, and write the run into a new folder.
 
     `progress` is told the step and the training error now and then. Ctrl-C ends the run early, with
-    everything written. Raises `TrainingError` where the folder exists or can't be written, and where
-    the loss is no number any more.
+    everything written. Raises `TrainingError` where the device is not there, where the folder exists
+    or can't be written, and where the loss is no number any more.
     """
-    make_folder(folder)
-    torch.manual_seed(recipe.seed)
-    model = build(network)
-    initialize_he(model)
-    model.to(device)
-    x, y, test_x, test_y = data_for(network, recipe, device)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.optimizer.lr,
-        momentum=recipe.optimizer.momentum,
-        weight_decay=recipe.optimizer.weight_decay,
-        foreach=True,
-    )
-    write_aside(folder / "network.arch", network.inputs[0].use.source.text.encode())
-    write_aside(folder / "recipe.json", json.dumps(described(recipe, device), indent=2).encode() + b"\n")
-    rows: list[tuple[int, float, float]] = []
-    every = max(1, recipe.steps // EVALUATIONS)
-    begun = time.perf_counter()
-    step = 0
-    interrupted = False
-
-    def measure() -> None:
-        rows.append((step, error_of(model, x, y), error_of(model, test_x, test_y)))
-        write_aside(folder / "metrics.csv", table(rows))
-        if progress is not None:
-            progress(step, rows[-1][1])
-
-    try:
-        measure()
-        for inputs, classes in batches(x, y, recipe):
-            loss = F.cross_entropy(model(inputs), classes)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            step += 1
-            if step % every == 0 or step == recipe.steps:
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss is {loss.item()} at step {step}: try a lower learning rate"
-                    )
-                measure()
-    except KeyboardInterrupt:
-        interrupted = True
-        measure()
-    seconds = time.perf_counter() - begun
-    save(folder, model, optimizer, step)
-    write_aside(folder / "curve.svg", draw(network.name, rows).encode())
-    _, training_error, test_error = rows[-1]
-    return Result(folder, training_error, test_error, step, seconds, interrupted)
+    where = _device(device)
+    run = Run(folder)
+    with _threads(network, recipe):
+        run.describe(network, recipe, where)
+        torch.manual_seed(recipe.seed)
+        model = build(network)
+        initialise_he(model)
+        model.to(where)
+        return _Training(run, model, recipe, _data(network, recipe, where), progress).all_steps(network.name)
 
 
-def data_for(network: Network, recipe: Recipe, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Training signals and classes, then the test set's, on the device and in the network's shape."""
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Examples and their classes, on the device and in the network's shape."""
+
+    x: Tensor
+    y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+
+
+class _Training:
+    """One training under way."""
+
+    def __init__(
+        self, run: Run, model: nn.Module, recipe: Recipe, data: _Data, progress: Progress | None
+    ) -> None:
+        self.run = run
+        self.model = model
+        self.recipe = recipe
+        self.data = data
+        self.progress = progress
+        self.step = Step(model, recipe.optimizer)
+        self.done = 0
+
+    def all_steps(self, title: str) -> Result:
+        """Take every step of the recipe, or those before Ctrl-C."""
+        every = max(1, self.recipe.steps // EVALUATIONS)
+        interrupted = False
+        self._measure()
+        try:
+            self._compile()
+            for inputs, classes in _batches(self.data, self.recipe):
+                self.step(inputs, classes)
+                self.done += 1
+                if self.done % every == 0 or self.done == self.recipe.steps:
+                    self._check_loss()
+                    self._measure()
+        except KeyboardInterrupt:
+            interrupted = True
+            self.run.log(f"interrupted after step {self.done:,}")
+            self._measure()
+        self.run.draw(title)
+        _, training_error, test_error = self.run.rows[-1]
+        seconds = self.run.seconds
+        return Result(self.run.folder, training_error, test_error, self.done, seconds, interrupted)
+
+    def _compile(self) -> None:
+        batch = self.recipe.batch
+        try:
+            self.step.compile(self.data.x[:batch], self.data.y[:batch], self.recipe.steps)
+            self.run.log("the step is compiled")
+        except NotCompiled as reason:
+            self.run.log(f"the step is not compiled: {reason}")
+
+    def _check_loss(self) -> None:
+        if not torch.isfinite(self.step.total_loss):
+            self.run.log(f"the loss is no number any more by step {self.done:,}")
+            raise TrainingError(
+                f"the loss is no number any more by step {self.done:,}: try a lower learning rate "
+                f"(weights and metrics from before are in {self.run.folder})"
+            )
+
+    def _measure(self) -> None:
+        data = self.data
+        training_error = _error(self.model, data.x, data.y)
+        self.run.measured(self.done, training_error, _error(self.model, data.test_x, data.test_y))
+        self.run.save(self.model.state_dict(), self.step.momenta, self.done)
+        if self.progress is not None:
+            self.progress(self.done, training_error)
+
+
+def _data(network: Network, recipe: Recipe, device: torch.device) -> _Data:
     signal, label = signals()
     x = torch.from_numpy(signal.astype(np.float32)).reshape(EXAMPLES, *network.inputs[0].shape).to(device)
     y = torch.from_numpy(label).to(device)
-    return x[: recipe.data.examples], y[: recipe.data.examples], x[-TESTED:], y[-TESTED:]
+    return _Data(x[: recipe.data.examples], y[: recipe.data.examples], x[-TESTED:], y[-TESTED:])
 
 
-def batches(x: Tensor, y: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(data: _Data, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches without replacement, in a new order each epoch, until the steps are done.
 
     An epoch is gathered at once, since a gather a step costs more than a small network's step.
@@ -124,90 +148,43 @@ def batches(x: Tensor, y: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tens
     left = recipe.steps
     order = torch.Generator().manual_seed(recipe.seed)
     while left > 0:
-        shuffled = torch.randperm(len(x), generator=order).to(x.device)
-        inputs, classes = x[shuffled], y[shuffled]
-        for start in range(0, len(x), recipe.batch):
-            if left == 0:
-                return
+        shuffled = torch.randperm(len(data.x), generator=order).to(data.x.device)
+        x, y = data.x[shuffled], data.y[shuffled]
+        for start in range(0, min(len(x), left * recipe.batch), recipe.batch):
             left -= 1
-            yield inputs[start : start + recipe.batch], classes[start : start + recipe.batch]
-
-
-def initialize_he(model: nn.Module) -> None:
-    """Weights of variance 2 / fan-in, biases zero (He et al., 2015); normalisations stay at 1 and 0."""
-    for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.dim() > 1:
-            nn.init.kaiming_normal_(weight, nonlinearity="relu")
-            bias = getattr(module, "bias", None)
-            if isinstance(bias, nn.Parameter):
-                nn.init.zeros_(bias)
+            yield x[start : start + recipe.batch], y[start : start + recipe.batch]
 
 
 @torch.no_grad()
-def error_of(model: nn.Module, x: Tensor, y: Tensor) -> float:
+def _error(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """The fraction of examples whose highest score is not their class."""
-    was_training = model.training
     model.eval()
     wrong = 0
     for start in range(0, len(x), 1000):
-        scores = model(x[start : start + 1000])
+        scores: Tensor = model(x[start : start + 1000])
         wrong += int((scores.argmax(1) != y[start : start + 1000]).sum())
-    model.train(was_training)
+    model.train()
     return wrong / len(x)
 
 
-def make_folder(folder: Path) -> None:
-    """Make the run's folder, which must not be there: a run never overwrites another."""
+def _device(name: str) -> torch.device:
+    """The device of a name, seen to be there."""
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise TrainingError(f"{folder} exists already: name another folder with --out") from None
-    except OSError as error:
-        raise TrainingError(f"{folder} can't be made: {error.strerror}") from None
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise TrainingError(f"there is no device {name!r} to train on ({said})") from None
+    return device
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """The weights, and beside them the state that a run would go on from; neither can hold code."""
-    from safetensors.torch import save as packed
-
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_aside(folder / "weights.safetensors", packed(weights))
-    aside = folder / "state.pt.part"
-    torch.save({"step": step, "optimizer": optimizer.state_dict()}, aside)
-    os.replace(aside, folder / "state.pt")
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that no one sees half of it."""
-    aside = path.with_name(f"{path.name}.part")
+@contextmanager
+def _threads(network: Network, recipe: Recipe) -> Iterator[None]:
+    """One thread for a small network, and after the run as many as before."""
+    before = torch.get_num_threads()
+    if analyse(network).totals.macs * recipe.batch < MACS_OF_ONE_THREAD:
+        torch.set_num_threads(1)
     try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    except OSError as error:
-        raise TrainingError(f"{path} can't be written: {error.strerror}") from None
-
-
-def table(rows: list[tuple[int, float, float]]) -> bytes:
-    """The metrics as CSV."""
-    lines = ["step,training_error,test_error", *(f"{step},{a:.5f},{b:.5f}" for step, a, b in rows)]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def described(recipe: Recipe, device: str) -> dict[str, Any]:
-    """The recipe as it was resolved, and what it ran on."""
-    return {
-        **asdict(recipe),
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def free_folder(name: str) -> Path:
-    """`runs/NAME-1`, or the next that there is not."""
-    number = 1
-    while (Path("runs") / f"{name}-{number}").exists():
-        number += 1
-    return Path("runs") / f"{name}-{number}"
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,181 @@
+"""The step of training: as it is and compiled, both against torch's own optimizer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import archdsl
+from archdsl.training.recipe import SGD
+from archdsl.training.step import FEWEST_STEPS, NotCompiled, Step
+from archdsl.training.windows import LARGEST, SmallConvolutionsAsProducts
+
+BATCH = 8
+
+CONV = """network Conv {
+  input signal: [1, 40]
+  conv(6, kernel=3, stride=2) -> batch_norm -> relu
+  conv(6, kernel=5, padding=same) -> tanh -> avg_pool(2)
+  flatten -> linear(10)
+}"""
+PICTURE = """network Picture {
+  input picture: [3, 12, 12]
+  layer same_again: conv(4, kernel=3, padding=1, dilation=1)
+  conv(4, kernel=(3, 1), stride=(2, 1), padding=(1, 0)) -> same_again -> relu -> same_again
+  conv(4, kernel=3, groups=2) -> group_norm(2) -> gelu -> max_pool(2)
+  global_avg_pool -> linear(10)
+}"""
+FULLY_CONNECTED = """network FullyConnected {
+  input signal: [40]
+  linear(20) -> relu -> linear(10)
+}"""
+DROPS = """network Drops {
+  input signal: [40]
+  linear(20) -> dropout(0.5) -> linear(10)
+}"""
+
+
+def examples(net: archdsl.Net, count: int) -> list[tuple[Tensor, Tensor]]:
+    torch.manual_seed(1)
+    shape = net.network.inputs[0].shape
+    return [(torch.randn(BATCH, *shape), torch.randint(10, (BATCH,))) for _ in range(count)]
+
+
+def reference(model: nn.Module, sgd: SGD, batches: list[tuple[Tensor, Tensor]]) -> nn.Module:
+    """The model after the steps that torch's own optimizer takes."""
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay
+    )
+    for x, y in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return model
+
+
+def assert_same(one: nn.Module, other: nn.Module) -> None:
+    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("sgd", [SGD(0.05), SGD(0.02, momentum=0.9), SGD(0.02, 0.8, weight_decay=0.01)])
+@pytest.mark.parametrize("text", [CONV, PICTURE, FULLY_CONNECTED])
+def test_a_step_is_that_of_torchs_optimizer(text: str, sgd: SGD) -> None:
+    net = archdsl.loads(text)
+    torch.manual_seed(0)
+    model = net.build()
+    batches = examples(net, 20)
+    expected = reference(model, sgd, batches)
+    step = Step(model, sgd)
+    for x, y in batches:
+        step(x, y)
+    assert_same(model, expected)
+    assert step.momenta.keys() == (dict(model.named_parameters()).keys() if sgd.momentum else set())
+
+
+@pytest.mark.parametrize(
+    ("text", "sgd"), [(CONV, SGD(0.05)), (PICTURE, SGD(0.02, 0.8, 0.01)), (FULLY_CONNECTED, SGD(0.05, 0.9))]
+)
+def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
+    net = archdsl.loads(text)
+    torch.manual_seed(0)
+    model = net.build()
+    batches = examples(net, 50)
+    # An epoch may end with a smaller batch, which the compiled step doesn't take.
+    batches[25] = (batches[25][0][:3], batches[25][1][:3])
+    expected = reference(model, sgd, batches)
+    step = Step(model, sgd)
+    before = copy.deepcopy(model.state_dict())
+    step.compile(*batches[0], steps=10**9)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert step.total_loss == 0
+    for x, y in batches:
+        step(x, y)
+    assert_same(model, expected)
+    assert 0 < step.total_loss / len(batches) < 5
+
+
+def test_small_convolutions_are_no_calls_of_the_library_any_more() -> None:
+    net = archdsl.loads(CONV)
+    graph = Step(net.build(), SGD(0.1)).trace(*examples(net, 1)[0])
+    assert not [node for node in graph.graph.nodes if "convolution" in str(node.target)]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "reason"),
+    [
+        (FULLY_CONNECTED, FEWEST_STEPS - 1, "it would not pay for 9,999 steps"),
+        (FULLY_CONNECTED, FEWEST_STEPS, "it would not pay for 10,000 steps"),
+        (DROPS, 10**9, "it draws random numbers"),
+    ],
+)
+def test_why_a_step_is_not_compiled(text: str, steps: int, reason: str) -> None:
+    net = archdsl.loads(text)
+    step = Step(net.build(), SGD(0.1))
+    with pytest.raises(NotCompiled, match=reason):
+        step.compile(*examples(net, 1)[0], steps)
+    step(*examples(net, 1)[0])
+    assert step.total_loss > 0
+
+
+def test_a_network_that_can_not_be_traced_takes_its_steps_as_it_is() -> None:
+    class Fickle(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x if x.sum() > 0 else -x)
+
+    step = Step(Fickle(4, 3), SGD(0.1))
+    x, y = torch.randn(2, 4), torch.tensor([0, 1])
+    with pytest.raises(NotCompiled, match="it can't be traced"):
+        step.compile(x, y, 10**9)
+    step(x, y)
+    assert step.total_loss > 0
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_convolutions_over_windows_are_convolutions(data: st.DataObject) -> None:
+    axes = data.draw(st.integers(1, 3))
+
+    def per_axis(low: int, high: int) -> st.SearchStrategy[int | tuple[int, ...]]:
+        return st.integers(low, high) | st.tuples(*[st.integers(low, high)] * axes)
+
+    kernel = data.draw(st.tuples(*[st.integers(1, 3)] * axes))
+    groups = data.draw(st.sampled_from([1, 1, 1, 2]))
+    stride = data.draw(per_axis(1, 3))
+    padding: Any = data.draw(per_axis(0, 2) | st.just("valid") | st.just("same"))
+    if padding == "same":
+        stride = 1
+    arguments = (stride, padding, data.draw(per_axis(1, 2)), groups)
+    extents = data.draw(st.tuples(*[st.integers(6, 9)] * axes))
+    function: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    x = torch.randn(2, 4, *extents, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(6, 4 // groups, *kernel, dtype=torch.float64, requires_grad=True)
+    bias = data.draw(st.sampled_from([None, torch.randn(6, dtype=torch.float64)]))
+    expected = function(x, weight, bias, *arguments)
+    with SmallConvolutionsAsProducts():
+        found = function(x, weight, bias, *arguments)
+    torch.testing.assert_close(found, expected)
+    rates = torch.randn_like(expected)
+    for one, other in zip(
+        torch.autograd.grad(found, (x, weight), rates),
+        torch.autograd.grad(expected, (x, weight), rates),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_large_convolutions_stay_as_they_are() -> None:
+    x, weight = torch.randn(1, 64, LARGEST // 64 // 3 + 3), torch.randn(2, 64, 3)
+    with SmallConvolutionsAsProducts():
+        assert torch.equal(F.conv1d(x, weight), F.conv1d(x, weight, None))
+        found = F.conv1d(x, weight)
+    assert torch.equal(found, F.conv1d(x, weight))
