@@ -28,10 +28,10 @@ CONV = """network Conv {
 }"""
 PICTURE = """network Picture {
   input picture: [3, 12, 12]
-  layer same_again: conv(4, kernel=3, padding=1, dilation=1)
-  conv(4, kernel=(3, 1), stride=(2, 1), padding=(1, 0)) -> same_again -> relu -> same_again
+  shared same_again: conv(4, kernel=3, padding=1)
+  conv(4, kernel=[3, 1], stride=[2, 1], padding=[1, 0]) -> same_again -> relu -> same_again
   conv(4, kernel=3, groups=2) -> group_norm(2) -> gelu -> max_pool(2)
-  global_avg_pool -> linear(10)
+  global_avg_pool -> flatten -> linear(10)
 }"""
 FULLY_CONNECTED = """network FullyConnected {
   input signal: [40]

@@ -190,17 +190,21 @@ def test_weights_begin_as_he_has_it() -> None:
     model = net.build()
     torch.manual_seed(0)
     initialise_he(model)
-    for name, fan_in in {"conv": 64 * 9, "conv_transpose": 256 / 2 * 4, "linear": 128 * 58 * 58}.items():
+    for name, fan_in in {
+        "conv_1": 64 * 9,
+        "conv_transpose_1": 256 / 2 * 4,
+        "linear_1": 128 * 58 * 58,
+    }.items():
         layer = model.get_submodule(name)
         assert layer.weight.var().item() == pytest.approx(2 / fan_in, rel=0.02)
         assert not layer.bias.any()
-    assert (model.get_submodule("batch_norm").weight == 1).all()
+    assert (model.get_submodule("batch_norm_1").weight == 1).all()
 
 
 def test_a_run_where_there_is_no_c_plus_plus_compiler(tmp_path: Path) -> None:
     (tmp_path / "linear.arch").write_text(LINEAR)
     bare = {"PATH": "", "CXX": "", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "archdsl.cli.main", "train", "linear.arch", "--out", "run"]
+    command = [sys.executable, "-m", "archdsl", "train", "linear.arch", "--out", "run"]
     done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "not compiled: there is no C++ compiler" in (tmp_path / "run/train.log").read_text()

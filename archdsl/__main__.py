@@ -1,0 +1,5 @@
+"""`python -m archdsl`, the same as `archdsl`."""
+
+from archdsl.cli.main import main
+
+main()
