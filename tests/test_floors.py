@@ -29,6 +29,7 @@ FLOORS = {
     "checking": 7.5,
     "explanation": 7.8,
     "cli": 8,
+    "__main__": 9,
 }
 """The floor of every file and folder of the package, by its name; a half floor has files of its own alone."""
 
