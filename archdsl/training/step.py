@@ -134,11 +134,7 @@ class Step:
 
         try:
             with SmallConvolutionsAsProducts():
-                traced = make_fx(step, tracing_mode="fake")(*self._state(), inputs, classes)
-            # The compiler takes it that nothing reads a tensor that was changed before: so every
-            # change is put at the end.
-            functional = torch.func.functionalize(traced, remove="mutations_and_views")
-            return make_fx(functional, tracing_mode="fake")(*self._state(), inputs, classes)
+                return make_fx(step, tracing_mode="fake")(*self._state(), inputs, classes)
         except Exception as error:
             raise NotCompiled(f"it can't be traced ({_first_line(error)})") from error
 
@@ -159,15 +155,17 @@ class Step:
             loss = F.cross_entropy(forward(x), y)
             found: Sequence[Tensor | None] = torch.autograd.grad(loss, parameters, allow_unused=True)
         sgd = self.optimizer
+        # Factors are multiplied and not passed as `alpha`: fusing an addition with the matrix product
+        # that made the gradient, torch 2.13's compiler drops it.
         with torch.no_grad():
             for i, (parameter, gradient) in enumerate(zip(parameters, found, strict=True)):
                 if gradient is None:
                     continue
                 if sgd.weight_decay:
-                    gradient = gradient.add(parameter, alpha=sgd.weight_decay)
+                    gradient = gradient + sgd.weight_decay * parameter
                 if momenta:
                     gradient = momenta[i].mul_(sgd.momentum).add_(gradient)
-                parameter.add_(gradient, alpha=-sgd.lr)
+                parameter.sub_(sgd.lr * gradient)
         return loss.detach()
 
 
