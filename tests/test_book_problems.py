@@ -12,7 +12,7 @@ import torch
 from expected import ARCHITECTURES, compiled, oracle, report, units
 
 import archdsl
-from archdsl.training.loop import initialize_he
+from archdsl.training.initialisation import initialise_he
 
 PROBLEMS = oracle("problems")
 
@@ -332,7 +332,7 @@ def test_problem_10_19_initialisation() -> None:
     net = archdsl.loads("network Problem { input maps: [128, 8, 8]\nconv(512, kernel=3) }")
     model = net.build()
     torch.manual_seed(0)
-    initialize_he(model)
+    initialise_he(model)
     weight, bias = (parameter.detach() for parameter in model.parameters())
     expected = PROBLEMS["10.19"]
     assert expected["variance_fan_in"] == "2/(9*C1)"
