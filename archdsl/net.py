@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,12 +157,29 @@ def check_network(
     `work` bounds the networks of a file together.
     """
     options = options or Options()
+    with _uncollected():
+        return _checked(program, network, options, work)
+
+
+def _checked(program: Program, network: str | None, options: Options, work: Work | None) -> Checked:
     compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
         outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
         return Checked(network or "", None, _together(compiled.diagnostics, found, options), outcomes)
     return _expected(program, compiled, compiled.network, options)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cyclic garbage: what a compilation makes it keeps, and there is much of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:

@@ -24,8 +24,12 @@ class Source:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character offset, both from 1."""
-        line = bisect_right(self._line_starts, offset)
+        line = self.line_at(offset)
         return line, offset - self._line_starts[line - 1] + 1
+
+    def line_at(self, offset: int) -> int:
+        """The number of the line, from 1, that a character is in."""
+        return bisect_right(self._line_starts, offset)
 
     def line(self, number: int) -> str:
         """The text of a line (from 1), without its end."""
@@ -50,7 +54,7 @@ class Span(NamedTuple):
 
     @property
     def line(self) -> int:
-        return self.source.position(self.start)[0]
+        return self.source.line_at(self.start)
 
     def to(self, other: Span) -> Span:
         """The stretch from the start of this one to the end of `other`."""

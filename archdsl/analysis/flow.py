@@ -7,6 +7,7 @@ alone, so they are asked once for each such pair: the blocks of a deep network r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -121,36 +122,29 @@ class Flow:
                 maker, port = wires[0]
                 xs: tuple[Shape, ...] = (maker.shapes[port],)
                 source = index[maker]
-                value = starts[source] + port
-                last_use[value] = i
-                self.feeds.append((value,))
-                self.sources.append((source,))
+                feeds: tuple[int, ...] = (starts[source] + port,)
+                sources: tuple[int, ...] = (source,)
             else:
                 xs = tuple([maker.shapes[port] for maker, port in wires])
                 sources = tuple([index[maker] for maker, _ in wires])
                 feeds = tuple([starts[s] + port for s, (_, port) in zip(sources, wires, strict=True)])
-                for value in feeds:
-                    last_use[value] = i
-                self.feeds.append(feeds)
-                self.sources.append(sources)
+            for value in feeds:
+                last_use[value] = i
+            self.feeds.append(feeds)
+            self.sources.append(sources)
             key = (node.layer, xs)
             rules = known.get(key)
             if rules is None:
                 rules = known[key] = _ask(node, xs)
             self.rules.append(rules)
-            starts.append(len(makers))
-            counts = rules.counts
-            if len(counts) == 1:
+            start = len(makers)
+            starts.append(start)
+            if node.layer.kind == "max_pool" and len(rules.counts) > 1:
+                self.indices.add(start + 1)
+            for count in rules.counts:
                 makers.append(i)
                 last_use.append(-1)
-                self.counts.append(counts[0])
-            else:
-                if node.kind == "max_pool":
-                    self.indices.add(len(makers) + 1)
-                for count in counts:
-                    makers.append(i)
-                    last_use.append(-1)
-                    self.counts.append(count)
+                self.counts.append(count)
         self.inputs: list[int] = [index[node] for node in network.inputs]
         self.outputs: list[int] = [self.number(wire) for wire in network.outputs]
 
@@ -212,10 +206,10 @@ def _reader(reads: tuple[Reads, ...], xs: tuple[Shape, ...], shape: Shape) -> Re
 def _reading(read: Reads) -> Reading:
     if isinstance(read, Reach):
         return read
-    patterns: list[Pattern] = []
-    for i, stencil in enumerate(read):
-        patterns.append(patterns[-1] if i and stencil == read[i - 1] else Pattern(stencil))
-    return tuple(patterns)
+    return tuple([_pattern(stencil) for stencil in read])
+
+
+_pattern = lru_cache(maxsize=1024)(Pattern)
 
 
 def _keeps(reading: Reading) -> bool:

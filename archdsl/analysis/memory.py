@@ -108,8 +108,11 @@ def _backward(flow: Flow) -> list[bool]:
     sources = flow.sources
     trained: list[bool] = []
     for rules, before in zip(flow.rules, sources, strict=True):
-        own = rules.weights != 0 or rules.biases != 0
-        trained.append(own or any(trained[source] for source in before))
+        learns = rules.weights != 0 or rules.biases != 0
+        if not learns:
+            for source in before:
+                learns = learns or trained[source]
+        trained.append(learns)
     leads = [False] * len(trained)
     for value in flow.outputs:
         leads[flow.makers[value]] = True
@@ -180,10 +183,10 @@ def _differentiate(flow: Flow, backward: list[bool], sizes: list[Size], changes:
 
 
 def _peak(timeline: list[Size]) -> Size | None:
+    if {int}.issuperset(map(type, timeline)):
+        return max(timeline, default=0)
     numbers = [size for size in timeline if isinstance(size, int)]
     candidates: list[Size] = [max(numbers, default=0)]
-    if len(numbers) == len(timeline):
-        return candidates[0]
     for size in dict.fromkeys(size for size in timeline if not isinstance(size, int)):
         if any(at_least(kept - size, 0) is True for kept in candidates):
             continue

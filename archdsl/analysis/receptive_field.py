@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import gcd
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.analysis.positions import Positions, moved, same, union
@@ -57,6 +57,20 @@ Axis = tuple[Lattice, ...]
 """One lattice; several, of different strides, where paths of different strides have met."""
 
 
+class Measures(NamedTuple):
+    """The figures of a field along one axis.
+
+    `size` and `taps` are None where they aren't known, `stride` is where paths of different strides have met,
+    and `padding` there or where unit 0 sees nothing.
+    """
+
+    size: int | None
+    taps: int | None
+    stride: int | Fraction | None
+    padding: int | None
+    period: int
+
+
 class Field:
     """The receptive field of a value in one input.
 
@@ -64,7 +78,7 @@ class Field:
     known (`reach`). `extents` are those of the value.
     """
 
-    __slots__ = ("aligned", "axes", "extents", "reach")
+    __slots__ = ("_known", "aligned", "axes", "extents", "reach")
 
     def __init__(
         self,
@@ -77,69 +91,73 @@ class Field:
         self.aligned = aligned
         self.extents = extents
         self.reach = reach
+        self._known: list[Measures] | None = None
+
+    @property
+    def _measures(self) -> list[Measures]:
+        """Those of every axis, worked out when first asked for."""
+        if self._known is None:
+            known: list[Measures] = []
+            for j, (axis, extent) in enumerate(zip(self.axes, self.extents, strict=True)):
+                alike = j and axis is self.axes[j - 1] and extent == self.extents[j - 1]
+                known.append(known[-1] if alike else _measured(axis, extent))
+            self._known = known
+        return self._known
 
     @property
     def size(self) -> list[int | None] | None:
         """The extent of the largest field, per axis; None where the field is global or not known."""
-        if self.reach != "local":
-            return None
-        return [_largest(axis, n)[0] for axis, n in zip(self.axes, self.extents, strict=True)]
+        return [m.size for m in self._measures] if self.reach == "local" else None
 
     @property
     def taps(self) -> list[int | None] | None:
         """The most positions that a unit really uses, per axis."""
-        if self.reach != "local":
-            return None
-        return [_largest(axis, n)[1] for axis, n in zip(self.axes, self.extents, strict=True)]
+        return [m.taps for m in self._measures] if self.reach == "local" else None
 
     @property
     def stride(self) -> list[int | Fraction] | None:
         """The step of a unit in input samples, per axis; None where paths of different strides have met."""
-        if self.reach != "local" or self.conflict:
+        if self.reach != "local":
             return None
-        return [_stride(axis[0]) for axis in self.axes]
+        strides = [m.stride for m in self._measures if m.stride is not None]
+        return strides if len(strides) == len(self.axes) else None
 
     @property
     def padding(self) -> list[int | None] | None:
         """Minus the first position of unit 0, per axis (None for a unit that sees nothing)."""
-        if self.reach != "local" or self.conflict:
-            return None
-        firsts = [axis[0].phases[0] for axis in self.axes]
-        return [None if seen is None else -seen.first for seen in firsts]
+        return None if self.stride is None else [m.padding for m in self._measures]
 
     @property
     def phases(self) -> list[list[list[int | None]]] | None:
         """The ends of each unit of a period, per axis, where units differ in turn."""
-        if self.reach != "local" or self.conflict or all(axis[0].period == 1 for axis in self.axes):
+        if self.stride is None or all(m.period == 1 for m in self._measures):
             return None
         return [
             [[None, None] if seen is None else [seen.first, seen.last] for seen in axis[0].phases]
             for axis in self.axes
         ]
 
-    @property
-    def conflict(self) -> bool:
-        """Whether paths of different strides have met."""
-        return any(len(axis) > 1 for axis in self.axes)
-
     def to_dict(self) -> dict[str, Any]:
         """The object that the report prints."""
-        local = self.reach == "local"
-        if local and all(axis is self.axes[0] for axis in self.axes) and len(set(self.extents)) == 1:
-            measures = [_largest(self.axes[0], self.extents[0])] * len(self.axes)
-        else:
-            measures = [_largest(axis, n) for axis, n in zip(self.axes, self.extents, strict=local)]
-        sizes = [size for size, _ in measures]
-        taps = [count for _, count in measures]
-        stride = self.stride
+        if self.reach != "local":
+            return {
+                "size": None,
+                "stride": None,
+                "padding": None,
+                "taps": None,
+                "phases": None,
+                "aligned": None,
+                "global": self.reach == "global",
+            }
+        size, taps, stride = self.size, self.taps, self.stride
         return {
-            "size": sizes if local and None not in sizes else None,
-            "stride": None if stride is None else [s if isinstance(s, int) else str(s) for s in stride],
-            "padding": self.padding,
-            "taps": taps if local and None not in taps else None,
+            "size": None if size is None or None in size else size,
+            "stride": None if stride is None else [s if type(s) is int else str(s) for s in stride],
+            "padding": None if stride is None else [m.padding for m in self._measures],
+            "taps": None if taps is None or None in taps else taps,
             "phases": self.phases,
-            "aligned": self.aligned if local else None,
-            "global": self.reach == "global",
+            "aligned": self.aligned,
+            "global": False,
         }
 
 
@@ -430,16 +448,23 @@ def _overlaid(a: Lattice, b: Lattice) -> tuple[Lattice, bool] | None:
     return _shortest(period, a.step * period // a.period, tuple(phases)), agree
 
 
-def _largest(axis: Axis, extent: Size) -> tuple[int | None, int | None]:
-    """The size and the taps of the largest field along an axis; None where they aren't known."""
-    if len(axis) == 1:
-        seen = [phase for phase in axis[0].phases if phase is not None]
-        counts = [phase.number for phase in seen]
-        size = max((phase.last - phase.first + 1 for phase in seen), default=0)
-        return size, None if None in counts else max((count for count in counts if count), default=0)
-    if not isinstance(extent, int):
-        return None, None
-    return _largest_hull(axis, extent), _most_taps(axis, extent)
+def _measured(axis: Axis, extent: Size) -> Measures:
+    if len(axis) > 1:
+        if not isinstance(extent, int):
+            return Measures(None, None, None, None, 0)
+        return Measures(_largest_hull(axis, extent), _most_taps(axis, extent), None, None, 0)
+    (lattice,) = axis
+    first = lattice.phases[0]
+    padding = None if first is None else -first.first
+    if lattice.period == 1 and first is not None:
+        return Measures(first.last - first.first + 1, first.number, lattice.step, padding, 1)
+    seen = [phase for phase in lattice.phases if phase is not None]
+    counts = [phase.number for phase in seen]
+    size = max((phase.last - phase.first + 1 for phase in seen), default=0)
+    taps = None if None in counts else max((count for count in counts if count), default=0)
+    whole, rest = divmod(lattice.step, lattice.period)
+    stride = Fraction(lattice.step, lattice.period) if rest else whole
+    return Measures(size, taps, stride, padding, lattice.period)
 
 
 def _largest_hull(axis: Axis, extent: int) -> int | None:
@@ -472,8 +497,3 @@ def _most_taps(axis: Axis, extent: int) -> int | None:
             return None
         most = max(most, count)
     return most
-
-
-def _stride(lattice: Lattice) -> int | Fraction:
-    whole, rest = divmod(lattice.step, lattice.period)
-    return Fraction(lattice.step, lattice.period) if rest else whole

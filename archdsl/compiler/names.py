@@ -169,29 +169,32 @@ def _unknown_word(name: str, parameter: Parameter) -> UnknownName:
     return UnknownName(name, nearest(name, parameter.kind.words), remark=remark)
 
 
-def _names_in(node: tree.Expression) -> Iterator[tree.Name | tree.Call]:
+def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
     """The names and calls of an expression. What stands after a dot is not a name of the scope."""
-    if isinstance(node, tree.Name):
-        yield node
-        return
-    inner: list[tree.Expression] = []
-    if isinstance(node, tree.Call):
-        yield node
-        inner = [argument.value for argument in node.arguments]
-    elif isinstance(node, tree.Attribute):
-        inner = [node.value]
-    elif isinstance(node, tree.Index):
-        inner = [node.value, node.index]
-    elif isinstance(node, tree.List):
-        inner = node.items
-    elif isinstance(node, tree.Unary):
-        inner = [node.operand]
-    elif isinstance(node, tree.Binary):
-        inner = [node.left, node.right]
-    elif isinstance(node, tree.Conditional):
-        inner = [node.then, node.test, node.otherwise]
-    for one in inner:
-        yield from _names_in(one)
+    found: list[tree.Name | tree.Call] = []
+    waiting = [expression]
+    for node in waiting:
+        kind = type(node)
+        if kind is tree.Number or kind is tree.Constant or kind is tree.String:
+            continue
+        if isinstance(node, tree.Name):
+            found.append(node)
+        elif isinstance(node, tree.List):
+            waiting += node.items
+        elif isinstance(node, tree.Call):
+            found.append(node)
+            waiting += [argument.value for argument in node.arguments]
+        elif isinstance(node, tree.Attribute):
+            waiting.append(node.value)
+        elif isinstance(node, tree.Index):
+            waiting += (node.value, node.index)
+        elif isinstance(node, tree.Unary):
+            waiting.append(node.operand)
+        elif isinstance(node, tree.Binary):
+            waiting += (node.left, node.right)
+        elif isinstance(node, tree.Conditional):
+            waiting += (node.then, node.test, node.otherwise)
+    return found
 
 
 def _defined_in(body: list[tree.Statement]) -> Iterator[str]:

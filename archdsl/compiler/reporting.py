@@ -46,6 +46,10 @@ class Reporter:
     def has_errors(self) -> bool:
         return any(d.severity == "error" for d in self.diagnostics)
 
+    @property
+    def steps_left(self) -> int:
+        return self._work.left
+
     def report(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> None:
         key = (problem.name, id(span.source), span.start, span.end)
         if key in self._seen:

@@ -22,7 +22,7 @@ class Open:
     labelled: bool
     unnamed: list[Node] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
-    uses: Counter[str] = field(default_factory=Counter)
+    uses: dict[str, int] = field(default_factory=dict)
     numbered: list[Scope] = field(default_factory=list)
 
 
@@ -99,10 +99,13 @@ class Scopes:
     def close(self) -> None:
         """Leave the innermost scope, and name its layers."""
         opened = self._open.pop()
-        _give_way(opened)
+        if opened.numbered:
+            _give_way(opened)
+        if not opened.unnamed:
+            return
         prefix = f"{opened.scope.name}." if opened.scope.name else ""
-        kinds = Counter(node.layer.kind for node in opened.unnamed)
-        ordinals: Counter[str] = Counter()
+        kinds = Counter([node.layer.kind for node in opened.unnamed]) if opened.labelled else {}
+        ordinals: dict[str, int] = {}
         for node in opened.unnamed:
             kind = node.layer.kind
             key = kind
@@ -115,7 +118,7 @@ class Scopes:
 def _give_way(opened: Open) -> None:
     """Number the unlabelled uses of a block anew, where a later label is called like one of them."""
     for block in {scope.block or "" for scope in opened.numbered if scope.key in opened.keys}:
-        ordinals: Counter[str] = Counter()
+        ordinals: dict[str, int] = {}
         for scope in opened.numbered:
             if scope.block == block:
                 _rename(scope, _next(block, ordinals, opened.keys))
@@ -134,10 +137,10 @@ def _rename(scope: Scope, key: str) -> None:
             pending += member.members
 
 
-def _next(name: str, ordinals: Counter[str], taken: set[str]) -> str:
+def _next(name: str, ordinals: dict[str, int], taken: set[str]) -> str:
     """`name_1`, `name_2`, ...: the next that no label has."""
-    while True:
-        ordinals[name] += 1
-        key = f"{name}_{ordinals[name]}"
-        if key not in taken:
-            return key
+    ordinal = ordinals.get(name, 0) + 1
+    while f"{name}_{ordinal}" in taken:
+        ordinal += 1
+    ordinals[name] = ordinal
+    return f"{name}_{ordinal}"

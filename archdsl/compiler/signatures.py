@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE
@@ -31,6 +32,7 @@ class Signature:
     values: bool = False
 
     @staticmethod
+    @cache
     def of_layer(layer: type[Layer]) -> Signature:
         words = ["..."] if layer.inputs == MANY else []
         for name, parameter in layer.arguments.items():

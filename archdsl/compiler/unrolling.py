@@ -7,17 +7,19 @@ arguments of the later layers are still checked.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.names import unknown_layer
 from archdsl.compiler.network import Node, Scope, Wire
+from archdsl.compiler.recording import Key, NotRepeatable, Recording, Recordings, key_of
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.scopes import Scopes
-from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.signatures import Bound, Signature, bind
 from archdsl.compiler.uses import LayerUses, Plan, UsePlace
 from archdsl.compiler.values import (
     UNKNOWN,
@@ -68,6 +70,14 @@ class Results:
     names: list[str] | None = None
 
 
+class SoFar(NamedTuple):
+    """How far the unrolling is. `said` counts the diagnostics, the expectations and the shared lines."""
+
+    nodes: int
+    steps_left: int
+    said: tuple[int, int, int]
+
+
 class Unroller:
     """Unrolls one network. `nodes` are its layers in order of execution."""
 
@@ -77,6 +87,8 @@ class Unroller:
         self.nodes: list[Node] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
         self.shared: list[Shared] = []
+        self._recordings = Recordings()
+        self._bound: dict[tuple[tree.Block, int | Span], Bound] = {}
         self._uses = LayerUses(evaluator, reporter)
         self._calls = reporter.calls
         self._places: dict[Node, Span] = {}
@@ -588,7 +600,11 @@ class Unroller:
         value: Flow,
         label: tree.Label | None,
     ) -> Labelled:
-        bound = bind(Signature.of_block(block), arguments, name_span, self.reporter)
+        written = (block, id(arguments) if arguments else name_span)
+        bound = self._bound.get(written)
+        if bound is None:
+            bound = bind(Signature.of_block(block), arguments, name_span, self.reporter)
+            self._bound[written] = bound
         given = self._block_arguments(bound.arguments, arguments, frame)
         if not bound.whole or isinstance(value, Unknown):
             return Labelled(UNKNOWN, _unknown_frame(module))
@@ -610,18 +626,47 @@ class Unroller:
             if isinstance(reached, Unknown):
                 return Labelled(UNKNOWN, _unknown_frame(module))
             arguments_ = {p.name: inner.names[p.name] for p in block.parameters}
-            with self._scopes.inside(
-                key, label is not None, _wires_in(value), block.name, arguments_
-            ) as scope:
-                body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
-                results = self._whole_body(body, inner, reached)
-                scope.outputs = _wires_in(results.value)
+            wires = _wires_in(value)
+            alike = key_of(block, arguments_, wires) if label is None else None
+            room = limits.LAYERS - len(self.nodes)
+            known = None if alike is None else self._recordings.find(alike, len(self._calls), room)
+            if known is not None and known.steps > self.reporter.steps_left:
+                known = None
+            begun = self._so_far()
+            with self._scopes.inside(key, label is not None, wires, block.name, arguments_) as scope:
+                if known is not None:
+                    self.reporter.spend(known.steps, use)
+                    self.nodes += known.repeat(scope, self._calls[0], self._places)
+                    result: Flow = scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs
+                else:
+                    body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
+                    result = self._whole_body(body, inner, reached).value
+                    scope.outputs = _wires_in(result)
+            if known is None and alike is not None:
+                self._record(alike, begun, scope)
         finally:
             self._calls.pop()
-        if results.value is None:
+        if result is None:
             self.reporter.report(NoValue(()), use)
             return Labelled(UNKNOWN, inner)
-        return Labelled(results.value, inner)
+        return Labelled(result, inner)
+
+    def _so_far(self) -> SoFar:
+        reporter = self.reporter
+        said = len(reporter.diagnostics), len(self.expectations), len(self.shared)
+        return SoFar(len(self.nodes), reporter.steps_left, said)
+
+    def _record(self, alike: Key, begun: SoFar, scope: Scope) -> None:
+        """Record a use of a block, unless it did something besides making layers."""
+        now = self._so_far()
+        made = now.nodes - begun.nodes
+        if now.said != begun.said or not scope.outputs or self.reporter.has_errors:
+            return
+        if self._recordings.has_room(made, now.nodes):
+            steps = begun.steps_left - now.steps_left
+            nodes = self.nodes[begun.nodes :]
+            with suppress(NotRepeatable):
+                self._recordings.keep(alike, Recording(scope, nodes, self._places, len(self._calls), steps))
 
     def _block_arguments(
         self, bound: dict[str, tree.Argument], arguments: list[tree.Argument], frame: Frame

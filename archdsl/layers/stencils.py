@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from math import floor, gcd
 
 Offsets = Sequence[int]
@@ -37,6 +38,7 @@ class Stencil:
     wraps: bool = False
 
 
+@lru_cache(maxsize=1024)
 def window(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, wraps: bool = False) -> Stencil:
     """The stencil of a convolution or pooling: `padding` is the padding before the first sample."""
     return Stencil(stride, 1, (range(-padding, -padding + (kernel - 1) * dilation + 1, dilation),), wraps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import stencils
@@ -124,6 +125,7 @@ def per_side(argument: str, value: Any, x: Shape) -> tuple[Pair, ...]:
     return tuple(side if isinstance(side, tuple) else (side, side) for side in sides)
 
 
+@lru_cache(maxsize=1024)
 def windows(
     x: Shape, kernel: PerAxis, stride: PerAxis, padding: Sides = 0, dilation: PerAxis = 1
 ) -> tuple[Window, ...]:
@@ -131,6 +133,8 @@ def windows(
 
     `padding=same` is TensorFlow's: of ceil(extent/stride) windows, what is missing is added, half of it
     (rounded down) before the first sample.
+
+    Every rule of a layer asks for its windows, and the layers of a network are much alike: so they are kept.
     """
     kernels = per_axis("kernel", kernel, x)
     strides = per_axis("stride", stride, x)

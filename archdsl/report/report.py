@@ -115,23 +115,23 @@ class Report:
 
 def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple[Node, dict[str, Any]]]:
     """The objects of the JSON, with their sizes as `written` has them; the inputs are not among them."""
-    known: dict[Any, dict[str, Any]] = {}
-
-    def once(found: Field | Fields | Equivariance) -> dict[str, Any]:
-        if found not in known:
-            known[found] = found.to_dict()
-        return known[found]
-
+    fields: dict[Field | Fields | None, dict[str, Any] | None] = {None: None}
+    certificates: dict[Equivariance, dict[str, Any]] = {}
     for facts in analysis.facts:
         node = facts.node
-        if node.layer.kind == "input":
+        kind = node.layer.kind
+        if kind == "input":
             continue
-        field = facts.receptive_field
+        field, certificate, defined = facts.receptive_field, facts.equivariance, node.defined
+        if field is not None and field not in fields:
+            fields[field] = field.to_dict()
+        if certificate not in certificates:
+            certificates[certificate] = certificate.to_dict()
         yield (
             node,
             {
                 "name": node.name,
-                "kind": node.layer.kind,
+                "kind": kind,
                 "from": [str(wire) for wire in node.inputs],
                 "shape": [written(extent) for extent in node.shapes[0]],
                 "weights": written(facts.weights),
@@ -141,11 +141,11 @@ def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple
                 "macs": written(facts.macs),
                 "flops": written(facts.flops),
                 "activation_bytes": written(facts.activation_bytes),
-                "equivariance": once(facts.equivariance),
-                "receptive_field": None if field is None else once(field),
+                "equivariance": certificates[certificate],
+                "receptive_field": fields[field],
                 "file": node.use.source.name,
                 "line": node.use.line,
-                "defined": None if node.defined is None else node.defined.line,
+                "defined": None if defined is None else defined.line,
             },
         )
 
