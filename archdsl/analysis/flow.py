@@ -164,7 +164,7 @@ class Flow:
 
 def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
     layer = node.layer
-    counts = tuple(shape.count for shape in node.shapes)
+    counts = tuple([shape.count for shape in node.shapes])
     if layer.kind == "input":
         return Rules(0, 0, 0, 0, 0, 0, Saved(), (_reader((), xs, node.shape),), counts)
     weights: Size = 0
@@ -181,7 +181,7 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
             integers = integers + prod(buffer.shape)
         else:
             floating = floating + prod(buffer.shape)
-    readers = tuple(_reader(layer.reads_of(r, *xs), xs, shape) for r, shape in enumerate(node.shapes))
+    readers = tuple([_reader(layer.reads_of(r, *xs), xs, shape) for r, shape in enumerate(node.shapes)])
     return Rules(
         weights,
         biases,
@@ -196,10 +196,10 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
 
 
 def _reader(reads: tuple[Reads, ...], xs: tuple[Shape, ...], shape: Shape) -> Reader:
-    readings = tuple(_reading(read) for read in reads)
-    extents_in = tuple(x.size for x in xs)
+    readings = tuple([_reading(read) for read in reads])
+    extents_in = tuple([x.size for x in xs])
     extents = shape.size
-    kept = all(_keeps(reading) for reading in readings) and all(x == extents for x in extents_in)
+    kept = all(_keeps(reading) for reading in readings) and extents_in == (extents,) * len(xs)
     return Reader(readings, kept, extents_in, extents)
 
 

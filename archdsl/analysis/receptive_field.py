@@ -149,12 +149,16 @@ class Field:
                 "aligned": None,
                 "global": self.reach == "global",
             }
-        size, taps, stride = self.size, self.taps, self.stride
+        measures = self._measures
+        sizes = [m.size for m in measures]
+        taps = [m.taps for m in measures]
+        strides = [m.stride for m in measures]
+        met = None in strides
         return {
-            "size": None if size is None or None in size else size,
-            "stride": None if stride is None else [s if type(s) is int else str(s) for s in stride],
-            "padding": None if stride is None else [m.padding for m in self._measures],
-            "taps": None if taps is None or None in taps else taps,
+            "size": None if None in sizes else sizes,
+            "stride": None if met else [s if type(s) is int else str(s) for s in strides],
+            "padding": None if met else [m.padding for m in measures],
+            "taps": None if None in taps else taps,
             "phases": self.phases,
             "aligned": self.aligned,
             "global": False,

@@ -198,6 +198,7 @@ def _compile(
         scope=scope,
         parameters=parameters,
         train=_train_of(module, block.name),
+        symbols=frozenset(reporter.symbols),
     )
     for node in network.unused():
         reporter.report(UnusedValue(node.name), node.defined or node.use)

@@ -107,6 +107,8 @@ class Network:
     parameters: dict[str, Any]
     """The network's own parameters, as bound."""
     train: Train | None
+    symbols: frozenset[str]
+    """The names of symbolic sizes in its file; without any, every size is a number."""
 
     @cached_property
     def graph(self) -> networkx.MultiDiGraph[str]:

@@ -53,9 +53,12 @@ class NotRepeatable(Exception):
 
 
 class Recording:
-    """What one use of a block made. `steps` is the work that it took, `depth` how deep it stood."""
+    """What one use of a block made, with the arguments that it had.
 
-    __slots__ = ("_layers", "_scopes", "depth", "steps")
+    `steps` is the work that it took, `depth` how many uses stood around it, itself among them.
+    """
+
+    __slots__ = ("_layers", "_scopes", "arguments", "depth", "steps")
 
     def __init__(
         self, scope: Scope, nodes: list[Node], labels: Mapping[Node, Span], depth: int, steps: int
@@ -75,6 +78,7 @@ class Recording:
             except KeyError:
                 raise NotRepeatable from None
 
+        self.arguments = scope.arguments
         self.depth = depth
         self.steps = steps
         self._layers = [
@@ -141,10 +145,8 @@ class Recordings:
         self._known: dict[Key, Recording] = {}
         self._layers = 0
 
-    def find(self, key: Key, depth: int, room: int) -> Recording | None:
-        """What to repeat: nothing that could break a bound which did not break when it was recorded."""
-        found = self._known.get(key)
-        return found if found is not None and depth <= found.depth and len(found) <= room else None
+    def find(self, key: Key) -> Recording | None:
+        return self._known.get(key)
 
     def has_room(self, layers: int, in_network: int) -> bool:
         """Whether so many layers may be recorded. Blocks in blocks would be, once for each around them."""
@@ -156,14 +158,17 @@ class Recordings:
 
 
 def key_of(block: Block, arguments: Mapping[str, Any], inputs: tuple[Wire, ...]) -> Key | None:
-    """All that a use of a block depends on; None where that is more than plain values and shapes."""
+    """All that a use of a block depends on; None where that is more than plain values and shapes.
+
+    The defaults of what `arguments` leaves out follow from the rest.
+    """
     if len(inputs) > 1 and len(set(inputs)) < len(inputs):
         return None
     try:
         given = [_plain(value) for value in arguments.values()]
     except TypeError:
         return None
-    return (block, *given, *[node.shapes[port] for node, port in inputs])
+    return (block, *arguments, *given, *[node.shapes[port] for node, port in inputs])
 
 
 def _plain(value: Any) -> Any:

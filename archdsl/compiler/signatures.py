@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE
@@ -32,8 +31,13 @@ class Signature:
     values: bool = False
 
     @staticmethod
-    @cache
     def of_layer(layer: type[Layer]) -> Signature:
+        if layer not in _OF_LAYERS:
+            _OF_LAYERS[layer] = Signature._of_layer(layer)
+        return _OF_LAYERS[layer]
+
+    @staticmethod
+    def _of_layer(layer: type[Layer]) -> Signature:
         words = ["..."] if layer.inputs == MANY else []
         for name, parameter in layer.arguments.items():
             if parameter.required:
@@ -64,6 +68,9 @@ class Signature:
         words = [p if p in required else f"{p}=" for p in parameters] + (["..."] if many else [])
         text = f"{name}({', '.join(words)})"
         return Signature(name, () if many else parameters, frozenset(() if many else required), text, many)
+
+
+_OF_LAYERS: dict[type[Layer], Signature] = {}
 
 
 class Bound(NamedTuple):

@@ -613,10 +613,18 @@ class Unroller:
             return Labelled(UNKNOWN, _unknown_frame(module))
         if len(self._calls) >= limits.NESTING:
             raise self.reporter.stop(RecursionTooDeep(block.name, limits.NESTING), use)
-        inner = Frame(module.frame, module, block)
         key = self._scopes.next_use(block.name) if label is None else label.name
+        wires = _wires_in(value)
+        alike = key_of(block, given, wires) if label is None else None
         self._calls.append(use)
         try:
+            known = None if alike is None else self._repeatable(alike)
+            if known is not None:
+                with self._scopes.inside(key, False, wires, block.name, known.arguments) as scope:
+                    self.reporter.spend(known.steps, use)
+                    self.nodes += known.repeat(scope, self._calls[0], self._places)
+                return Labelled(scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs)
+            inner = Frame(module.frame, module, block)
             inner.names["input"] = value
             for parameter in block.parameters:
                 self._block_parameter(parameter, given, inner)
@@ -626,30 +634,31 @@ class Unroller:
             if isinstance(reached, Unknown):
                 return Labelled(UNKNOWN, _unknown_frame(module))
             arguments_ = {p.name: inner.names[p.name] for p in block.parameters}
-            wires = _wires_in(value)
-            alike = key_of(block, arguments_, wires) if label is None else None
-            room = limits.LAYERS - len(self.nodes)
-            known = None if alike is None else self._recordings.find(alike, len(self._calls), room)
-            if known is not None and known.steps > self.reporter.steps_left:
-                known = None
             begun = self._so_far()
             with self._scopes.inside(key, label is not None, wires, block.name, arguments_) as scope:
-                if known is not None:
-                    self.reporter.spend(known.steps, use)
-                    self.nodes += known.repeat(scope, self._calls[0], self._places)
-                    result: Flow = scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs
-                else:
-                    body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
-                    result = self._whole_body(body, inner, reached).value
-                    scope.outputs = _wires_in(result)
-            if known is None and alike is not None:
+                body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
+                results = self._whole_body(body, inner, reached)
+                scope.outputs = _wires_in(results.value)
+            if alike is not None:
                 self._record(alike, begun, scope)
         finally:
             self._calls.pop()
-        if result is None:
+        if results.value is None:
             self.reporter.report(NoValue(()), use)
             return Labelled(UNKNOWN, inner)
-        return Labelled(result, inner)
+        return Labelled(results.value, inner)
+
+    def _repeatable(self, alike: Key) -> Recording | None:
+        """What to repeat for a use, unless that breaks a bound: then it is unrolled, to say where."""
+        known = self._recordings.find(alike)
+        if known is None:
+            return None
+        fits = (
+            len(self._calls) <= known.depth
+            and known.steps <= self.reporter.steps_left
+            and len(known) <= limits.LAYERS - len(self.nodes)
+        )
+        return known if fits else None
 
     def _so_far(self) -> SoFar:
         reporter = self.reporter

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from archdsl.sizes import Symbolic
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis, Equivariance, Field, Fields, Totals
@@ -64,26 +66,30 @@ class Report:
     def layers(self) -> list[Entry]:
         """Every layer, in order of execution."""
         paths: dict[Scope, tuple[str, ...]] = {self.scope: ()}
-        objects = _layers(self.analysis, _size)
-        return [Entry(layer, _path(node.scope, paths)) for node, layer in objects]
+        return [Entry(layer, _path(node.scope, paths)) for node, layer in _layers(self.analysis)]
 
     @cached_property
     def totals(self) -> dict[str, Any]:
         """The `totals` of the JSON, but with sizes that depend on symbols as expressions."""
-        return _totals(self.analysis.totals, _size)
+        return _totals(self.analysis.totals)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string.
 
         Layers that have the same receptive field, or the same certificate, have one object in common.
         """
+        layers = [layer for _, layer in _layers(self.analysis)]
+        totals = _totals(self.analysis.totals)
+        inputs = [{"name": name, "shape": shape} for name, shape in self.inputs]
+        if self.network.symbols:
+            layers, totals, inputs = _plain(layers), _plain(totals), _plain(inputs)
         return {
             "schema": SCHEMA,
             "network": self.name,
-            "inputs": [{"name": name, "shape": list(map(_plain, shape))} for name, shape in self.inputs],
+            "inputs": inputs,
             "outputs": self.outputs,
-            "layers": [layer for _, layer in _layers(self.analysis, _plain)],
-            "totals": _totals(self.analysis.totals, _plain),
+            "layers": layers,
+            "totals": totals,
         }
 
     def entries(self, depth: int | None = None) -> list[Entry]:
@@ -113,8 +119,8 @@ class Report:
         ]
 
 
-def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple[Node, dict[str, Any]]]:
-    """The objects of the JSON, with their sizes as `written` has them; the inputs are not among them."""
+def _layers(analysis: Analysis) -> Iterator[tuple[Node, dict[str, Any]]]:
+    """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
     fields: dict[Field | Fields | None, dict[str, Any] | None] = {None: None}
     certificates: dict[Equivariance, dict[str, Any]] = {}
     for facts in analysis.facts:
@@ -133,14 +139,14 @@ def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple
                 "name": node.name,
                 "kind": kind,
                 "from": [str(wire) for wire in node.inputs],
-                "shape": [written(extent) for extent in node.shapes[0]],
-                "weights": written(facts.weights),
-                "biases": written(facts.biases),
-                "parameters": written(facts.weights + facts.biases),
-                "buffers": written(facts.buffers),
-                "macs": written(facts.macs),
-                "flops": written(facts.flops),
-                "activation_bytes": written(facts.activation_bytes),
+                "shape": [*node.shapes[0]],
+                "weights": facts.weights,
+                "biases": facts.biases,
+                "parameters": facts.weights + facts.biases,
+                "buffers": facts.buffers,
+                "macs": facts.macs,
+                "flops": facts.flops,
+                "activation_bytes": facts.activation_bytes,
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
                 "file": node.use.source.name,
@@ -150,29 +156,28 @@ def _layers(analysis: Analysis, written: Callable[[Any], Any]) -> Iterator[tuple
         )
 
 
-def _totals(totals: Totals, written: Callable[[Any], Any]) -> dict[str, Any]:
+def _totals(totals: Totals) -> dict[str, Any]:
     field = totals.receptive_field
     return {
-        "parameters": written(totals.parameters),
-        "trainable": written(totals.trainable),
-        "buffers": written(totals.buffers),
-        "macs": written(totals.macs),
-        "flops": written(totals.flops),
-        "parameter_bytes": written(totals.parameter_bytes),
-        "forward_peak_bytes": written(totals.forward_peak_bytes),
-        "training_peak_bytes": written(totals.training_peak_bytes),
+        "parameters": totals.parameters,
+        "trainable": totals.trainable,
+        "buffers": totals.buffers,
+        "macs": totals.macs,
+        "flops": totals.flops,
+        "parameter_bytes": totals.parameter_bytes,
+        "forward_peak_bytes": totals.forward_peak_bytes,
+        "training_peak_bytes": totals.training_peak_bytes,
         "receptive_field": None if field is None else field.to_dict(),
     }
 
 
-def _size(size: Size | None) -> Size | None:
-    """A size as it is: a number, or an expression in symbols."""
-    return size
-
-
-def _plain(size: Size | None) -> int | str | None:
-    """A size as JSON has it: an expression in symbols is text."""
-    return size if size is None or isinstance(size, int) else str(size)
+def _plain(value: Any) -> Any:
+    """What JSON can hold: an expression in symbols is text."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Symbolic) else value
 
 
 def _path(scope: Scope, paths: dict[Scope, tuple[str, ...]]) -> tuple[str, ...]:
