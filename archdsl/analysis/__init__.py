@@ -97,10 +97,10 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
     certificates = equivariances(flow)
     facts: list[Facts] = []
     for node, rules, start in zip(flow.nodes, flow.rules, flow.starts, strict=True):
-        own = node.first is None
         activation = sizes[start]
-        for value in range(start + 1, start + len(rules.counts)):
-            activation = activation + sizes[value]
+        if len(rules.counts) > 1:
+            activation = sum(sizes[start + 1 : start + len(rules.counts)], activation)
+        own = node.first is None
         facts.append(
             Facts(
                 node,

@@ -103,8 +103,7 @@ class Flow:
     )
 
     def __init__(self, network: Network) -> None:
-        nodes = network.nodes
-        self.nodes = nodes
+        self.nodes = nodes = network.nodes
         self.index: dict[Node, int] = {node: i for i, node in enumerate(nodes)}
         self.rules: list[Rules] = []
         self.starts: list[int] = []
@@ -115,36 +114,40 @@ class Flow:
         self.sources: list[tuple[int, ...]] = []
         self.indices: set[int] = set()
         known: dict[tuple[Layer, tuple[Shape, ...]], Rules] = {}
-        index, starts, makers, last_use = self.index, self.starts, self.makers, self.last_use
+        # Names of its own for what every layer needs: the loop is run 100,000 times.
+        index, starts, makers = self.index, self.starts, self.makers
+        last_use, counts = self.last_use, self.counts
+        rules_of, feeds_of, sources_of = self.rules, self.feeds, self.sources
         for i, node in enumerate(nodes):
             wires = node.inputs
             if len(wires) == 1:
                 maker, port = wires[0]
                 xs: tuple[Shape, ...] = (maker.shapes[port],)
                 source = index[maker]
-                feeds: tuple[int, ...] = (starts[source] + port,)
-                sources: tuple[int, ...] = (source,)
+                value = starts[source] + port
+                last_use[value] = i
+                feeds_of.append((value,))
+                sources_of.append((source,))
             else:
                 xs = tuple([maker.shapes[port] for maker, port in wires])
                 sources = tuple([index[maker] for maker, _ in wires])
                 feeds = tuple([starts[s] + port for s, (_, port) in zip(sources, wires, strict=True)])
-            for value in feeds:
-                last_use[value] = i
-            self.feeds.append(feeds)
-            self.sources.append(sources)
+                for value in feeds:
+                    last_use[value] = i
+                feeds_of.append(feeds)
+                sources_of.append(sources)
             key = (node.layer, xs)
             rules = known.get(key)
             if rules is None:
                 rules = known[key] = _ask(node, xs)
-            self.rules.append(rules)
-            start = len(makers)
-            starts.append(start)
-            if node.layer.kind == "max_pool" and len(rules.counts) > 1:
-                self.indices.add(start + 1)
+            rules_of.append(rules)
+            starts.append(len(makers))
+            if len(rules.counts) > 1 and node.layer.kind == "max_pool":
+                self.indices.add(len(makers) + 1)
             for count in rules.counts:
                 makers.append(i)
                 last_use.append(-1)
-                self.counts.append(count)
+                counts.append(count)
         self.inputs: list[int] = [index[node] for node in network.inputs]
         self.outputs: list[int] = [self.number(wire) for wire in network.outputs]
 

@@ -5,6 +5,7 @@ branches that are not taken, which unrolling never sees.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from archdsl.compiler.elsewhere import layer_elsewhere
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
@@ -47,8 +48,10 @@ class _Names:
         self._defined |= set(module.frame.names)
         self._defined |= {parameter.name for parameter in block.parameters}
         self._defined |= set(_defined_in(block.body))
-        self._loops = tuple(_loops_in(block.body))
-        self._usable = [*module.blocks, *(p.name for p in block.parameters), *_shared_in(block.body)]
+
+    @cached_property
+    def _loops(self) -> frozenset[str]:
+        return frozenset(_loops_in(self._block.body))
 
     def check(self) -> None:
         for parameter in self._block.parameters:
@@ -94,7 +97,9 @@ class _Names:
 
     def _use(self, use: tree.Use) -> None:
         if not self._callee(use.name, use):
-            problem = unknown_layer(use.name, self._usable)
+            block = self._block
+            usable = [*self._module.blocks, *(p.name for p in block.parameters), *_shared_in(block.body)]
+            problem = unknown_layer(use.name, usable)
             self._reporter.report(problem, use.name_span)
             if problem.foreign and problem.meant:
                 # It is known which layer is meant, so its arguments are held to it, too.
