@@ -49,7 +49,7 @@ class _Scope(NamedTuple):
 
 
 class NotRepeatable(Exception):
-    """A use reads something besides its inputs: the indices of a pooling that stands before it."""
+    """A use makes layers that belong to it alone."""
 
 
 class Recording:
@@ -65,8 +65,11 @@ class Recording:
     ) -> None:
         """Record a use whose `scope` is closed; `labels` are where its values have labels.
 
-        Raises `NotRepeatable` where it is wired to something besides its inputs.
+        Raises `NotRepeatable` where it is wired to something besides its inputs, and where one of its layers
+        has another for an argument, as `max_unpool` has its pooling.
         """
+        if any(isinstance(value, Node) for node in nodes for value in node.layer.values.values()):
+            raise NotRepeatable
         results = [Wire(node, port) for node in nodes for port in range(len(node.shapes))]
         places = {wire: place for place, wire in enumerate((*scope.inputs, *results))}
         scopes = {one: number for number, one in enumerate(_with_inner(scope))}
