@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
+from archdsl.collection import uncollected
 from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
@@ -146,6 +145,7 @@ def program_of(source: Source) -> Program:
     return parse_program(source, imports_of(source))
 
 
+@uncollected()
 def check_network(
     program: Program,
     network: str | None = None,
@@ -157,29 +157,12 @@ def check_network(
     `work` bounds the networks of a file together.
     """
     options = options or Options()
-    with _uncollected():
-        return _checked(program, network, options, work)
-
-
-def _checked(program: Program, network: str | None, options: Options, work: Work | None) -> Checked:
     compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
         outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
         return Checked(network or "", None, _together(compiled.diagnostics, found, options), outcomes)
     return _expected(program, compiled, compiled.network, options)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cyclic garbage: what a compilation makes it keeps, and there is much of it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:

@@ -481,10 +481,10 @@ def labels_of(body: list[tree.Statement]) -> set[str]:
 
 def bodies_of(item: tree.Item) -> list[list[tree.Statement]]:
     """The bodies in braces of an item of a chain."""
-    if isinstance(item, tree.If):
-        return [item.then, item.otherwise]
     if isinstance(item, tree.Use):
         return []
+    if isinstance(item, tree.If):
+        return [item.then, item.otherwise]
     return [item.body]
 
 

@@ -18,6 +18,9 @@ from archdsl.problems import nearest
 from archdsl.problems.names import InputForm, UnknownLayer, UnknownName
 from archdsl.syntax import tree
 
+LITERALS = frozenset({tree.Number, tree.Constant, tree.String})
+"""What names nothing, and is by far the most frequent expression."""
+
 
 def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
     """The problem of a name that is no layer, with what was most likely meant."""
@@ -47,7 +50,7 @@ class _Names:
         # What could not be imported has been reported, and may be anything.
         self._defined |= set(module.frame.names)
         self._defined |= {parameter.name for parameter in block.parameters}
-        self._defined |= set(_defined_in(block.body))
+        self._defined |= _defined_in(block.body)
 
     @cached_property
     def _loops(self) -> frozenset[str]:
@@ -108,6 +111,8 @@ class _Names:
         takes = _words_of(use) if use.name not in self._module.blocks else {}
         for argument in use.arguments:
             value = argument.value
+            if type(value) in LITERALS:
+                continue
             word = takes.get(argument.name) if isinstance(value, tree.Name) else None
             if word is not None and isinstance(value, tree.Name) and not self._means_something(value.id):
                 self._reporter.report(_unknown_word(value.id, word), value.span)
@@ -179,8 +184,7 @@ def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
     found: list[tree.Name | tree.Call] = []
     waiting = [expression]
     for node in waiting:
-        kind = type(node)
-        if kind is tree.Number or kind is tree.Constant or kind is tree.String:
+        if type(node) in LITERALS:
             continue
         if isinstance(node, tree.Name):
             found.append(node)
@@ -202,27 +206,28 @@ def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
     return found
 
 
-def _defined_in(body: list[tree.Statement]) -> Iterator[str]:
+def _defined_in(body: list[tree.Statement]) -> set[str]:
     """Every name that a body defines, at any depth."""
-    for statement in body:
-        if isinstance(statement, tree.Line):
-            yield from (label.name for label in statement.labels)
-            yield from _defined_in_items(statement.items)
-        elif isinstance(statement, tree.Shared):
-            yield statement.label.name
-            yield from _defined_in_items(statement.items)
-        elif isinstance(statement, tree.Input | tree.Broken):
-            yield from (label.name for label in statement.names)
-        elif isinstance(statement, tree.Let):
-            yield statement.name
-
-
-def _defined_in_items(items: list[tree.Item]) -> Iterator[str]:
-    for item in items:
-        if isinstance(item, tree.For):
-            yield from _targets(item.target)
-        for body in bodies_of(item):
-            yield from _defined_in(body)
+    found: set[str] = set()
+    bodies = [body]
+    for inner in bodies:
+        for statement in inner:
+            items: list[tree.Item] = []
+            if isinstance(statement, tree.Line):
+                found.update([label.name for label in statement.labels])
+                items = statement.items
+            elif isinstance(statement, tree.Shared):
+                found.add(statement.label.name)
+                items = statement.items
+            elif isinstance(statement, tree.Input | tree.Broken):
+                found.update([label.name for label in statement.names])
+            elif isinstance(statement, tree.Let):
+                found.add(statement.name)
+            for item in items:
+                if isinstance(item, tree.For):
+                    found.update(_targets(item.target))
+                bodies += bodies_of(item)
+    return found
 
 
 def _targets(target: tree.Target) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from archdsl.collection import uncollected
 from archdsl.sizes import Symbolic
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Report:
         """The `totals` of the JSON, but with sizes that depend on symbols as expressions."""
         return _totals(self.analysis.totals)
 
+    @uncollected()
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string.
 
