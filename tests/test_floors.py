@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "archdsl"
 
 FLOORS = {
+    "collection": 0,
     "shipped": 0,
     "source": 0,
     "sizes": 0,
