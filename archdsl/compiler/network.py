@@ -122,6 +122,6 @@ class Network:
 
     def unused(self) -> list[Node]:
         """Nodes whose result nobody uses and that are no output, inputs among them."""
-        used = {wire.node for node in self.nodes for wire in node.inputs}
+        used = {maker for node in self.nodes for maker, _ in node.inputs}
         used.update(wire.node for wire in self.outputs)
         return [node for node in self.nodes if node not in used]

@@ -739,8 +739,7 @@ class Unroller:
         first: bool,
     ) -> Flow:
         """Make one layer: its arguments evaluated and checked, its shape worked out, its node wired."""
-        takes = cls.inputs
-        if takes == 0 and first:
+        if first and cls.inputs == 0:
             # It begins a new value; the one of the line above stays where it was.
             value = None
         inputs: list[Wire] = [value] if type(value) is Wire else list(_wires_in(value))
@@ -751,7 +750,7 @@ class Unroller:
                 plan.made[None] = layer
         if layer is None or value is UNKNOWN or not self._uses.fits(plan, inputs, use):
             return UNKNOWN
-        shapes = self._uses.shapes(layer, tuple(wire.node.shapes[wire.port] for wire in inputs))
+        shapes = self._uses.shapes(layer, tuple([maker.shapes[port] for maker, port in inputs]))
         if shapes is None:
             shapes = self._uses.work_out(plan, layer, inputs, UsePlace(name_span, use, self._origins))
             if shapes is None:

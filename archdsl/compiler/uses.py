@@ -61,9 +61,10 @@ class LayerUses:
         self._shapes: dict[tuple[Layer, tuple[Shape, ...]], tuple[Shape, ...]] = {}
 
     def plan(self, key: Any, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan:
-        if key not in self._plans:
-            self._plans[key] = self._planned(layer, arguments, name_span)
-        return self._plans[key]
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._planned(layer, arguments, name_span)
+        return plan
 
     def _planned(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan:
         bound = bind(Signature.of_layer(layer), arguments, name_span, self._reporter)
@@ -85,12 +86,12 @@ class LayerUses:
             except Failed:
                 failed = True
         values: dict[str, Any] = {}
+        evaluate = self._evaluator.evaluate
         for parameter, argument in plan.given:
+            kind = parameter.kind
             try:
-                if parameter.kind.role == "number":
-                    values[parameter.name] = self._evaluator.evaluate(
-                        argument.value, frame, parameter.kind.words
-                    )
+                if kind.role == "number":
+                    values[parameter.name] = evaluate(argument.value, frame, kind.words)
                 else:
                     values[parameter.name] = self._value_argument(parameter, argument, frame, inputs)
             except Failed:
@@ -98,7 +99,7 @@ class LayerUses:
         if failed:
             self._checked(plan, values)
             return None
-        key = tuple((type(value), value) for value in values.values())
+        key = tuple([(type(value), value) for value in values.values()])
         try:
             if key in plan.made:
                 return plan.made[key]

@@ -12,7 +12,7 @@ from archdsl.sizes import Symbolic
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis, Equivariance, Field, Fields, Totals
-    from archdsl.compiler import Network, Node, Scope
+    from archdsl.compiler import Network, Scope
     from archdsl.sizes import Size
 
 SCHEMA = 1
@@ -67,7 +67,11 @@ class Report:
     def layers(self) -> list[Entry]:
         """Every layer, in order of execution."""
         paths: dict[Scope, tuple[str, ...]] = {self.scope: ()}
-        return [Entry(layer, _path(node.scope, paths)) for node, layer in _layers(self.analysis)]
+        nodes = [facts.node for facts in self.analysis.facts if facts.node.kind != "input"]
+        return [
+            Entry(layer, _path(node.scope, paths))
+            for node, layer in zip(nodes, _layers(self.analysis), strict=True)
+        ]
 
     @cached_property
     def totals(self) -> dict[str, Any]:
@@ -80,7 +84,7 @@ class Report:
 
         Layers that have the same receptive field, or the same certificate, have one object in common.
         """
-        layers = [layer for _, layer in _layers(self.analysis)]
+        layers = _layers(self.analysis)
         totals = _totals(self.analysis.totals)
         inputs = [{"name": name, "shape": shape} for name, shape in self.inputs]
         if self.network.symbols:
@@ -121,22 +125,22 @@ class Report:
         ]
 
 
-def _layers(analysis: Analysis) -> Iterator[tuple[Node, dict[str, Any]]]:
+def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
-    fields: dict[Field | Fields | None, dict[str, Any] | None] = {None: None}
+    fields: dict[Field | Fields | None, dict[str, Any] | None] = {}
     certificates: dict[Equivariance, dict[str, Any]] = {}
+    layers: list[dict[str, Any]] = []
     for facts in analysis.facts:
         node = facts.node
         kind = node.layer.kind
         if kind == "input":
             continue
-        field, certificate, defined = facts.receptive_field, facts.equivariance, node.defined
-        if field is not None and field not in fields:
-            fields[field] = field.to_dict()
+        field, certificate, use, defined = facts.receptive_field, facts.equivariance, node.use, node.defined
+        if field not in fields:
+            fields[field] = None if field is None else field.to_dict()
         if certificate not in certificates:
             certificates[certificate] = certificate.to_dict()
-        yield (
-            node,
+        layers.append(
             {
                 "name": node.name,
                 "kind": kind,
@@ -151,11 +155,12 @@ def _layers(analysis: Analysis) -> Iterator[tuple[Node, dict[str, Any]]]:
                 "activation_bytes": facts.activation_bytes,
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
-                "file": node.use.source.name,
-                "line": node.use.line,
+                "file": use.source.name,
+                "line": use.line,
                 "defined": None if defined is None else defined.line,
-            },
+            }
         )
+    return layers
 
 
 def _totals(totals: Totals) -> dict[str, Any]:
