@@ -6,11 +6,11 @@ network's `Totals`. Nothing here imports torch, prints, or changes the network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.equivariance import Equivariance, equivariances
-from archdsl.analysis.flow import Flow
+from archdsl.analysis.flow import Flow, Rules
 from archdsl.analysis.memory import Memory, memory
 from archdsl.analysis.receptive_field import Field, Fields, last_local, receptive_fields
 from archdsl.compiler.network import Network, Node, Wire
@@ -29,19 +29,12 @@ class Facts:
     """
 
     node: Node
-    weights: Size
-    biases: Size
-    buffers: Size
-    macs: Size
-    flops: Size
+    rules: Rules
+    """What the layer's rules say: `weights`, `biases`, `buffers`, `macs` and `flops` are among them."""
     activation_bytes: Size
     """Of all results, for the whole batch."""
     receptive_field: Field | Fields | None
     equivariance: Equivariance
-
-    @property
-    def parameters(self) -> Size:
-        return self.weights + self.biases
 
 
 @dataclass(slots=True, eq=False)
@@ -100,20 +93,9 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
         activation = sizes[start]
         if len(rules.counts) > 1:
             activation = sum(sizes[start + 1 : start + len(rules.counts)], activation)
-        own = node.first is None
-        facts.append(
-            Facts(
-                node,
-                rules.weights if own else 0,
-                rules.biases if own else 0,
-                rules.buffers if own else 0,
-                rules.macs,
-                rules.flops,
-                activation,
-                fields[start],
-                certificates[start],
-            )
-        )
+        if node.first is not None:
+            rules = replace(rules, weights=0, biases=0, buffers=0, integer_buffers=0)
+        facts.append(Facts(node, rules, activation, fields[start], certificates[start]))
     totals = Totals(
         spent.parameters,
         spent.parameters,

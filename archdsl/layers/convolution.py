@@ -82,9 +82,9 @@ class Convolution(Layer, abstract=True):
         return {}
 
     def macs(self, x: Shape) -> Size:
-        _, groups = self.channels_and_groups(x)
+        channels, groups = self.channels_and_groups(x)
         taps: Size = prod(per_axis("kernel", self.kernel, x))
-        return self.shape(x).count * (x.channels // groups) * taps
+        return channels * prod(output_size(self.windows(x))) * (x.channels // groups) * taps
 
     def flops(self, x: Shape) -> Size:
         return 2 * self.macs(x) + (self.shape(x).count if self.bias else 0)

@@ -135,7 +135,9 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
         kind = node.layer.kind
         if kind == "input":
             continue
-        field, certificate, use, defined = facts.receptive_field, facts.equivariance, node.use, node.defined
+        rules, use, defined = facts.rules, node.use, node.defined
+        field, certificate = facts.receptive_field, facts.equivariance
+        weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
         if certificate not in certificates:
@@ -146,12 +148,12 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "kind": kind,
                 "from": [str(wire) for wire in node.inputs],
                 "shape": [*node.shapes[0]],
-                "weights": facts.weights,
-                "biases": facts.biases,
-                "parameters": facts.weights + facts.biases,
-                "buffers": facts.buffers,
-                "macs": facts.macs,
-                "flops": facts.flops,
+                "weights": weights,
+                "biases": biases,
+                "parameters": weights + biases,
+                "buffers": rules.buffers,
+                "macs": rules.macs,
+                "flops": rules.flops,
                 "activation_bytes": facts.activation_bytes,
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
