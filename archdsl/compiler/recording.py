@@ -24,12 +24,17 @@ _new = tuple.__new__
 
 
 class _Layer(NamedTuple):
-    """A node without its name. Its inputs are places in a list of wires: the use's inputs, then results."""
+    """A node without its name. Its inputs are places in a list of wires: the use's inputs, then results.
+
+    `only_input` and `several` results say what most layers are, for the sake of time.
+    """
 
     key: str
     layer: Layer
     inputs: tuple[int, ...]
+    only_input: int | None
     shapes: tuple[Shape, ...]
+    several: bool
     scope: int
     defined: Span | None
     label: Span | None
@@ -88,13 +93,16 @@ class Recording:
             _Layer(
                 node.key,
                 node.layer,
-                placed(node.inputs),
+                inputs,
+                inputs[0] if len(inputs) == 1 else None,
                 node.shapes,
+                len(node.shapes) > 1,
                 scopes[node.scope],
                 node.defined,
                 labels.get(node),
             )
             for node in nodes
+            for inputs in [placed(node.inputs)]
         ]
         self._scopes = [
             _Scope(
@@ -123,14 +131,14 @@ class Recording:
         prefixes = [f"{one.name}." for one in scopes]
         wires = [*scope.inputs]
         nodes: list[Node] = []
-        for key, layer, inputs, shapes, number, defined, label in self._layers:
+        for key, layer, inputs, only, shapes, several, number, defined, label in self._layers:
             name = prefixes[number] + key
-            read = (wires[inputs[0]],) if len(inputs) == 1 else tuple([wires[place] for place in inputs])
+            read = tuple([wires[place] for place in inputs]) if only is None else (wires[only],)
             node = Node(name, key, layer, read, shapes, scopes[number], use, defined)
             nodes.append(node)
             wires.append(_new(Wire, (node, 0)))
-            for port in range(1, len(shapes)):
-                wires.append(Wire(node, port))
+            if several:
+                wires += [Wire(node, port) for port in range(1, len(shapes))]
             if label is not None:
                 labels[node] = label
         for one, (_, _, inputs, outputs, members) in zip(scopes, self._scopes, strict=True):
