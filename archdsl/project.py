@@ -55,7 +55,11 @@ def imports_of(source: Source) -> Load:
 
     def load(path: str, importer: Source) -> Source:
         folder = folders.get(importer.name, root)
-        target = (folder / path).resolve()
+        try:
+            target = (folder / path).resolve()
+        except (OSError, ValueError):
+            # A zero byte or half a surrogate pair, say.
+            raise Fault(ImportNotFound(path, "no file can be called so")) from None
         if target.is_relative_to(root):
             if target.is_file():
                 found = _imported(path, target, root, named)

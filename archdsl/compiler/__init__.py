@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from archdsl.compiler import limits
+from archdsl.compiler.depth import deep
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.modules import Load, Modules, no_imports
@@ -114,7 +112,7 @@ class Program:
         expectations: list[tuple[tree.Expect, Frame]] = []
         network: Network | None = None
         if declared.module is not None:
-            with suppress(Stop), _deep():
+            with suppress(Stop), deep():
                 network, expectations = self._network(name, declared.module, options, reporter)
         failed = reporter.has_errors
         return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
@@ -147,7 +145,7 @@ class Program:
     def _declare(self, sizes: dict[str, int]) -> Declared:
         reporter = Reporter()
         reporter.diagnostics.extend(self._parsed)
-        with suppress(Stop), _deep():
+        with suppress(Stop), deep():
             modules = Modules(reporter, self._load)
             module = modules.module(self.source, self.file)
             evaluator = Evaluator(reporter, dict(sizes))
@@ -318,14 +316,3 @@ def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     for diagnostic in diagnostics:
         files.setdefault(diagnostic.span.source.name, len(files))
     return sorted(diagnostics, key=lambda d: (files[d.span.source.name], d.span.start, d.span.end))
-
-
-@contextmanager
-def _deep() -> Iterator[None]:
-    """Room for the nesting that the limits allow: Python's own limit is lower."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, limits.PYTHON_FRAMES))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from archdsl.compiler.depth import deep
 from archdsl.compiler.expressions import Evaluator, Facts
 from archdsl.compiler.frames import Frame
-from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.values import Labelled, PerAxis, Rounds, show
 from archdsl.diagnostics import Diagnostic
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
@@ -26,6 +27,7 @@ class Outcome:
     holds: bool | None
 
 
+@deep()
 def check(
     expectations: list[tuple[tree.Expect, Frame]], facts: Facts, sizes: dict[str, int]
 ) -> tuple[list[Outcome], list[Diagnostic]]:
@@ -39,6 +41,8 @@ def check(
             value = evaluator.evaluate(test, frame)
         except Failed:
             continue
+        except Stop:
+            break
         except Undecided:
             symbols = tuple(sorted(_symbols(evaluator, test, frame)))
             reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols), test.span)

@@ -26,7 +26,7 @@ from archdsl.compiler.values import (
 from archdsl.layers import LAYERS
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
-from archdsl.problems.bounds import ListTooLong, NumberTooLarge, SymbolicTooLarge
+from archdsl.problems.bounds import ListTooLong, NumberTooLarge, RecursionTooDeep, SymbolicTooLarge
 from archdsl.problems.names import NotAValue, ReservedName, UnknownAttribute, UnknownName
 from archdsl.problems.values import (
     DivisionByZero,
@@ -413,6 +413,8 @@ class Evaluator:
 
     def _apply(self, function: Function, node: tree.Call, frame: Frame) -> Any:
         self.reporter.spend(1, node.span)
+        if len(self.reporter.calls) >= limits.NESTING:
+            raise self.reporter.stop(RecursionTooDeep("functions", node.callee, limits.NESTING), node.span)
         parameters = function.definition.parameters or []
         signature = Signature.of_function(function.definition)
         bound = bind(signature, node.arguments, node.callee_span, self.reporter)

@@ -220,6 +220,7 @@ class Unroller:
         """Bind a name to a number, a list or a function."""
         bound: Any
         if statement.parameters is not None:
+            self.reporter.spend(len(frame.names), statement.span)
             bound = Function(statement, self._snapshot(frame))
         else:
             try:
@@ -558,7 +559,7 @@ class Unroller:
             self.reporter.report(NoValue(()), use.span)
             return Labelled(UNKNOWN)
         if len(self._calls) >= limits.NESTING:
-            raise self.reporter.stop(RecursionTooDeep(shared.label, limits.NESTING), use.span)
+            raise self.reporter.stop(RecursionTooDeep("shared lines", shared.label, limits.NESTING), use.span)
         key = shared.label if shared.uses == 1 else f"{shared.label}@{shared.uses}"
         before = len(self.nodes)
         self._calls.append(use.span)
@@ -612,7 +613,7 @@ class Unroller:
             self.reporter.report(NoValue(()), use)
             return Labelled(UNKNOWN, _unknown_frame(module))
         if len(self._calls) >= limits.NESTING:
-            raise self.reporter.stop(RecursionTooDeep(block.name, limits.NESTING), use)
+            raise self.reporter.stop(RecursionTooDeep("blocks", block.name, limits.NESTING), use)
         key = self._scopes.next_use(block.name) if label is None else label.name
         wires = _wires_in(value)
         alike = key_of(block, given, wires) if label is None else None

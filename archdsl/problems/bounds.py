@@ -63,9 +63,10 @@ class TooMuchWork(Problem):
 
 
 class RecursionTooDeep(Problem):
-    """A block uses itself without end, or nearly.
+    """Blocks are used inside blocks, or functions inside functions, deeper than is followed.
 
-    A block may use itself, for example a U-Net of any depth, if some `if` ends it.
+    Most often a block uses itself without end. It may use itself, for example as a U-Net of any depth does,
+    if some `if` ends it.
 
     ```arch
     block Nest(depth) { relu -> Nest(depth - 1) }
@@ -89,14 +90,18 @@ class RecursionTooDeep(Problem):
     ```
     """
 
-    block: str
+    what: str
+    """`blocks`, `shared lines` or `functions`."""
+    used: str
     limit: int
 
     def message(self) -> str:
-        return f"`{self.block}` is used inside itself more than {self.limit} deep"
+        return f"{self.what} are used inside others more than {self.limit} deep, here `{self.used}`"
 
     def help(self) -> str | None:
-        return "let a parameter count down and stop with `if`"
+        if self.what != "blocks":
+            return None
+        return "a block that uses itself needs a parameter that counts down, and an `if` that stops it"
 
 
 class ListTooLong(Problem):

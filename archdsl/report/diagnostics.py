@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.problems.problem import plural
@@ -154,14 +157,22 @@ def _number(number: int, gutter: int, style: Style) -> str:
     return " " + style.paint(f"{number:>{gutter}}", BLUE)
 
 
+@lru_cache(maxsize=16)
+def _laid_out(line: str) -> tuple[list[str], list[int]]:
+    """What is shown of each character of a line, and the column of each, with that of the end.
+
+    A file may be one line of a million characters, with a hundred mistakes.
+    """
+    pieces = [visible(character) for character in line]
+    widths = (sum(map(character_width, piece)) for piece in pieces)
+    return pieces, list(accumulate(widths, initial=0))
+
+
 class _Shown:
     """A line of source as shown: tabs as spaces, cut around its marks where it is too long."""
 
     def __init__(self, line: str, marks: list[Mark], width: int, style: Style) -> None:
-        pieces = [visible(character) for character in line.rstrip()]
-        self._columns = [0]
-        for piece in pieces:
-            self._columns.append(self._columns[-1] + sum(map(character_width, piece)))
+        pieces, self._columns = _laid_out(line.rstrip())
         first, last, dots = 0, len(pieces), ""
         if self._columns[-1] > width:
             dots = style.sign("…", "...")
@@ -179,10 +190,8 @@ class _Shown:
             low, high = self._column(mark.start), self._column(mark.end)
         begin = 0 if high <= room else max(0, low - max(0, room - (high - low)) // 2)
         begin = max(0, min(begin, self._columns[-1] - room))
-        first = next(i for i, column in enumerate(self._columns) if column >= begin)
-        limit = self._columns[first] + room
-        last = max(i for i, column in enumerate(self._columns) if column <= limit)
-        return first, last
+        first = bisect_left(self._columns, begin)
+        return first, bisect_right(self._columns, self._columns[first] + room) - 1
 
     def _column(self, offset: int) -> int:
         """The column of a character of the line, were the line not cut; past its end they go on."""

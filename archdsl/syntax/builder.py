@@ -99,6 +99,8 @@ class Builder:
         self.tokens = tokens.tokens
         self.documentation = tokens.documentation
         self.report = report
+        self._misplaced: set[int] = set()
+        """The identities of arguments by position behind one by name; those that are reported are few."""
 
     def span(self, start: int, end: int) -> Span:
         return Span(self.source, start, end)
@@ -374,9 +376,12 @@ class Builder:
         return arguments, rest[-1].end
 
     def another_argument(self, arguments: list[Argument], comma: Token, argument: Argument) -> list[Argument]:
-        if argument.name is None:
-            named = next((earlier for earlier in reversed(arguments) if earlier.name is not None), None)
-            if named is not None and named.name is not None:
+        last = arguments[-1]
+        # Behind an argument that was in its place there is none with a name: the search is not begun.
+        if argument.name is None and (last.name is not None or id(last) in self._misplaced):
+            named = next(earlier for earlier in reversed(arguments) if earlier.name is not None)
+            if named.name is not None:
+                self._misplaced.add(id(argument))
                 self.report(
                     PositionalAfterNamed(argument.span.text, named.name),
                     argument.span,

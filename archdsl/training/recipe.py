@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from archdsl.compiler.limits import PROBLEMS
 from archdsl.diagnostics import Diagnostic, Label
+from archdsl.problems.bounds import TooManyProblems
 from archdsl.problems.names import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
 from archdsl.problems.problem import Problem, listed, nearest
 from archdsl.problems.training import (
@@ -116,14 +119,20 @@ def read_recipe(
         assert network is not None
         train = tree.Train(network.inputs[0].use, None, None, [])
     reader = _Reader(train)
-    settings = reader.settings(overrides or {})
-    recipe = reader.recipe(settings)
-    if network is not None:
-        reader.fit(network, settings)
+    recipe: Recipe | None = None
+    with suppress(_TooMany):
+        settings = reader.settings(overrides or {})
+        recipe = reader.recipe(settings)
+        if network is not None:
+            reader.fit(network, settings)
     place = train.span
     found = sorted(reader.found, key=lambda d: (d.span.source is not place.source, d.span.start))
     wrong = any(d.severity == "error" for d in found)
     return (None if wrong else recipe), found
+
+
+class _TooMany(Exception):
+    """The rest of the block is not read."""
 
 
 class _Wrong(Exception):
@@ -177,6 +186,9 @@ class _Reader:
         self.found: list[Diagnostic] = []
 
     def report(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> None:
+        if len(self.found) == PROBLEMS:
+            self.found.append(Diagnostic.of(TooManyProblems(PROBLEMS), span))
+            raise _TooMany
         self.found.append(Diagnostic.of(problem, span, labels))
 
     # -------------------------------------------------------------------------- which settings
