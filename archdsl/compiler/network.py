@@ -112,13 +112,25 @@ class Network:
 
     @cached_property
     def graph(self) -> networkx.MultiDiGraph[str]:
-        """The nodes and wires as networkx has them, made when first asked for.
+        """A node a layer, an edge a tensor; made when first asked for.
 
-        Importing networkx takes longer than all else that `archdsl analyze` does.
+        Nodes are in order of execution, each with its `node`, `kind`, `layer` and `shape`. An edge is keyed
+        by the index of the input it feeds, so that `x + x` has two; its `port` is the index of the result
+        that it carries. Importing networkx takes longer than all else that `archdsl analyze` does.
         """
-        from archdsl.compiler.graph import graph_of
+        import networkx
 
-        return graph_of(self.nodes)
+        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
+        graph.add_nodes_from(
+            (node.name, {"node": node, "kind": node.kind, "layer": node.layer, "shape": node.shape})
+            for node in self.nodes
+        )
+        graph.add_edges_from(
+            (maker.name, node.name, index, {"port": port})
+            for node in self.nodes
+            for index, (maker, port) in enumerate(node.inputs)
+        )
+        return graph
 
     def unused(self) -> list[Node]:
         """Nodes whose result nobody uses and that are no output, inputs among them."""

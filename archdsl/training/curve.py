@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 400
-LEFT, TOP, RIGHT, BOTTOM = 64, 48, 24, 56
+LEFT, TOP, RIGHT, BOTTOM = 64, 48, 36, 56
 
 
 def draw(title: str, rows: list[tuple[int, float, float]]) -> str:
@@ -19,7 +19,8 @@ def draw(title: str, rows: list[tuple[int, float, float]]) -> str:
         )
         return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
 
-    grid = []
+    middle = TOP + high / 2
+    grid = [f'<text transform="translate(16 {middle:.0f}) rotate(-90)" text-anchor="middle">errors</text>']
     for percent in (0, 20, 40, 60, 80, 100):
         y = TOP + high * (1 - percent / 100)
         grid.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
