@@ -57,10 +57,10 @@ def _confirmation(name: str, checked: CheckedFile) -> str:
     """`alexnet.arch: 2 networks, 12 expectations hold`."""
     from archdsl.problems import plural
 
-    networks = plural(len(checked.networks), "network")
+    networks = plural(len(checked.networks), "network") if checked.networks else "no network"
     outcomes = [outcome.holds for one in checked.networks for outcome in one.outcomes]
     if not outcomes:
-        return f"{name}: {networks}, nothing wrong; it expects nothing"
+        return f"{name}: {networks}, no errors; it expects nothing"
     held = sum(holds is True for holds in outcomes)
     open_ones = len(outcomes) - held
     said = f"{plural(held, 'expectation')} hold{'s' if held == 1 else ''}"

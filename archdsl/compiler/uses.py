@@ -18,11 +18,11 @@ from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter, SameAs
 from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
-from archdsl.problems import Fault, nearest
+from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge
 from archdsl.problems.names import InputCount, NotAValue
 from archdsl.problems.values import BadArgument, NotAPool
-from archdsl.sizes import Symbolic, TooLarge
+from archdsl.sizes import Size, Symbolic, TooLarge, symbol
 from archdsl.source import Span
 from archdsl.syntax import tree
 
@@ -186,7 +186,7 @@ class LayerUses:
             shape = layer.shape(*xs)
             shapes = (shape,) if isinstance(shape, Shape) else tuple(shape)
             if any(isinstance(extent, Symbolic) for x in xs for extent in x):
-                for doubt in layer.doubts(*xs):
+                for doubt in _doubts(layer, xs):
                     self._reporter.report(doubt, place.use, place.origins(inputs, place.name))
         except Fault as fault:
             argument = plan.bound.arguments.get(fault.argument or "")
@@ -210,6 +210,26 @@ class LayerUses:
                 self._reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
                 return False
         return True
+
+
+def _doubts(layer: Layer, xs: tuple[Shape, ...]) -> tuple[Problem, ...]:
+    """What is in doubt of a layer on open sizes, but for what no extent could break.
+
+    A value that there is has extents of at least 1, for the layer that made it has seen to that. So
+    H//2 >= 1 need not be said again of every layer after a pooling.
+    """
+    found = layer.doubts(*xs)
+    if not found:
+        return ()
+    names: dict[Size, Size] = {}
+    for x in xs:
+        for extent in x:
+            if isinstance(extent, Symbolic):
+                names.setdefault(extent, symbol(f"extent{len(names)}"))
+    try:
+        return found if layer.doubts(*(Shape(names.get(n, n) for n in x) for x in xs)) else ()
+    except Fault:
+        return found
 
 
 def _whole(value: Any) -> Any:
