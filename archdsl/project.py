@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,18 @@ def imports_of(source: Source) -> Load:
         found_bundled = bundled(path)
         if found_bundled is None:
             reason = "there is no such file in this folder, nor among the bundled architectures"
-            raise Fault(ImportNotFound(path, reason, nearest(path, [*_beside(folder), *bundled_names()])))
+            meant = nearest_file(path, [*_beside(folder), *bundled_names()])
+            raise Fault(ImportNotFound(path, reason, meant))
         return found_bundled
 
     return load
+
+
+def nearest_file(name: str, names: Iterable[str]) -> str | None:
+    """The name of a file that was most likely meant; that both end in `.arch` tells nothing."""
+    bare = {known.removesuffix(".arch"): known for known in names}
+    found = nearest(name.removesuffix(".arch"), bare)
+    return None if found is None else bare[found]
 
 
 def _beside(folder: Path) -> list[str]:

@@ -91,8 +91,7 @@ def _source(file: str) -> Source:
 
 def _missing(file: str) -> str:
     """What to say of a file that is not there, with the nearest name among those that are."""
-    from archdsl.problems import nearest
-    from archdsl.project import bundled_names
+    from archdsl.project import bundled_names, nearest_file
 
     folder = Path(file).parent
     try:
@@ -100,9 +99,7 @@ def _missing(file: str) -> str:
     except OSError:
         near = {}
     names = {**dict.fromkeys(bundled_names()), **near}
-    meant = nearest(Path(file).name, names)
-    if meant is None and not file.endswith(".arch"):
-        meant = nearest(f"{Path(file).name}.arch", names)
+    meant = nearest_file(Path(file).name, names)
     said = f"there is no file {file!r}, here or among the bundled architectures"
     return (
         f"{said}; did you mean {names[meant] or meant}?" if meant else f"{said} (`archdsl list` shows those)"

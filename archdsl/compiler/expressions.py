@@ -167,9 +167,9 @@ class Evaluator:
         if any(f.tainted for f in frame.around()):
             raise Failed
         later = any(f.block is not None and name in labels_of(f.block.body) for f in frame.around())
-        known = [n for f in frame.around() for n in f.names]
-        known += [*FUNCTIONS, *frame.module.blocks, *LAYERS]
-        raise self.reporter.fail(UnknownName(name, nearest(name, known), later), node.span)
+        own = [n for f in frame.around() for n in f.names]
+        meant = nearest(name, own) or nearest(name, [*FUNCTIONS, *frame.module.blocks, *LAYERS])
+        raise self.reporter.fail(UnknownName(name, meant, later), node.span)
 
     def maker(
         self, name: str, span: Span, arguments: list[tree.Argument], frame: Frame, called: bool = False

@@ -154,8 +154,8 @@ class _Names:
         kind, _, count = name.rpartition("_")
         if count.isdigit() and (kind in self._module.blocks or kind in LAYERS):
             return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
-        known = [*self._defined, *FUNCTIONS, *NETWORK_FACTS, *self._module.blocks, *LAYERS]
-        return UnknownName(name, nearest(name, known))
+        known = [*FUNCTIONS, *NETWORK_FACTS, *self._module.blocks, *LAYERS]
+        return UnknownName(name, nearest(name, self._defined) or nearest(name, known))
 
     def _means_something(self, name: str) -> bool:
         return (
