@@ -20,11 +20,12 @@ from pathlib import Path
 from unittest import mock
 
 from archdsl.cli.main import run
+from archdsl.compiler.signatures import Signature
 from archdsl.explanation import explanation
 from archdsl.layers import LAYERS, Layer
+from archdsl.layers.arguments import written
 from archdsl.problems import CATALOGUE, Problem
 from archdsl.project import bundled
-from archdsl.report.reference import signature, written
 
 DOCS = Path(__file__).parent
 PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
@@ -37,7 +38,7 @@ COLUMNS = "105"
 
 def layer_page(layer: type[Layer]) -> str:
     """The page of a layer."""
-    lines = [f"# {layer.kind}", "", f"`{signature(layer)}`", "", cleandoc(layer.__doc__ or "")]
+    lines = [f"# {layer.kind}", "", f"`{Signature.of_layer(layer).text}`", "", cleandoc(layer.__doc__ or "")]
     if layer.arguments:
         lines += [
             "",

@@ -83,11 +83,12 @@ def _unknown(what: str, name: str, known: Mapping[str, type], command: str) -> s
 
 def _layer(layer: type[Layer]) -> str:
     """A layer's page: signature, arguments, documentation, and every rule as the code has it."""
-    from archdsl.report.reference import page, rules, signature
+    from archdsl.compiler.signatures import Signature
+    from archdsl.report.reference import page, rules
     from archdsl.report.terminal import BOLD, DIM
 
     dress = style(sys.stdout)
-    parts = [dress.paint(signature(layer), BOLD)]
+    parts = [dress.paint(Signature.of_layer(layer).text, BOLD)]
     if layer.arguments:
         width = max(map(len, layer.arguments))
         parts.append(

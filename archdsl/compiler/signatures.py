@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE
+from archdsl.compiler import limits
+from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE, CHANNELS_FOLLOW
+from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Reporter
+from archdsl.compiler.values import Maker, show
 from archdsl.diagnostics import Label
-from archdsl.layers.arguments import SameAs
+from archdsl.layers.arguments import Parameter, SameAs, written
 from archdsl.layers.layer import MANY, Layer
+from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
 from archdsl.problems.names import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
+from archdsl.problems.values import BadArgument
 from archdsl.source import Span
 from archdsl.syntax.tree import Argument, Block, Let
 
@@ -33,20 +38,21 @@ class Signature:
     @staticmethod
     def of_layer(layer: type[Layer]) -> Signature:
         if layer not in _OF_LAYERS:
-            _OF_LAYERS[layer] = Signature._of_layer(layer)
+            _OF_LAYERS[layer] = Signature.of_arguments(layer.kind, layer.arguments, layer.inputs == MANY)
         return _OF_LAYERS[layer]
 
     @staticmethod
-    def _of_layer(layer: type[Layer]) -> Signature:
-        words = ["..."] if layer.inputs == MANY else []
-        for name, parameter in layer.arguments.items():
+    def of_arguments(owner: str, arguments: dict[str, Parameter], values: bool = False) -> Signature:
+        """The signature of what declares its arguments: a layer, or a word of a recipe."""
+        words = ["..."] if values else []
+        for name, parameter in arguments.items():
             if parameter.required:
                 words.append(name)
             else:
-                words.append(f"{name}={_default(parameter.default)}")
-        required = frozenset(n for n, p in layer.arguments.items() if p.required)
-        text = f"{layer.kind}({', '.join(words)})" if words else layer.kind
-        return Signature(layer.kind, tuple(layer.arguments), required, text, layer.inputs == MANY)
+                words.append(f"{name}={written(parameter.default)}")
+        required = frozenset(n for n, p in arguments.items() if p.required)
+        text = f"{owner}({', '.join(words)})" if words else owner
+        return Signature(owner, tuple(arguments), required, text, values)
 
     @staticmethod
     def of_block(block: Block) -> Signature:
@@ -131,9 +137,52 @@ def unknown_argument(signature: Signature, name: str) -> UnknownArgument:
     return UnknownArgument(signature.owner, name, meant, signature.text, remark)
 
 
-def _default(value: object) -> str:
-    if isinstance(value, SameAs):
-        return value.name
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "none" if value is None else str(value)
+def held(
+    parameters: dict[str, Parameter],
+    given: dict[str, Any],
+    bound: Bound,
+    signature: Signature,
+    reporter: Reporter,
+) -> dict[str, Any] | None:
+    """Every argument's value in the form its kind gives, defaults filled in; None after reporting.
+
+    `given` are the values that the arguments in `bound` had.
+    """
+    values: dict[str, Any] = {}
+    wrong = False
+    for name, parameter in parameters.items():
+        if name not in given:
+            default = parameter.default
+            values[name] = values.get(default.name) if isinstance(default, SameAs) else default
+            continue
+        found = given[name]
+        if isinstance(found, Maker):
+            found = found.word if found.word in parameter.kind.words else found
+        checked = parameter.kind.check(_whole(found))
+        is_none = found is None and parameter.default is not None and parameter.kind.role == "number"
+        if is_none or (checked is None and found is not None):
+            _refuse(parameter, found, bound.arguments[name], signature, reporter)
+            wrong = True
+        values[name] = checked
+    return None if wrong or not bound.whole else values
+
+
+def _refuse(
+    parameter: Parameter, found: Any, argument: Argument, signature: Signature, reporter: Reporter
+) -> None:
+    """Report a value that is not of the argument's kind."""
+    name, kind = parameter.name, parameter.kind
+    meant = nearest(found, kind.words) if isinstance(found, str) else None
+    by_place = argument.name is None and name != signature.parameters[0]
+    text = signature.text if by_place else None
+    remark = CHANNELS_FOLLOW if by_place and name == "bias" else None
+    reporter.report(BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span)
+
+
+def _whole(value: Any) -> Any:
+    """A float that is whole as the integer it is, in lists too: `/` may have made it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < limits.NUMBER:
+        return int(value)
+    if isinstance(value, tuple) and not isinstance(value, Wire | Shape):
+        return tuple(_whole(v) for v in value)
+    return value

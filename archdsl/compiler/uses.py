@@ -7,21 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
-from archdsl.compiler.elsewhere import CHANNELS_FOLLOW
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter
-from archdsl.compiler.signatures import Bound, Signature, bind
-from archdsl.compiler.values import Maker, show
+from archdsl.compiler.signatures import Bound, Signature, bind, held
 from archdsl.diagnostics import Label
-from archdsl.layers.arguments import Parameter, SameAs
+from archdsl.layers.arguments import Parameter
 from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
-from archdsl.problems import Fault, Problem, nearest
+from archdsl.problems import Fault, Problem
 from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge
 from archdsl.problems.names import InputCount, NotAValue
-from archdsl.problems.values import BadArgument, NotAPool
+from archdsl.problems.values import NotAPool
 from archdsl.sizes import Size, Symbolic, TooLarge, symbol
 from archdsl.source import Span
 from archdsl.syntax import tree
@@ -133,36 +131,9 @@ class LayerUses:
 
     def _checked(self, plan: Plan, given: dict[str, Any]) -> Layer | None:
         """The layer of these arguments' values, each held to its kind; None after reporting."""
-        values: dict[str, Any] = {}
-        wrong = False
-        for name, parameter in plan.layer.arguments.items():
-            if name not in given:
-                default = parameter.default
-                values[name] = values.get(default.name) if isinstance(default, SameAs) else default
-                continue
-            found = given[name]
-            if isinstance(found, Maker):
-                found = found.word if found.word in parameter.kind.words else found
-            checked = parameter.kind.check(_whole(found))
-            is_none = found is None and parameter.default is not None and parameter.kind.role == "number"
-            if is_none or (checked is None and found is not None):
-                self._refuse(plan, parameter, found)
-                wrong = True
-            values[name] = checked
-        return None if wrong or not plan.bound.whole else plan.layer(values)
-
-    def _refuse(self, plan: Plan, parameter: Parameter, found: Any) -> None:
-        """Report a value that is not of the argument's kind."""
-        name, kind = parameter.name, parameter.kind
-        argument = plan.bound.arguments[name]
-        meant = nearest(found, kind.words) if isinstance(found, str) else None
         signature = Signature.of_layer(plan.layer)
-        by_place = argument.name is None and name != signature.parameters[0]
-        text = signature.text if by_place else None
-        remark = CHANNELS_FOLLOW if by_place and name == "bias" else None
-        self._reporter.report(
-            BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span
-        )
+        values = held(plan.layer.arguments, given, plan.bound, signature, self._reporter)
+        return None if values is None else plan.layer(values)
 
     def fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
         """Whether the layer takes so many inputs."""
@@ -230,15 +201,6 @@ def _doubts(layer: Layer, xs: tuple[Shape, ...]) -> tuple[Problem, ...]:
         return found if layer.doubts(*(Shape(names.get(n, n) for n in x) for x in xs)) else ()
     except Fault:
         return found
-
-
-def _whole(value: Any) -> Any:
-    """A float that is whole as the integer it is, in lists too: `/` may have made it."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < limits.NUMBER:
-        return int(value)
-    if isinstance(value, tuple) and not isinstance(value, Wire | Shape):
-        return tuple(_whole(v) for v in value)
-    return value
 
 
 def _is_constant(node: tree.Expression, words: frozenset[str]) -> bool:

@@ -7,7 +7,7 @@ source: what is wrong is raised as a `Fault`, and the compiler adds the place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -69,6 +69,28 @@ class Parameter:
 def argument(kind: Kind, documentation: str, default: Any = REQUIRED) -> Any:
     """Declare an argument in a layer's class: `channels: int = argument(positive, "...")`."""
     return Parameter(kind, documentation, default)
+
+
+def declared(owner: type) -> dict[str, Parameter]:
+    """The arguments that a class itself declares, by their names in the language and in their order.
+
+    One that is called like something else of its class has an underscore after it there.
+    """
+    own = ((key.removesuffix("_"), value) for key, value in owner.__dict__.items())
+    return {name: replace(value, name=name) for name, value in own if isinstance(value, Parameter)}
+
+
+def written(value: object) -> str:
+    """An argument's value as a file writes it."""
+    if isinstance(value, SameAs):
+        return value.name
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(written, value))}]"
+    return "none" if value is None else str(value)
 
 
 # ------------------------------------------------------------------------------ kinds

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from archdsl.layers.arguments import Parameter
+from archdsl.layers.arguments import Parameter, declared
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads
 from archdsl.sizes import Size
@@ -78,12 +77,7 @@ class Layer:
 
     def __init_subclass__(cls, abstract: bool = False, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = {
-            name: replace(value, name=name)
-            for name, value in ((key.removesuffix("_"), value) for key, value in cls.__dict__.items())
-            if isinstance(value, Parameter)
-        }
-        cls.arguments = {**cls.arguments, **own}
+        cls.arguments = {**cls.arguments, **declared(cls)}
         if abstract:
             return
         missing = [rule for rule in RULES if not callable(getattr(cls, rule, None))]

@@ -6,28 +6,7 @@ import inspect
 import re
 from textwrap import dedent
 
-from archdsl.layers.arguments import SameAs
 from archdsl.layers.layer import RULES, Layer
-
-
-def signature(layer: type[Layer]) -> str:
-    """`conv(channels, kernel, stride=1)`."""
-    words = [
-        name if parameter.required else f"{name}={written(parameter.default)}"
-        for name, parameter in layer.arguments.items()
-    ]
-    return f"{layer.kind}({', '.join(words)})" if words else layer.kind
-
-
-def written(value: object) -> str:
-    """A default as a file writes it."""
-    if isinstance(value, SameAs):
-        return value.name
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
-    return "none" if value is None else str(value)
 
 
 def page(documented: type) -> str:
