@@ -18,7 +18,7 @@ from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.problems.bounds import SymbolicTooLarge
-from archdsl.project import bundled, imports_of, read
+from archdsl.project import bundled, divided, imports_of, read
 from archdsl.report import PRECISIONS, Report
 from archdsl.sizes import TooLarge
 from archdsl.source import Source
@@ -109,11 +109,13 @@ def load(
 ) -> Net:
     """Load a network of a file, or of a bundled architecture if there is no such file here.
 
+    `resnet.arch:ResNet50` names the network as on the command line; so does `network`.
     Raises `ArchError` with its `diagnostics` where the file has errors, and `OSError` where it can't
     be read.
     """
-    found = None if Path(path).exists() else bundled(str(path))
-    return _load(found or read(path), network, parameters, sizes, inputs)
+    file, named = divided(str(path))
+    found = None if Path(file).exists() else bundled(file)
+    return _load(found or read(file), network or named, parameters, sizes, inputs)
 
 
 def loads(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,19 @@ from archdsl.source import Source
 if TYPE_CHECKING:
     from archdsl.compiler.modules import Load
 
+_NETWORK = re.compile(r"(?P<file>.+):(?P<network>[A-Za-z_]\w*)")
+_DRIVE = re.compile(r"[A-Za-z]:[^\\/]*")
+
 MAX_BYTES = 1 << 20
 """The size of the largest file that is read: far beyond what anyone writes by hand."""
+
+
+def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str | None]:
+    """FILE and NETWORK. A name that is a file as it stands has no network, nor has a drive's letter."""
+    if Path(text).is_file() or (windows and _DRIVE.fullmatch(text)):
+        return text, None
+    found = _NETWORK.fullmatch(text)
+    return (found["file"], found["network"]) if found else (text, None)
 
 
 def bundled_names() -> list[str]:

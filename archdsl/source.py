@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple
+
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
 class Source:
@@ -14,7 +17,8 @@ class Source:
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.text = text
+        # A lone carriage return ended the lines of old Macs; one that stands before a newline stays.
+        self.text = _LONE_RETURN.sub("\n", text) if "\r" in text else text
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -19,8 +19,9 @@ import click
 import jsonschema
 import pytest
 
+import archdsl
 from archdsl.cli import main as command_line
-from archdsl.cli.targets import divided
+from archdsl.project import divided
 
 START = "from archdsl.cli.main import main; main()"
 
@@ -401,6 +402,17 @@ def test_files_that_are_named_like_a_network(folder: Path) -> None:
 )
 def test_file_and_network(text: str, windows: bool, expected: tuple[str, str | None]) -> None:
     assert divided(text, windows) == expected
+
+
+def test_a_network_is_named_from_python_as_on_the_command_line() -> None:
+    assert archdsl.load("resnet.arch:ResNet34").name == "ResNet34"
+    assert archdsl.load("resnet.arch", "ResNet34").name == "ResNet34"
+
+
+def test_a_report_has_one_form(folder: Path) -> None:
+    done = run("analyze", "good.arch", "--json", "--csv", cwd=folder)
+    assert done.code == 2
+    assert "--json and --csv are two forms: name one" in done.err
 
 
 # ------------------------------------------------------------------------------ ends of processes

@@ -522,3 +522,16 @@ def test_findings_as_sarif() -> None:
     assert location["artifactLocation"]["uri"] == "a%20b.arch"
     assert location["region"]["startLine"] == 2
     assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+
+
+def test_a_table_of_open_sizes_keeps_to_the_width() -> None:
+    net = archdsl.loads("""network Open {
+      input image: [3, H, W]
+      repeat 3 { conv(16, kernel=3, stride=2, padding=1) -> batch_norm -> relu -> max_pool(3, stride=2) }
+      conv(12, kernel=1) -> global_avg_pool -> flatten
+    }""")
+    for width in (80, 160):
+        lines = table(net.report(), width).splitlines()
+        assert max(map(len, lines)) <= width + len("  bytes, batch 1, float32")
+        assert all(len(line) <= width for line in lines[:20])
+    assert "…" not in table(net.report())

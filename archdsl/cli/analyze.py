@@ -38,9 +38,9 @@ class Columns(click.ParamType):
 
 @click.command(short_help="Show a network's layers and totals.")
 @click.argument("file", type=File(), metavar="FILE[:NETWORK]")
-@click.option("--json", "form", flag_value="json", help="The whole report as JSON.")
-@click.option("--markdown", "form", flag_value="markdown", help="The table in Markdown.")
-@click.option("--csv", "form", flag_value="csv", help="The layers as comma-separated values.")
+@click.option("--json", "forms", flag_value="json", multiple=True, help="The whole report as JSON.")
+@click.option("--markdown", "forms", flag_value="markdown", multiple=True, help="The table in Markdown.")
+@click.option("--csv", "forms", flag_value="csv", multiple=True, help="The layers as comma-separated values.")
 @click.option("--columns", type=Columns(), help="The columns to show, as in name,shape,macs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
 @click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
@@ -53,7 +53,7 @@ class Columns(click.ParamType):
 @network_options
 def analyze(
     file: Target,
-    form: str | None,
+    forms: tuple[str, ...],
     columns: tuple[str, ...] | None,
     depth: int | None,
     batch: int,
@@ -63,6 +63,9 @@ def analyze(
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
     """Show a network's layers: shapes, parameters, MACs, memory, receptive fields; totals below."""
+    if len(set(forms)) > 1:
+        raise click.UsageError(f"--{forms[0]} and --{forms[1]} are two forms: name one")
+    form = forms[0] if forms else None
     if form == "json" and (columns or depth):
         raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
     net = compiled(file, settings, sizes, inputs)

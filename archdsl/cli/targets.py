@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
     from archdsl.source import Source
 
 STANDARD_INPUT = "<standard input>"
-
-_NETWORK = re.compile(r"(?P<file>.+):(?P<network>[A-Za-z_]\w*)")
-_DRIVE = re.compile(r"[A-Za-z]:[^\\/]*")
 
 
 class Target(NamedTuple):
@@ -39,6 +34,8 @@ class File(click.ParamType):
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
+        from archdsl.project import divided
+
         file, network = divided(value)
         if network is not None and not self._with_network:
             self.fail(
@@ -47,14 +44,6 @@ class File(click.ParamType):
                 context,
             )
         return Target(_source(file), network)
-
-
-def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str | None]:
-    """FILE and NETWORK. A name that is a file as it stands has no network, nor has a drive's letter."""
-    if Path(text).is_file() or (windows and _DRIVE.fullmatch(text)):
-        return text, None
-    found = _NETWORK.fullmatch(text)
-    return (found["file"], found["network"]) if found else (text, None)
 
 
 def _source(file: str) -> Source:

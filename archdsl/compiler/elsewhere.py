@@ -60,6 +60,9 @@ LAYERS_ELSEWHERE: dict[str, tuple[str | None, str]] = {
 }
 """By name in small letters without `_`: the layer that is meant, if it is one, and how it is written."""
 
+FUNCTIONS_ELSEWHERE = {"int": "floor", "trunc": "floor", "log": "log2"}
+"""Python's functions of numbers and lists, and those here that are most likely meant."""
+
 ARGUMENTS_ELSEWHERE: dict[str, tuple[tuple[str, ...], str | None]] = {
     "filters": (("channels",), None),
     "out_channels": (("channels",), None),

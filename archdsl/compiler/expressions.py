@@ -25,7 +25,7 @@ from archdsl.compiler.values import (
 )
 from archdsl.layers import LAYERS
 from archdsl.layers.shapes import Shape
-from archdsl.problems import nearest
+from archdsl.problems import nearest, plural
 from archdsl.problems.bounds import ListTooLong, NumberTooLarge, RecursionTooDeep, SymbolicTooLarge
 from archdsl.problems.names import NotAValue, ReservedName, UnknownAttribute, UnknownName
 from archdsl.problems.values import (
@@ -168,8 +168,8 @@ class Evaluator:
             raise Failed
         later = any(f.block is not None and name in labels_of(f.block.body) for f in frame.around())
         own = [n for f in frame.around() for n in f.names]
-        meant = nearest(name, own) or nearest(name, [*FUNCTIONS, *frame.module.blocks, *LAYERS])
-        raise self.reporter.fail(UnknownName(name, meant, later), node.span)
+        meant = nearest(name, own) or nearest(name, [*frame.module.blocks, *LAYERS], 0.7)
+        raise self.reporter.fail(UnknownName(name, meant, later, _rounds_there_are(name, frame)), node.span)
 
     def maker(
         self, name: str, span: Span, arguments: list[tree.Argument], frame: Frame, called: bool = False
@@ -312,7 +312,11 @@ class Evaluator:
         if operator == "+" and _is_list(left) and _is_list(right):
             return self._bounded((*_items(left), *_items(right)), node.span)
         wrong, at = (left, node.left) if not _is_number(left) else (right, node.right)
-        raise self.reporter.fail(WrongType(f"`{operator}`", show(wrong), "a number"), at.span)
+        mend = None
+        if operator in VALUES_JOINED and all(isinstance(side, Wire | Labelled) for side in (left, right)):
+            sides = f"{node.left.span.text}, {node.right.span.text}"
+            mend = f"values are joined by layers: `from {sides} -> {VALUES_JOINED[operator]}`"
+        raise self.reporter.fail(WrongType(f"`{operator}`", show(wrong), "a number", mend), at.span)
 
     def _same(self, left: Any, right: Any) -> bool:
         """Equality, of numbers by value and of lists element by element; a truth value is no number."""
@@ -407,8 +411,10 @@ class Evaluator:
             raise Failed
         known = [*FUNCTIONS, *frame.module.blocks, *LAYERS]
         known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
-        later = any(let.name == name for let in frame.module.lets)
-        remark = "a function sees what stands above its own line" if later else None
+        later = any(let.name == name for let in frame.module.lets) or any(
+            f.block is not None and name in labels_of(f.block.body) for f in frame.around()
+        )
+        remark = "a function sees what stands above its own line, so it can't use itself" if later else None
         raise self.reporter.fail(UnknownName(name, nearest(name, known), later, remark), node.callee_span)
 
     def _apply(self, function: Function, node: tree.Call, frame: Frame) -> Any:
@@ -458,6 +464,15 @@ class Evaluator:
         if isinstance(result, int) and abs(result) > limits.NUMBER:
             raise self.reporter.fail(NumberTooLarge(), node.span)
         return self._bounded(result, node.span) if _is_list(result) else result
+
+
+def _rounds_there_are(name: str, frame: Frame) -> str | None:
+    """What to say of `stage_3` where the loop `stage` has two rounds."""
+    loop, _, number = name.rpartition("_")
+    rounds = next((f.names[loop] for f in frame.around() if loop in f.names), None)
+    if not number.isdigit() or not isinstance(rounds, Rounds):
+        return None
+    return f"the loop `{loop}` has {plural(len(rounds.rounds), 'round')}, counted from 1"
 
 
 def labels_of(body: list[tree.Statement]) -> set[str]:
@@ -646,6 +661,8 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": lambda a, b: a % b,
     "**": lambda a, b: a**b,
 }
+VALUES_JOINED = {"+": "add", "-": "subtract", "*": "multiply"}
+"""The layers that do with values what operators do with numbers."""
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,

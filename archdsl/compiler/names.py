@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from archdsl.compiler.elsewhere import layer_elsewhere
+from archdsl.compiler.elsewhere import FUNCTIONS_ELSEWHERE, layer_elsewhere
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
 from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
@@ -113,6 +113,11 @@ class _Names:
             value = argument.value
             if type(value) in LITERALS:
                 continue
+            compared = _compared(argument)
+            if compared is not None and not self._means_something(compared.id):
+                remark = f"an argument is given by one equals sign: `{value.span.text.replace('==', '=', 1)}`"
+                self._reporter.report(UnknownName(compared.id, None, remark=remark), compared.span)
+                continue
             word = takes.get(argument.name) if isinstance(value, tree.Name) else None
             if word is not None and isinstance(value, tree.Name) and not self._means_something(value.id):
                 self._reporter.report(_unknown_word(value.id, word), value.span)
@@ -144,8 +149,9 @@ class _Names:
         for name in _names_in(node):
             if isinstance(name, tree.Call):
                 if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
-                    known = [*FUNCTIONS, *self._module.blocks, *LAYERS, *self._defined]
-                    problem = UnknownName(name.callee, nearest(name.callee, known))
+                    known = [*FUNCTIONS, *self._module.blocks, *LAYERS, *self._defined - {"input", "_"}]
+                    meant = FUNCTIONS_ELSEWHERE.get(name.callee) or nearest(name.callee, known)
+                    problem = UnknownName(name.callee, meant)
                     self._reporter.report(problem, name.callee_span)
             elif not (bound and name.id in bound) and not self._means_something(name.id):
                 self._reporter.report(self._unknown_name(name.id), name.span)
@@ -154,8 +160,8 @@ class _Names:
         kind, _, count = name.rpartition("_")
         if count.isdigit() and (kind in self._module.blocks or kind in LAYERS):
             return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
-        known = [*FUNCTIONS, *NETWORK_FACTS, *self._module.blocks, *LAYERS]
-        return UnknownName(name, nearest(name, self._defined) or nearest(name, known))
+        own = nearest(name, self._defined - {"_"})
+        return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *self._module.blocks, *LAYERS], 0.7))
 
     def _means_something(self, name: str) -> bool:
         return (
@@ -166,6 +172,14 @@ class _Names:
             or name in NETWORK_FACTS
             or SYMBOL.match(name) is not None
         )
+
+
+def _compared(argument: tree.Argument) -> tree.Name | None:
+    """The name in `kernel == 3`, given by place."""
+    value = argument.value
+    if argument.name is None and isinstance(value, tree.Binary) and value.operator == "==":
+        return value.left if isinstance(value.left, tree.Name) else None
+    return None
 
 
 def _words_of(use: tree.Use) -> dict[str | None, Parameter]:

@@ -36,7 +36,7 @@ class Wire(NamedTuple):
         return f"{self.node.name}.{self.port}" if several else self.node.name
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One use of a layer.
 
@@ -66,8 +66,11 @@ class Node:
         """The shape of the (first) result."""
         return self.shapes[0]
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.kind} {', '.join(map(str, self.shapes))}>"
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(slots=True, eq=False, repr=False)
 class Scope:
     """A use of a block, a labelled group or line, or a round of a labelled loop.
 
@@ -91,8 +94,11 @@ class Scope:
     loop: str | None = None
     round: int = 0
 
+    def __repr__(self) -> str:
+        return f"<scope {self.name or self.block}: {len(self.members)} members>"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Network:
     """A network of a file, unrolled: every layer, in order of execution, with its shapes."""
 
@@ -131,6 +137,9 @@ class Network:
             for index, (maker, port) in enumerate(node.inputs)
         )
         return graph
+
+    def __repr__(self) -> str:
+        return f"<network {self.name}: {len(self.nodes)} layers>"
 
     def unused(self) -> list[Node]:
         """Nodes whose result nobody uses and that are no output, inputs among them."""

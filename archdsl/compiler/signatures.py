@@ -15,10 +15,16 @@ from archdsl.layers.arguments import Parameter, SameAs, written
 from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
-from archdsl.problems.names import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
+from archdsl.problems.names import (
+    DuplicateArgument,
+    ExtraArgument,
+    MissingArgument,
+    UnknownArgument,
+    UnknownName,
+)
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
-from archdsl.syntax.tree import Argument, Block, Let
+from archdsl.syntax.tree import Argument, Block, Let, Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,9 @@ class Signature:
         words = [p.name if p.default is None else f"{p.name}={p.default.span.text}" for p in block.parameters]
         required = frozenset(p.name for p in block.parameters if p.default is None)
         text = f"{block.name}({', '.join(words)})" if words else block.name
-        return Signature(block.name, tuple(p.name for p in block.parameters), required, text)
+        # A parameter that is there twice has been reported where it stands.
+        names = tuple(dict.fromkeys(p.name for p in block.parameters))
+        return Signature(block.name, names, required, text)
 
     @staticmethod
     def of_function(function: Let) -> Signature:
@@ -173,9 +181,15 @@ def _refuse(
     """Report a value that is not of the argument's kind."""
     name, kind = parameter.name, parameter.kind
     meant = nearest(found, kind.words) if isinstance(found, str) else None
+    if isinstance(found, str) and isinstance(argument.value, Name) and meant is None:
+        # A word of some other layer's arguments, so it has not been said that nothing is called so.
+        problem = UnknownName(found, None, remark=f"`{name}` takes {kind.expected}")
+        reporter.report(problem, argument.value.span)
+        return
     by_place = argument.name is None and name != signature.parameters[0]
     text = signature.text if by_place else None
-    remark = CHANNELS_FOLLOW if by_place and name == "bias" else None
+    # Where other libraries have the channels that reach the layer, we have these.
+    remark = CHANNELS_FOLLOW if argument.name is None and name in ("axis", "bias", "eps") else None
     reporter.report(BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span)
 
 

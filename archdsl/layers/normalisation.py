@@ -15,7 +15,7 @@ from archdsl.layers.arguments import (
     fraction,
     number,
     positive,
-    positive_number,
+    small,
 )
 from archdsl.layers.axes import check_groups, doubt_groups
 from archdsl.layers.layer import Buffer, Saved, Weightless
@@ -87,7 +87,7 @@ class BatchNorm(Normalisation):
     Source: Ioffe and Szegedy, Batch normalization, 2015.
     """
 
-    eps: float = argument(positive_number, "added to the variance before the root", 1e-5)
+    eps: float = argument(small, "added to the variance before the root", 1e-5)
     momentum: float = argument(fraction, "weight of the newest batch in the running averages", 0.1)
     affine: bool = argument(boolean, "whether each channel has a learned scale and shift", True)
 
@@ -139,7 +139,7 @@ class LayerNorm(Normalisation):
     axis: str = argument(
         choice("channels", "all"), "`channels` at each position, or `all` but the batch", "channels"
     )
-    eps: float = argument(positive_number, "added to the variance before the root", 1e-5)
+    eps: float = argument(small, "added to the variance before the root", 1e-5)
     affine: bool = argument(boolean, "whether there is a learned scale and shift", True)
 
     def scaled(self, x: Shape) -> Shape:
@@ -188,7 +188,7 @@ class GroupNorm(Normalisation):
     """
 
     groups: Size = argument(positive, "number of groups, which must divide the channels")
-    eps: float = argument(positive_number, "added to the variance before the root", 1e-5)
+    eps: float = argument(small, "added to the variance before the root", 1e-5)
     affine: bool = argument(boolean, "whether each channel has a learned scale and shift", True)
 
     def shape(self, x: Shape) -> Shape:
@@ -226,7 +226,7 @@ class InstanceNorm(Normalisation):
     Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.
     """
 
-    eps: float = argument(positive_number, "added to the variance before the root", 1e-5)
+    eps: float = argument(small, "added to the variance before the root", 1e-5)
     affine: bool = argument(boolean, "whether each channel has a learned scale and shift", False)
 
     def shape(self, x: Shape) -> Shape:

@@ -164,7 +164,7 @@ class MissingLet(Problem):
         return f"`let` is missing before `{self.found}`"
 
     def label(self) -> str:
-        return f"a value is named by `let {self.found} = ...`"
+        return f"a number is named by `let {self.found} = ...`, what a layer makes by `{self.found}: ...`"
 
     def replacement(self) -> str | None:
         return f"let {self.found}"
@@ -523,11 +523,16 @@ class StrayBracket(Problem):
 
     found: str
 
+    early: bool = False
+    """Whether it closes something too early, so that a later one closes nothing."""
+
     def message(self) -> str:
+        if self.early:
+            return f"there is a `{self.found}` too many"
         return f"this `{self.found}` closes nothing"
 
     def label(self) -> str:
-        return "nothing is open here"
+        return "closes the network or block early" if self.early else "nothing is open here"
 
     def replacement(self) -> str | None:
         return ""

@@ -101,11 +101,16 @@ class WrongType(Problem):
     found: str
     expected: str
 
+    mend: str | None = None
+
     def message(self) -> str:
         return f"{self.operation} does not work on {self.found}"
 
     def label(self) -> str:
         return f"expected {self.expected}"
+
+    def help(self) -> str | None:
+        return self.mend
 
 
 class DivisionByZero(Problem):

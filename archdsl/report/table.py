@@ -2,13 +2,14 @@
 
 A layout is chosen that fits: with room to spare there are further columns; where it is scarce the kind
 goes beside the name, shapes close up, names lose their middle, numbers their last digits, and at last
-the names become a tree.
+the names become a tree. Expressions in open sizes lose their middle too; the JSON has them whole.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from archdsl.report.columns import COLUMNS, STANDARD, WIDE, Column, Facts, shape_text
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 GAP = "  "
 LEAST_NAME = 14
 """A name is never cut below this."""
+
+LEAST_EXPRESSION = 18
+"""Nor is another column below this: no plain number is as long."""
 
 LONGEST_NUMBER = 24
 """A total that is longer is an expression in symbols: it begins at the left, and others keep their place."""
@@ -58,7 +62,7 @@ def table(
     style = style or Style()
     entries = report.entries(depth)
     lines = _grid(entries, width, style, columns)
-    text = "\n".join([_title(report, style), "", *lines, "", *_totals(report, style)])
+    text = "\n".join([_title(report, style), "", *lines, "", *_totals(report, width, style)])
     return _plain_signs(text) if style.ascii else text
 
 
@@ -166,7 +170,9 @@ def _draw(entries: list[Entry], layout: Layout, width: int | None, style: Style)
     widths = {key: cells.width(key, layout) for key in keys}
     if width is not None and "name" in widths:
         over = cells.needed(layout) - width
-        widths["name"] = max(min(widths["name"], LEAST_NAME), widths["name"] - max(0, over))
+        before = widths["name"]
+        widths["name"] = max(min(before, LEAST_NAME), before - max(0, over))
+        _narrow(widths, over - (before - widths["name"]))
 
     def row(texts: dict[str, str], paint: dict[str, str]) -> str:
         parts = []
@@ -188,10 +194,20 @@ def _draw(entries: list[Entry], layout: Layout, width: int | None, style: Style)
             continue
         for key in keys:
             if key != "name":
-                texts[key] = visible(_cell(COLUMNS[key], entry.facts, layout))
+                texts[key] = _cut(visible(_cell(COLUMNS[key], entry.facts, layout)), widths[key])
         lines.append(row(texts, {"kind": DIM, "from": DIM}))
     lines.append(rule)
     return lines
+
+
+def _narrow(widths: dict[str, int], over: int) -> None:
+    """Take what is too much from the widest columns: expressions in open sizes, which lose their middle."""
+    while over > 0:
+        key = max((key for key in widths if key != "name"), key=lambda key: widths[key], default="name")
+        if key == "name" or widths[key] <= LEAST_EXPRESSION:
+            return
+        widths[key] -= 1
+        over -= 1
 
 
 def _cell(column: Column, facts: Facts, layout: Layout) -> str:
@@ -254,12 +270,21 @@ def _with_kind(name: str, entry: Entry, layout: Layout) -> str:
 # ------------------------------------------------------------------------------ totals
 
 
-def _totals(report: Report, style: Style) -> list[str]:
-    """Digits stand below each other, and what is said of them in a column of its own."""
+def _totals(report: Report, width: int | None, style: Style) -> list[str]:
+    """Digits stand below each other, and what is said of them in a column of its own.
+
+    An expression that is too long goes on in lines of its own.
+    """
     lines = totals(report)
     left = max(len(line.name) for line in lines)
     middle = max(len(line.exact) for line in lines if len(line.exact) <= LONGEST_NUMBER)
-    return [
-        f" {line.name:<{left}}  {line.exact:>{middle}}  {style.paint(line.beside, DIM)}".rstrip()
-        for line in lines
-    ]
+    found: list[str] = []
+    for line in lines:
+        room = 0 if width is None else max(width - left - 3, LEAST_EXPRESSION)
+        parts = wrap(line.exact, room, break_long_words=False) if 0 < room < len(line.exact) else [line.exact]
+        *above, last = parts
+        found += [f" {line.name if part is parts[0] else '':<{left}}  {part}" for part in above]
+        name = "" if above else line.name
+        exact = f"{last}" if above else f"{last:>{middle}}"
+        found.append(f" {name:<{left}}  {exact}  {style.paint(line.beside, DIM)}".rstrip())
+    return found

@@ -24,6 +24,7 @@ from archdsl.problems.syntax import (
     NestedDeclaration,
     NoName,
     OutsideBlock,
+    StrayBracket,
     StrayElse,
     TooManyMistakes,
     UnexpectedText,
@@ -66,7 +67,22 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     finally:
         if collects:
             gc.enable()
-    return file, sorted(reports.diagnostics, key=lambda d: (d.span.start, d.span.end))
+    found = sorted(reports.diagnostics, key=lambda d: (d.span.start, d.span.end))
+    return file, _one_brace_too_many(found)
+
+
+def _one_brace_too_many(found: list[Diagnostic]) -> list[Diagnostic]:
+    """A brace too many in a body closes it too early, and the last brace closes nothing: one mistake."""
+    outside = next((d for d in found if d.name == OutsideBlock.name and d.labels), None)
+    last = next((d for d in found if d.name == StrayBracket.name and d.span.text == "}"), None)
+    if outside is None or last is None or last.span.start < outside.span.start:
+        return found
+    labels = (
+        Label(outside.span, "this would stand outside"),
+        Label(last.span, "the last one then closes nothing"),
+    )
+    early = Diagnostic.of(StrayBracket("}", early=True), outside.labels[0].span, labels)
+    return [early if d is outside else d for d in found if d is not last]
 
 
 class _TooMany(Exception):
@@ -206,8 +222,17 @@ class _Parser:
                 problem = UnexpectedText(self.found(token), self.expected(), "start a new line here")
                 self.say(problem, self.at(token))
             return self.put_in(index, "NEWLINE", "")
-        self.say(self.problem(index), self.place(index))
+        wrong = self.problem(index)
+        labels = self.closed_before(index) if isinstance(wrong, OutsideBlock) else ()
+        self.reports.add(wrong, self.place(index), labels)
         return self.leave_out(index)
+
+    def closed_before(self, index: int) -> tuple[Label, ...]:
+        """The brace that closed the declaration before a token outside of any."""
+        while index and self.tokens[index - 1].kind == "NEWLINE":
+            index -= 1
+        brace = self.before(index)
+        return (Label(self.at(brace), "what stands before ends here"),) if brace.kind == "RBRACE" else ()
 
     def place(self, index: int) -> Span:
         """Where a token stands; the end of a line, and what we put in, after what is before it."""
@@ -244,14 +269,30 @@ class _Parser:
             return _OTHER_LANGUAGES[before.text]
         if (before.kind, token.kind) in _HINTS:
             return _HINTS[before.kind, token.kind]
+        if token.kind == "MORE" and self.accepts("ARROW"):
+            return "layers are chained by `->`"
+        if token.kind == "DIVIDE" and self.accepts("REPEAT"):
+            return "a comment begins with `#`"
         if token.kind == "IF":
             return "a choice between values is written `a if test else b`"
         if token.kind == "COMMA" and self.begins_with("INPUT") and self.accepts("RPAR"):
             return "a shape is a list in brackets: [3, 224, 224]"
-        if token.kind == "COMMA" and self.begins_with("FOR") and self.accepts("IN"):
+        if self.begins_with("FOR") and (
+            token.kind in ("LPAR", "COMMA") and self.accepts("IN" if token.kind == "COMMA" else "NAME")
+        ):
             return "to take elements apart, write `for [a, b] in ...`"
+        if token.kind == "COMMA" and self.accepts("RPAR"):
+            return "a list stands in brackets: [3, 3]"
+        if token.kind == "COLON" and self.begins_with("FOR", "REPEAT", "IF", "ELSE"):
+            return "no colon: the body stands between braces, `{ ... }`"
         if token.kind == "COLON" and self.begins_with("COLON"):
             return "a line has one label"
+        if token.kind in _JOINS and before.kind == "NAME" and self.accepts("ARROW"):
+            return f"values are joined by layers: from {before.text}, ... -> {_JOINS[token.kind]}"
+        if token.kind == "LPAR" and before.kind == "NAME":
+            return f"functions stand alone: {before.text}(...)"
+        if token.kind == "NUMBER" and before.kind == "NAME" and self.begins_with("LET"):
+            return f"a value follows an equals sign: let {before.text} = {token.text[:40]}"
         if token.kind == "NUMBER" and before.kind == "NAME" and self.accepts("LPAR"):
             return f"arguments stand in parentheses: {before.text}({token.text[:40]})"
         if token.kind == "LSQB" and self.accepts("COLON"):
@@ -338,7 +379,8 @@ class _Parser:
 
     def misspelt(self, name: Token, kind: str) -> str | None:
         """The word of the language that `name`, which starts a statement, was meant to be before `kind`."""
-        word = nearest(name.text, [w.lower() for w in sorted(_MEANINGS[kind])])
+        words = [w.lower() for w in sorted(_MEANINGS[kind])]
+        word = _SYNONYMS.get(name.text) or nearest(name.text, words)
         return word if word is not None and self.takes_back(name, word.upper(), kind) else None
 
     def takes_back(self, token: Token, *kinds: str) -> bool:
@@ -552,9 +594,16 @@ _AFTER_LAYER = frozenset({"NAME", "LPAR", "DOT", "ARROW", "NEWLINE", "RBRACE", "
 
 _HINTS = {
     ("REPEAT", "LBRACE"): "say how often: repeat 3 { ... }",
+    ("IMPORT", "TIMES"): 'name what is imported: import Block from "file.arch"',
     ("PARALLEL", "LBRACE"): "say how the branches are joined: parallel add { ... }",
 }
 """How to mend what is often left out, by the word before it and what stands in its place."""
+
+_JOINS = {"PLUS": "add", "MINUS": "subtract", "TIMES": "multiply"}
+"""The layers that do with values what operators do with numbers."""
+
+_SYNONYMS = {"return": "output", "def": "let", "const": "let", "var": "let", "assert": "expect"}
+"""Words of other languages that a statement may start with, and ours."""
 
 _OTHER_LANGUAGES = {
     "while": "layers are repeated by `repeat n { ... }` and `for x in list { ... }`",
