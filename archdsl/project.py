@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.problems import Fault, nearest
-from archdsl.problems.names import ImportNotFound, ImportOutside
+from archdsl.problems.files import ImportNotFound, ImportOutside
 from archdsl.shipped import shipped
 from archdsl.source import Source
 

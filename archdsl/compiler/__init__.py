@@ -18,18 +18,10 @@ from archdsl.compiler.values import UNKNOWN, Unknown
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem, nearest
-from archdsl.problems.names import (
-    DuplicateName,
-    MissingArgument,
-    NoInput,
-    NoNetwork,
-    NoValue,
-    UnknownNetwork,
-    UnknownParameter,
-    UnusedSharing,
-    UnusedValue,
-    WhichNetwork,
-)
+from archdsl.problems.arguments import MissingArgument
+from archdsl.problems.files import NoNetwork, UnknownNetwork, UnknownParameter, WhichNetwork
+from archdsl.problems.names import DuplicateName
+from archdsl.problems.structure import NoInput, NoValue, UnusedSharing, UnusedValue
 from archdsl.source import Source, Span
 from archdsl.syntax import tree
 from archdsl.syntax.parser import parse

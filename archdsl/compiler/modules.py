@@ -11,12 +11,8 @@ from archdsl.compiler.values import UNKNOWN
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, nearest
 from archdsl.problems.bounds import TooManyImports
-from archdsl.problems.names import (
-    DuplicateName,
-    ImportCycle,
-    ImportNotFound,
-    UnknownImport,
-)
+from archdsl.problems.files import ImportCycle, ImportNotFound, UnknownImport
+from archdsl.problems.names import DuplicateName
 from archdsl.source import Source, Span
 from archdsl.syntax.parser import parse
 from archdsl.syntax.tree import Broken, File, Import, Let, Train

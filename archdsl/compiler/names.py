@@ -15,7 +15,8 @@ from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS
 from archdsl.layers.arguments import Parameter
 from archdsl.problems import nearest
-from archdsl.problems.names import InputForm, UnknownLayer, UnknownName
+from archdsl.problems.names import UnknownLayer, UnknownName
+from archdsl.problems.structure import InputForm
 from archdsl.syntax import tree
 
 LITERALS = frozenset({tree.Number, tree.Constant, tree.String})

@@ -15,13 +15,8 @@ from archdsl.layers.arguments import Parameter, SameAs, written
 from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
-from archdsl.problems.names import (
-    DuplicateArgument,
-    ExtraArgument,
-    MissingArgument,
-    UnknownArgument,
-    UnknownName,
-)
+from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
+from archdsl.problems.names import UnknownName
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
 from archdsl.syntax.tree import Argument, Block, Let, Name

@@ -39,16 +39,14 @@ from archdsl.layers.shapes import Shape
 from archdsl.layers.structure import Input
 from archdsl.problems import Problem
 from archdsl.problems.bounds import RecursionTooDeep, TooManyLayers
-from archdsl.problems.names import (
-    DuplicateName,
+from archdsl.problems.names import DuplicateName, ReservedName, ValueInChain
+from archdsl.problems.structure import (
     InputCount,
     InputForm,
     LoopNeedsLabel,
     MisplacedStatement,
     NoValue,
-    ReservedName,
     ResultCount,
-    ValueInChain,
 )
 from archdsl.problems.values import (
     BadShape,

@@ -18,7 +18,8 @@ from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
 from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge
-from archdsl.problems.names import InputCount, NotAValue
+from archdsl.problems.names import NotAValue
+from archdsl.problems.structure import InputCount
 from archdsl.problems.values import NotAPool
 from archdsl.sizes import Size, Symbolic, TooLarge, symbol
 from archdsl.source import Span

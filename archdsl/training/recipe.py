@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from archdsl.compiler.limits import PROBLEMS
 from archdsl.diagnostics import Diagnostic, Label
+from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
 from archdsl.problems.bounds import TooManyProblems
-from archdsl.problems.names import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
 from archdsl.problems.problem import Problem, listed, nearest
 from archdsl.problems.training import (
     BadSetting,

@@ -1,0 +1,269 @@
+"""What a file holds and imports: networks that are missing or several, and imports that fail."""
+
+from __future__ import annotations
+
+from archdsl.problems.problem import Problem, listed
+
+
+class UnknownNetwork(Problem):
+    """A network is asked for that the file does not have.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      relu
+    }
+
+    train Big {
+      batch = 10
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      relu
+    }
+    ```
+    """
+
+    found: str
+    known: tuple[str, ...]
+    meant: str | None
+
+    def message(self) -> str:
+        return f"there is no network `{self.found}` in this file"
+
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else ""
+
+    def help(self) -> str | None:
+        return f"it has {listed([f'`{name}`' for name in self.known])}" if self.known else None
+
+
+class WhichNetwork(Problem):
+    """A file with several networks, none of which was chosen.
+
+    With none named, the only network of a file is meant, or the one named like the file.
+
+    ```arch
+    network Left {
+      input image: [1, 8, 8]
+      relu
+    }
+
+    network Right {
+      input image: [1, 8, 8]
+      relu
+    }
+
+    train {
+      batch = 10
+    }
+    ```
+
+    ```arch
+    network Left {
+      input image: [1, 8, 8]
+      relu
+    }
+
+    network Right {
+      input image: [1, 8, 8]
+      relu
+    }
+    ```
+    """
+
+    file: str
+    known: tuple[str, ...]
+    for_training: bool = False
+
+    def message(self) -> str:
+        return f"this file has {len(self.known)} networks: {listed(self.known)}"
+
+    def label(self) -> str:
+        return "which one?"
+
+    def help(self) -> str | None:
+        if self.for_training:
+            return f"name it: `train {self.known[0]} {{ ... }}`"
+        return f"name one: `{self.file}:{self.known[0]}`"
+
+
+class NoNetwork(Problem):
+    """A file without a network has nothing to analyse. It may still hold blocks for others.
+
+    ```arch
+    block Twice { relu -> relu }
+    ```
+
+    ```arch
+    block Twice { relu -> relu }
+
+    network Small {
+      input image: [1, 8, 8]
+      Twice
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "this file has no network"
+
+    def help(self) -> str | None:
+        return "begin one: `network Name { input image: [3, 224, 224] ... }`"
+
+
+class UnknownParameter(Problem):
+    """A parameter is set that the network does not have (`--set classes=10`, `--size`, `--input`)."""
+
+    network: str
+    found: str
+    what: str
+    known: tuple[str, ...]
+    meant: str | None
+
+    def message(self) -> str:
+        return f"network `{self.network}` has no {self.what} `{self.found}`"
+
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else ""
+
+    def help(self) -> str | None:
+        return f"it has {listed([f'`{name}`' for name in self.known])}" if self.known else None
+
+
+class UnknownImport(Problem):
+    """An import names a block that the other file does not declare.
+
+    ```arch
+    import Botleneck from "resnet.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+
+    ```arch
+    import Bottleneck from "resnet.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+    """
+
+    found: str
+    path: str
+    meant: str | None
+    known: tuple[str, ...]
+
+    def message(self) -> str:
+        return f'"{self.path}" has no block `{self.found}`'
+
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else ""
+
+    def help(self) -> str | None:
+        if self.meant or not self.known:
+            return None
+        return f"it has {listed([f'`{name}`' for name in self.known])}"
+
+    def replacement(self) -> str | None:
+        return self.meant
+
+
+class ImportNotFound(Problem):
+    """An imported file is not there, or can't be read.
+
+    Paths are relative to the importing file, then to the bundled architectures.
+
+    ```arch
+    import Bottleneck from "resnett.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+
+    ```arch
+    import Bottleneck from "resnet.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+    """
+
+    path: str
+    reason: str
+    meant: str | None = None
+
+    def message(self) -> str:
+        return f'"{self.path}" can\'t be imported'
+
+    def label(self) -> str:
+        return self.reason
+
+    def help(self) -> str | None:
+        return f'did you mean "{self.meant}"?' if self.meant else None
+
+    def replacement(self) -> str | None:
+        return f'"{self.meant}"' if self.meant else None
+
+
+class ImportOutside(Problem):
+    """An import leaves the folder of the file that the user named.
+
+    An `.arch` file from elsewhere must not be able to read what lies around it, so imports stay
+    inside the folder of the named file and the bundled architectures.
+
+    ```arch
+    import Secret from "../../elsewhere.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+
+    ```arch
+    import Bottleneck from "resnet.arch"
+
+    network Small {
+      input image: [3, 8, 8]
+      relu
+    }
+    ```
+    """
+
+    path: str
+
+    def message(self) -> str:
+        return f'"{self.path}" lies outside the folder of the file that was opened'
+
+    def label(self) -> str:
+        return "imports stay inside that folder"
+
+    def help(self) -> str | None:
+        return "move the file beside this one, or into a folder below it"
+
+
+class ImportCycle(Problem):
+    """Files that import each other in a circle."""
+
+    files: tuple[str, ...]
+
+    def message(self) -> str:
+        return "these files import each other in a circle"
+
+    def label(self) -> str:
+        return " -> ".join(self.files)
+
+    def help(self) -> str | None:
+        return "put what they share into a file of its own"
