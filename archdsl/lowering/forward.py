@@ -10,11 +10,12 @@ import re
 from math import inf
 
 from archdsl.compiler.network import Node, Wire
+from archdsl.lowering.classes import Argument, Class, Parameter
 from archdsl.lowering.expressions import fill
 from archdsl.lowering.identifiers import RESERVED, identifier, is_plain, snake
 from archdsl.lowering.layout import wrapped
-from archdsl.lowering.plan import Argument, Class, Input, Parameter, label_of
 from archdsl.lowering.steps import Item, Module, Previous, Run, Same, Step
+from archdsl.lowering.uses import Input, label_of
 
 LOOP = "i"
 """The variable that counts the rounds of a loop."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from archdsl.compiler.network import Network
+from archdsl.lowering.classes import Argument, Class, Parameter
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
 from archdsl.lowering.identifiers import free, identifier, is_plain
 from archdsl.lowering.layout import WIDTH, wrapped
-from archdsl.lowering.plan import Argument, Class, Parameter, Plan, plan
+from archdsl.lowering.plan import Plan, plan
 from archdsl.lowering.steps import Run, Step
 from archdsl.sizes import Size, substitute, symbols_of
 
