@@ -535,3 +535,15 @@ def test_a_table_of_open_sizes_keeps_to_the_width() -> None:
         assert max(map(len, lines)) <= width + len("  bytes, batch 1, float32")
         assert all(len(line) <= width for line in lines[:20])
     assert "…" not in table(net.report())
+
+
+def test_outputs_out_of_a_list_are_called_as_their_layers() -> None:
+    net = archdsl.loads("""network Rounds {
+      input x: [1, 8]
+      s: for i in [1, 2] { h: conv(2, kernel=1) -> relu }
+      t: conv(1, kernel=1) -> relu
+      output t, s.h
+    }""")
+    assert net.report().to_dict()["outputs"] == ["t", "s_1.h.relu", "s_2.h.relu"]
+    assert "s_2.h.relu 2 × 8" in table(net.report())
+    assert "s_2.h.relu" in markdown(net.report())

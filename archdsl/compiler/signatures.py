@@ -105,7 +105,8 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
             position += 1
             if position > len(signature.parameters):
                 if position == len(signature.parameters) + 1:
-                    problem = ExtraArgument(signature.owner, len(signature.parameters), signature.text)
+                    named = argument.value.id if isinstance(argument.value, Name) else None
+                    problem = ExtraArgument(signature.owner, len(signature.parameters), signature.text, named)
                     reporter.report(problem, argument.span)
                 wrong = True
                 continue

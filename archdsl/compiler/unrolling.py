@@ -45,6 +45,7 @@ from archdsl.problems.structure import (
     InputForm,
     LoopNeedsLabel,
     MisplacedStatement,
+    NoBranches,
     NoValue,
     ResultCount,
 )
@@ -154,30 +155,31 @@ class Unroller:
 
     def _whole_body(self, body: list[tree.Statement], frame: Frame, value: Flow) -> Results:
         """The body of a network or block, which alone may have an `output` line."""
-        outputs: tree.Output | None = None
-        wires: list[Wire] | None = None
+        results: Results | None = None
         for statement in body:
             if isinstance(statement, tree.Output):
-                outputs = statement
-                wires = self._outputs(statement, frame)
+                results = self._outputs(statement, frame)
             else:
                 value = self._statement(statement, frame, value)
-        if outputs is None:
-            return Results(value)
-        names = [v.span.text for v in outputs.values]
-        if wires is None:
-            return Results(UNKNOWN, names)
-        return Results(wires[0] if len(wires) == 1 else tuple(wires), names)
+        return results or Results(value)
 
-    def _outputs(self, statement: tree.Output, frame: Frame) -> list[Wire] | None:
+    def _outputs(self, statement: tree.Output, frame: Frame) -> Results:
+        """What an `output` line names: each value as the file does, or, out of a list, as its layer."""
         wires: list[Wire] = []
+        names: list[str] = []
         whole = True
         for expression in statement.values:
             try:
-                wires += self.evaluator.wires(expression, frame)
+                found = self.evaluator.wires(expression, frame)
             except Failed:
                 whole = False
-        return wires if whole else None
+                continue
+            alone = isinstance(self.evaluator.evaluate(expression, frame), Labelled) and len(found) == 1
+            names += [expression.span.text] if alone else map(str, found)
+            wires += found
+        if not whole:
+            return Results(UNKNOWN, names)
+        return Results(wires[0] if len(wires) == 1 else tuple(wires), names)
 
     def _body(self, body: list[tree.Statement], frame: Frame, value: Flow) -> Flow:
         for statement in body:
@@ -263,6 +265,9 @@ class Unroller:
             return self._items(line.items, frame, value, first=line.origin is None)
         if frame.loose:
             self.reporter.report(LoopNeedsLabel(labels[0].name), labels[0].span)
+            if frame.parent is not None:
+                # That it can't be named after the loop follows from this.
+                frame.parent.names.setdefault(labels[0].name, UNKNOWN)
         if len(labels) > 1:
             value = self._items(line.items, frame, value, first=line.origin is None)
             self._take_apart(line, frame, value)
@@ -375,7 +380,7 @@ class Unroller:
                 results.append(self._statement(statement, frame, value))
         if any(r is None for r in results) or not results:
             if not isinstance(value, Unknown):
-                problem: Problem = NoValue(()) if results else InputCount(item.join.name, 2, 0)
+                problem: Problem = NoValue(()) if results else NoBranches(item.join.name)
                 self.reporter.report(problem, item.join.span)
             return UNKNOWN
         if any(isinstance(r, Unknown) for r in results):

@@ -98,6 +98,8 @@ class ExtraArgument(Problem):
     owner: str
     count: int
     signature: str
+    value: str | None = None
+    """The name that was given, where it may be that of a value."""
 
     def message(self) -> str:
         if self.count == 0:
@@ -108,6 +110,8 @@ class ExtraArgument(Problem):
         return "one too many"
 
     def help(self) -> str | None:
+        if self.value is not None:
+            return f"it is `{self.signature}`; a value goes in by `from {self.value} -> {self.owner}`"
         return f"it is `{self.signature}`"
 
 

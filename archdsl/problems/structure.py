@@ -48,6 +48,41 @@ class InputCount(Problem):
         return f"name the values: `from {', '.join(self.names or ('a', 'b'))} -> {self.owner}`"
 
 
+class NoBranches(Problem):
+    """A `parallel` has nothing between its braces.
+
+    Each line there is a branch. One that changes nothing is `{}`.
+
+    ```arch
+    network Small {
+      input image: [4, 8, 8]
+      parallel add { }
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [4, 8, 8]
+      parallel add {
+        conv(4, kernel=3, padding=1)
+        {}
+      }
+    }
+    ```
+    """
+
+    join: str
+
+    def message(self) -> str:
+        return f"`parallel {self.join}` has no branches"
+
+    def label(self) -> str:
+        return "nothing to join"
+
+    def help(self) -> str | None:
+        return "each line between its braces is a branch; `{}` is one that changes nothing"
+
+
 class NoValue(Problem):
     """A line takes the value that the line above made, and there is none.
 
