@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from archdsl.compiler.blocks import Results
+from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.depth import deep
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
@@ -13,7 +15,7 @@ from archdsl.compiler.modules import Load, Modules, no_imports
 from archdsl.compiler.names import check_names
 from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop, Work
-from archdsl.compiler.unrolling import Results, Unroller
+from archdsl.compiler.unrolling import Unroller
 from archdsl.compiler.values import UNKNOWN, Unknown
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.layers.shapes import Shape
@@ -141,10 +143,10 @@ class Program:
             modules = Modules(reporter, self._load)
             module = modules.module(self.source, self.file)
             evaluator = Evaluator(reporter, dict(sizes))
+            definitions = Definitions(evaluator, reporter)
             for one in modules.order:
-                unroller = Unroller(evaluator, reporter)
                 for let in one.lets:
-                    unroller.let(let, one.frame)
+                    definitions.let(let, one.frame)
             for one in modules.order:
                 check_names(one, reporter)
             _check_trains(module, reporter)
@@ -162,20 +164,21 @@ def _compile(
     module: Module, block: tree.Block, options: Options, reporter: Reporter
 ) -> tuple[Network | None, list[tuple[tree.Expect, Frame]]]:
     evaluator = Evaluator(reporter, dict(options.sizes))
-    unroller = Unroller(evaluator, reporter)
     frame = Frame(module.frame, module, block)
     parameters = _bind_parameters(block, options, evaluator, frame)
     inputs = {name: Shape(shape) for name, shape in options.inputs.items()}
-    scope, entries, results = unroller.network(block, frame, inputs)
+    unroller = Unroller(evaluator, reporter, block, frame)
+    entries, results = unroller.network(inputs)
+    scope, unrolled = unroller.scope, unroller.unrolled
     if not any(isinstance(s, tree.Input) or _is_broken_input(s) for s in block.body):
         reporter.report(NoInput(block.name), block.name_span)
     _check_options(block, options, entries, frame, reporter)
-    for shared in unroller.shared:
+    for shared in unrolled.shared:
         if not shared.uses and not reporter.has_errors:
             reporter.report(UnusedSharing(shared.label), shared.span)
     outputs = _outputs(block, results, reporter)
     if reporter.has_errors or not outputs:
-        return None, unroller.expectations
+        return None, unrolled.expectations
     scope.outputs = tuple(outputs)
     scope.inputs = tuple(Wire(entry) for entry in entries)
     network = Network(
@@ -184,7 +187,7 @@ def _compile(
         inputs=entries,
         outputs=outputs,
         output_names=results.names or [str(wire) for wire in outputs],
-        nodes=unroller.nodes,
+        nodes=unrolled.nodes,
         scope=scope,
         parameters=parameters,
         train=_train_of(module, block.name),
@@ -192,7 +195,7 @@ def _compile(
     )
     for node in network.unused():
         reporter.report(UnusedValue(node.name), node.defined or node.use)
-    return network, unroller.expectations
+    return network, unrolled.expectations
 
 
 def _bind_parameters(

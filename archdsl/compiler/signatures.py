@@ -19,7 +19,7 @@ from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, Missing
 from archdsl.problems.names import UnknownName
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
-from archdsl.syntax.tree import Argument, Block, Let, Name
+from archdsl.syntax.tree import Argument, Block, Let, Name, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,12 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
         reporter.report(MissingArgument(signature.owner, missing, signature.text), owner)
         wrong = True
     return Bound(bound, not wrong)
+
+
+def takes_no_more(use: Use, reporter: Reporter) -> bool:
+    """Whether a use of something that has its arguments already is given no others."""
+    signature = Signature(use.name, (), frozenset(), use.name)
+    return bind(signature, use.arguments, use.name_span, reporter).whole
 
 
 def unknown_argument(signature: Signature, name: str) -> UnknownArgument:

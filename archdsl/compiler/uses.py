@@ -1,23 +1,24 @@
-"""Uses of layers: which arguments a use gives, the layer of them, and the shapes it makes."""
+"""Uses of layers: which arguments a use gives, the layer of them, the shapes it makes, and its node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
-from archdsl.compiler.network import Wire
+from archdsl.compiler.network import Node, Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Bound, Signature, bind, held
+from archdsl.compiler.unrolled import Unrolled
+from archdsl.compiler.values import UNKNOWN, Flow, wires_in
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter
 from archdsl.layers.layer import MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
-from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge
+from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge, TooManyLayers
 from archdsl.problems.names import NotAValue
 from archdsl.problems.structure import InputCount
 from archdsl.problems.values import NotAPool
@@ -41,21 +42,17 @@ class Plan:
     made: dict[Any, Layer | None] = field(default_factory=dict)
 
 
-class UsePlace(NamedTuple):
-    """Where a layer is used: its name, the whole use, and how to show where its inputs came from."""
-
-    name: Span
-    use: Span
-    origins: Callable[[list[Wire], Span], tuple[Label, ...]]
-
-
 class LayerUses:
     """Makes the layers of a network. Equal arguments of one use make one layer, so that what its rules
     say of one shape is asked once, however often a loop or block repeats it."""
 
-    def __init__(self, evaluator: Evaluator, reporter: Reporter) -> None:
+    def __init__(self, evaluator: Evaluator, reporter: Reporter, unrolled: Unrolled) -> None:
         self._evaluator = evaluator
         self._reporter = reporter
+        self._unrolled = unrolled
+        self._calls = reporter.calls
+        self._scopes = unrolled.scopes
+        self._nodes = unrolled.nodes
         self._plans: dict[Any, Plan] = {}
         self._shapes: dict[tuple[Layer, tuple[Shape, ...]], tuple[Shape, ...]] = {}
 
@@ -76,7 +73,54 @@ class LayerUses:
         extra = sum(parameter.kind.role in ("value", "pool") for parameter, _ in given)
         return Plan(layer, further, given, bound, constant, extra)
 
-    def layer(self, plan: Plan, frame: Frame, inputs: list[Wire]) -> Layer | None:
+    def use(
+        self,
+        plan: Plan,
+        cls: type[Layer],
+        name_span: Span,
+        use: Span,
+        frame: Frame,
+        value: Flow,
+        label: tree.Label | None,
+        first: bool,
+    ) -> Flow:
+        """Make one layer: its arguments evaluated and checked, its shape worked out, its node wired."""
+        if first and cls.inputs == 0:
+            # It begins a new value; the one of the line above stays where it was.
+            value = None
+        inputs: list[Wire] = [value] if type(value) is Wire else list(wires_in(value))
+        layer = plan.made.get(None)
+        if layer is None:
+            layer = self._layer(plan, frame, inputs)
+            if layer is not None and plan.constant:
+                plan.made[None] = layer
+        if layer is None or value is UNKNOWN or not self._fits(plan, inputs, use):
+            return UNKNOWN
+        shapes = self._shapes.get((layer, tuple([maker.shapes[port] for maker, port in inputs])))
+        if shapes is None:
+            shapes = self._work_out(plan, layer, inputs, name_span, use)
+            if shapes is None:
+                return UNKNOWN
+        calls = self._calls
+        node = Node(
+            "",
+            "",
+            layer,
+            tuple(inputs),
+            shapes,
+            self._scopes.innermost,
+            calls[0] if calls else use,
+            use if calls else None,
+        )
+        self._scopes.add(node, None if label is None else label.name)
+        self._nodes.append(node)
+        if len(self._nodes) > limits.LAYERS:
+            raise self._reporter.stop(TooManyLayers(limits.LAYERS), use)
+        if len(shapes) == 1:
+            return Wire(node, 0)
+        return tuple(Wire(node, port) for port in range(len(shapes)))
+
+    def _layer(self, plan: Plan, frame: Frame, inputs: list[Wire]) -> Layer | None:
         """The layer of these arguments; labels among them are appended to `inputs`."""
         failed = False
         for argument in plan.further:
@@ -136,7 +180,7 @@ class LayerUses:
         values = held(plan.layer.arguments, given, plan.bound, signature, self._reporter)
         return None if values is None else plan.layer(values)
 
-    def fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
+    def _fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
         """Whether the layer takes so many inputs."""
         takes = plan.layer.inputs
         given = len(inputs) - plan.extra
@@ -145,12 +189,8 @@ class LayerUses:
         self._reporter.report(InputCount(plan.layer.kind, 2 if takes == MANY else takes, given), at)
         return False
 
-    def shapes(self, layer: Layer, xs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
-        """The shapes of a layer's results where they are known already."""
-        return self._shapes.get((layer, xs))
-
-    def work_out(
-        self, plan: Plan, layer: Layer, inputs: list[Wire], place: UsePlace
+    def _work_out(
+        self, plan: Plan, layer: Layer, inputs: list[Wire], name_span: Span, use: Span
     ) -> tuple[Shape, ...] | None:
         """The shapes of a layer's results, or None after reporting why there are none."""
         xs = tuple(wire.shape for wire in inputs)
@@ -159,29 +199,41 @@ class LayerUses:
             shapes = (shape,) if isinstance(shape, Shape) else tuple(shape)
             if any(isinstance(extent, Symbolic) for x in xs for extent in x):
                 for doubt in _doubts(layer, xs):
-                    self._reporter.report(doubt, place.use, place.origins(inputs, place.name))
+                    self._reporter.report(doubt, use, self._origins(inputs, name_span))
         except Fault as fault:
             argument = plan.bound.arguments.get(fault.argument or "")
-            at = place.name if argument is None else argument.span
+            at = name_span if argument is None else argument.span
             shown = [inputs[index] for index in fault.inputs] or inputs
-            self._reporter.report(fault.problem, at, place.origins(shown, at))
+            self._reporter.report(fault.problem, at, self._origins(shown, at))
             return None
         except TooLarge:
-            self._reporter.report(SymbolicTooLarge(), place.use)
+            self._reporter.report(SymbolicTooLarge(), use)
             return None
-        if not self.within_bounds(shapes, place.use):
+        if not within_bounds(shapes, use, self._reporter):
             return None
         self._shapes[(layer, xs)] = shapes
         return shapes
 
-    def within_bounds(self, shapes: tuple[Shape, ...], at: Span) -> bool:
-        """Whether the values are of a size that there can be."""
-        for shape in shapes:
-            elements = shape.count
-            if isinstance(elements, int) and elements > limits.ELEMENTS:
-                self._reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
-                return False
-        return True
+    def _origins(self, inputs: list[Wire], at: Span) -> tuple[Label, ...]:
+        """Where a layer's inputs came from, with their shapes, but for those that stand at `at` itself."""
+        labels: list[Label] = []
+        for wire in inputs:
+            place = self._unrolled.places.get(wire.node) or wire.node.defined or wire.node.use
+            label = Label(place, f"this is {wire.shape}")
+            elsewhere = place.source is not at.source or not place.start <= at.start < place.end
+            if elsewhere and label not in labels:
+                labels.append(label)
+        return tuple(labels)
+
+
+def within_bounds(shapes: tuple[Shape, ...], at: Span, reporter: Reporter) -> bool:
+    """Whether the values are of a size that there can be."""
+    for shape in shapes:
+        elements = shape.count
+        if isinstance(elements, int) and elements > limits.ELEMENTS:
+            reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
+            return False
+    return True
 
 
 def _doubts(layer: Layer, xs: tuple[Shape, ...]) -> tuple[Problem, ...]:

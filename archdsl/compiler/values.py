@@ -111,6 +111,15 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def wires_in(value: Flow) -> tuple[Wire, ...]:
+    """The values that go on: none where they are unknown."""
+    if isinstance(value, Wire):
+        return (value,)
+    if isinstance(value, tuple):
+        return tuple(value)
+    return ()
+
+
 def _inside(value: Any) -> str:
     if isinstance(value, bool | str) or value is None:
         return show(value).strip("`")

@@ -1,0 +1,210 @@
+"""Uses of blocks: arguments and inputs bound, the body unrolled or repeated from a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from archdsl.compiler import limits
+from archdsl.compiler.definitions import Definitions
+from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.frames import Frame, Module
+from archdsl.compiler.network import Scope
+from archdsl.compiler.recording import Key, NotRepeatable, Recording, Recordings, key_of
+from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.signatures import Bound, Signature, bind
+from archdsl.compiler.unrolled import Unrolled
+from archdsl.compiler.values import UNKNOWN, Flow, Labelled, Unknown, wires_in
+from archdsl.problems.bounds import RecursionTooDeep
+from archdsl.problems.structure import InputCount, InputForm, NoValue
+from archdsl.source import Span
+from archdsl.syntax import tree
+
+
+@dataclass(slots=True, eq=False)
+class Results:
+    """What a body gives: its last value, or what its `output` line names."""
+
+    value: Flow
+    names: list[str] | None = None
+
+
+Body = Callable[[list[tree.Statement], Frame, Flow], Results]
+"""Unrolls the body of a block."""
+
+
+class SoFar(NamedTuple):
+    """How far the unrolling is. `said` counts the diagnostics, the expectations and the shared lines."""
+
+    nodes: int
+    steps_left: int
+    said: tuple[int, int, int]
+
+
+class BlockUses:
+    """Uses blocks, whose bodies are unrolled by `body`."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        reporter: Reporter,
+        definitions: Definitions,
+        unrolled: Unrolled,
+        body: Body,
+    ) -> None:
+        self._evaluator = evaluator
+        self._reporter = reporter
+        self._definitions = definitions
+        self._unrolled = unrolled
+        self._body = body
+        self._calls = reporter.calls
+        self._scopes = unrolled.scopes
+        self._nodes = unrolled.nodes
+        self._recordings = Recordings()
+        self._bound: dict[tuple[tree.Block, int | Span], Bound] = {}
+
+    def use(
+        self,
+        block: tree.Block,
+        module: Module,
+        arguments: list[tree.Argument],
+        name_span: Span,
+        use: Span,
+        frame: Frame,
+        value: Flow,
+        label: tree.Label | None,
+    ) -> Labelled:
+        written = (block, id(arguments) if arguments else name_span)
+        bound = self._bound.get(written)
+        if bound is None:
+            bound = bind(Signature.of_block(block), arguments, name_span, self._reporter)
+            self._bound[written] = bound
+        given = self._arguments(bound.arguments, arguments, frame)
+        if not bound.whole or isinstance(value, Unknown):
+            return Labelled(UNKNOWN, _unknown_frame(module))
+        if value is None:
+            self._reporter.report(NoValue(()), use)
+            return Labelled(UNKNOWN, _unknown_frame(module))
+        if len(self._calls) >= limits.NESTING:
+            raise self._reporter.stop(RecursionTooDeep("blocks", block.name, limits.NESTING), use)
+        key = self._scopes.next_use(block.name) if label is None else label.name
+        wires = wires_in(value)
+        alike = key_of(block, given, wires) if label is None else None
+        self._calls.append(use)
+        try:
+            known = None if alike is None else self._repeatable(alike)
+            if known is not None:
+                with self._scopes.inside(key, False, wires, block.name, known.arguments) as scope:
+                    self._reporter.spend(known.steps, use)
+                    self._nodes += known.repeat(scope, self._calls[0], self._unrolled.places)
+                return Labelled(scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs)
+            inner = Frame(module.frame, module, block)
+            inner.names["input"] = value
+            for parameter in block.parameters:
+                self._parameter(parameter, given, inner)
+            if any(v is UNKNOWN for v in inner.names.values()):
+                return Labelled(UNKNOWN, _unknown_frame(module))
+            reached = self._inputs(block, inner, value, use)
+            if isinstance(reached, Unknown):
+                return Labelled(UNKNOWN, _unknown_frame(module))
+            arguments_ = {p.name: inner.names[p.name] for p in block.parameters}
+            begun = self._so_far()
+            with self._scopes.inside(key, label is not None, wires, block.name, arguments_) as scope:
+                body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
+                results = self._body(body, inner, reached)
+                scope.outputs = wires_in(results.value)
+            if alike is not None:
+                self._record(alike, begun, scope)
+        finally:
+            self._calls.pop()
+        if results.value is None:
+            self._reporter.report(NoValue(()), use)
+            return Labelled(UNKNOWN, inner)
+        return Labelled(results.value, inner)
+
+    def _repeatable(self, alike: Key) -> Recording | None:
+        """What to repeat for a use, unless that breaks a bound: then it is unrolled, to say where."""
+        known = self._recordings.find(alike)
+        if known is None:
+            return None
+        fits = (
+            len(self._calls) <= known.depth
+            and known.steps <= self._reporter.steps_left
+            and len(known) <= limits.LAYERS - len(self._nodes)
+        )
+        return known if fits else None
+
+    def _so_far(self) -> SoFar:
+        reporter = self._reporter
+        said = len(reporter.diagnostics), len(self._unrolled.expectations), len(self._unrolled.shared)
+        return SoFar(len(self._nodes), reporter.steps_left, said)
+
+    def _record(self, alike: Key, begun: SoFar, scope: Scope) -> None:
+        """Record a use of a block, unless it did something besides making layers."""
+        now = self._so_far()
+        made = now.nodes - begun.nodes
+        if now.said != begun.said or not scope.outputs or self._reporter.has_errors:
+            return
+        if self._recordings.has_room(made, now.nodes):
+            steps = begun.steps_left - now.steps_left
+            nodes = self._nodes[begun.nodes :]
+            with suppress(NotRepeatable):
+                self._recordings.keep(
+                    alike, Recording(scope, nodes, self._unrolled.places, len(self._calls), steps)
+                )
+
+    def _arguments(
+        self, bound: dict[str, tree.Argument], arguments: list[tree.Argument], frame: Frame
+    ) -> dict[str, Any]:
+        """The arguments' values, all of them evaluated so that each one's mistakes show."""
+        given: dict[str, Any] = {}
+        names = {id(argument): name for name, argument in bound.items()}
+        for argument in arguments:
+            try:
+                value = self._evaluator.evaluate(argument.value, frame)
+            except Failed:
+                value = UNKNOWN
+            if id(argument) in names:
+                given[names[id(argument)]] = value
+        return given
+
+    def _parameter(self, parameter: tree.Parameter, given: dict[str, Any], inner: Frame) -> None:
+        if parameter.name in given:
+            value = given[parameter.name]
+        else:
+            assert parameter.default is not None
+            try:
+                value = self._evaluator.evaluate(parameter.default, inner)
+            except Failed:
+                value = UNKNOWN
+        self._definitions.define(tree.Label(parameter.name_span, parameter.name), value, inner)
+
+    def _inputs(self, block: tree.Block, inner: Frame, value: Flow, use: Span) -> Flow:
+        """What the body starts from: named inputs are bound, and several leave the choice to `from`."""
+        wires = wires_in(value)
+        statements = [s for s in block.body if isinstance(s, tree.Input)]
+        labels = [label for statement in statements for label in statement.names]
+        for statement in statements:
+            if statement.shape is not None:
+                self._reporter.report(InputForm(in_network=False), statement.span)
+                return UNKNOWN
+        takes = len(labels) or 1
+        if len(wires) != takes:
+            names = tuple(label.name for label in labels)
+            problem = InputCount(block.name, takes, len(wires), names)
+            self._reporter.report(problem, use)
+            return UNKNOWN
+        for label, wire in zip(labels, wires, strict=False):
+            self._definitions.define(label, Labelled(wire), inner)
+        if takes == 1:
+            inner.names["input"] = wires[0]
+            return wires[0]
+        return None
+
+
+def _unknown_frame(module: Module) -> Frame:
+    frame = Frame(None, module)
+    frame.tainted = True
+    return frame

@@ -1,0 +1,64 @@
+"""The inputs of a network: nodes of the shapes that its `input` lines say."""
+
+from __future__ import annotations
+
+from archdsl.compiler.definitions import Definitions
+from archdsl.compiler.expressions import Evaluator
+from archdsl.compiler.frames import Frame
+from archdsl.compiler.network import Node, Wire
+from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.unrolled import Unrolled
+from archdsl.compiler.uses import within_bounds
+from archdsl.compiler.values import UNKNOWN, Labelled, show
+from archdsl.layers.shapes import Shape
+from archdsl.layers.structure import Input
+from archdsl.problems.structure import InputForm
+from archdsl.problems.values import BadShape
+from archdsl.sizes import at_least, is_size
+from archdsl.syntax import tree
+
+
+class NetworkInputs:
+    """Makes the nodes of `input` lines."""
+
+    def __init__(
+        self, evaluator: Evaluator, reporter: Reporter, definitions: Definitions, unrolled: Unrolled
+    ) -> None:
+        self._evaluator = evaluator
+        self._reporter = reporter
+        self._definitions = definitions
+        self._unrolled = unrolled
+
+    def enter(self, statement: tree.Input, frame: Frame, replaced: dict[str, Shape]) -> list[Node]:
+        """The node of an input, none where something is wrong; `replaced` has shapes in place of its own."""
+        if statement.shape is None or len(statement.names) != 1:
+            self._reporter.report(InputForm(in_network=True), statement.span)
+            for label in statement.names:
+                frame.names[label.name] = UNKNOWN
+            return []
+        label = statement.names[0]
+        shape = replaced.get(label.name) or self._shape(statement.shape, frame)
+        if shape is None:
+            self._definitions.define(label, UNKNOWN, frame)
+            return []
+        scopes = self._unrolled.scopes
+        node = Node("", "", Input({"shape": shape}), (), (shape,), scopes.innermost, label.span)
+        scopes.take(label.name)
+        scopes.add(node, label.name)
+        self._unrolled.nodes.append(node)
+        self._unrolled.places[node] = label.span
+        self._definitions.define(label, Labelled(Wire(node)), frame)
+        return [node]
+
+    def _shape(self, node: tree.Expression, frame: Frame) -> Shape | None:
+        try:
+            value = self._evaluator.evaluate(node, frame)
+        except Failed:
+            return None
+        listed_ = isinstance(value, tuple) and not isinstance(value, Wire) and 1 <= len(value) <= 4
+        if not listed_ or not all(is_size(v) and at_least(v, 1) is not False for v in value):
+            count = len(value) if isinstance(value, tuple) else None
+            self._reporter.report(BadShape(show(value), count), node.span)
+            return None
+        shape = Shape(value)
+        return shape if within_bounds((shape,), node.span, self._reporter) else None
