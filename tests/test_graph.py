@@ -73,3 +73,19 @@ def test_every_part_shows_itself_in_a_line() -> None:
     for shown in (*net.graph.nodes(data=True), *net.graph.edges(data=True), net.network, net.network.scope):
         assert len(repr(shown)) < 300
     assert repr(net.network.nodes[-1]) == "<logits: linear [1000]>"
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        ((3, 0, 5), "bad-shape"),
+        ((3, -1, 5), "bad-shape"),
+        ((1, 2, 3, 4, 5, 6), "bad-shape"),
+        ((), "bad-shape"),
+        ((3, 10**18, 10**18), "size-too-large"),
+    ],
+)
+def test_a_shape_from_outside_is_held_to_what_a_file_may_say(shape: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(archdsl.ArchError) as error:
+        archdsl.loads("network A {\n  input x: [3, 8, 8]\n  relu\n}", inputs={"x": shape})
+    assert [d.name for d in error.value.diagnostics] == [problem]

@@ -172,7 +172,7 @@ def _compile(
     scope, unrolled = unroller.scope, unroller.unrolled
     if not any(isinstance(s, tree.Input) or _is_broken_input(s) for s in block.body):
         reporter.report(NoInput(block.name), block.name_span)
-    _check_options(block, options, entries, frame, reporter)
+    _check_options(block, options, frame, reporter)
     for shared in unrolled.shared:
         if not shared.uses and not reporter.has_errors:
             reporter.report(UnusedSharing(shared.label), shared.span)
@@ -239,12 +239,10 @@ def _given(value: Any, name: str, evaluator: Evaluator, frame: Frame) -> Any:
     return evaluator.evaluate(lets[0].value, frame.module.frame)
 
 
-def _check_options(
-    block: tree.Block, options: Options, entries: list[Node], frame: Frame, reporter: Reporter
-) -> None:
+def _check_options(block: tree.Block, options: Options, frame: Frame, reporter: Reporter) -> None:
     """What is set must be there to be set."""
     parameters = tuple(p.name for p in block.parameters)
-    inputs = tuple(entry.name for entry in entries)
+    inputs = tuple(label.name for s in block.body if isinstance(s, tree.Input) for label in s.names)
     symbols = tuple(sorted(set(reporter.symbols)))
     for option, what, given, known in (
         ("set", "parameter", options.parameters, parameters),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
@@ -15,6 +17,7 @@ from archdsl.layers.structure import Input
 from archdsl.problems.structure import InputForm
 from archdsl.problems.values import BadShape
 from archdsl.sizes import at_least, is_size
+from archdsl.source import Source, Span
 from archdsl.syntax import tree
 
 
@@ -37,7 +40,12 @@ class NetworkInputs:
                 frame.names[label.name] = UNKNOWN
             return []
         label = statement.names[0]
-        shape = replaced.get(label.name) or self._shape(statement.shape, frame)
+        if label.name in replaced:
+            text = f"{label.name}={','.join(map(str, replaced[label.name]))}"
+            place = Span(Source(f"--input {label.name}", text), 0, len(text))
+            shape = self._checked(tuple(replaced[label.name]), place)
+        else:
+            shape = self._shape(statement.shape, frame)
         if shape is None:
             self._definitions.define(label, UNKNOWN, frame)
             return []
@@ -55,10 +63,14 @@ class NetworkInputs:
             value = self._evaluator.evaluate(node, frame)
         except Failed:
             return None
-        listed_ = isinstance(value, tuple) and not isinstance(value, Wire) and 1 <= len(value) <= 4
-        if not listed_ or not all(is_size(v) and at_least(v, 1) is not False for v in value):
+        return self._checked(value, node.span)
+
+    def _checked(self, value: Any, at: Span) -> Shape | None:
+        """A shape that a network may take; None after reporting why it may not."""
+        in_list = isinstance(value, tuple) and not isinstance(value, Wire) and 1 <= len(value) <= 4
+        if not in_list or not all(is_size(v) and at_least(v, 1) is not False for v in value):
             count = len(value) if isinstance(value, tuple) else None
-            self._reporter.report(BadShape(show(value), count), node.span)
+            self._reporter.report(BadShape(show(value), count), at)
             return None
         shape = Shape(value)
-        return shape if within_bounds((shape,), node.span, self._reporter) else None
+        return shape if within_bounds((shape,), at, self._reporter) else None
