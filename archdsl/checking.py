@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from archdsl.compiler import Work
+from archdsl.compiler.frames import Frame
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
+from archdsl.recipes.reader import read_recipe
 from archdsl.source import Source
 from archdsl.syntax.tree import Train
-from archdsl.training.recipe import read_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,16 @@ def check_file(source: Source, network: str | None = None) -> CheckedFile:
     for train in program.file.declarations:
         if isinstance(train, Train) and (network is None or train.network in (network, None)):
             trains.setdefault(train.network, train)
-    found = [*found, *(d for train in trains.values() for d in _of_recipe(train, checked))]
+    seen = program.names()
+    found = [*found, *(d for train in trains.values() for d in _of_recipe(train, checked, seen))]
     return CheckedFile(checked, _once(found))
 
 
-def _of_recipe(train: Train, checked: list[Checked]) -> list[Diagnostic]:
+def _of_recipe(train: Train, checked: list[Checked], names: Frame | None) -> list[Diagnostic]:
     """What is wrong with a recipe, by itself and, where that has no errors, for its network."""
     networks = [one.net.network for one in checked if one.net is not None]
-    return read_recipe(train, next((one for one in networks if one.train is train), None))[1]
+    network = next((one for one in networks if one.train is train), None)
+    return read_recipe(train, network, frame=names)[1]
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

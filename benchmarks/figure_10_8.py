@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import archdsl
+from archdsl.recipes.reader import read_recipe
 from archdsl.training.loop import Result, train
-from archdsl.training.recipe import read_recipe
 
 NETWORKS = ("mnist1d_conv.arch", "mnist1d_fc.arch")
 
@@ -42,8 +42,8 @@ def main() -> None:
     print("| network | training error | test error | time of a run |\n|---|---|---|---|")
     for file in NETWORKS:
         runs = [trained(file, seed, folder / f"{Path(file).stem}-{seed}") for seed in range(options.seeds)]
-        training = spread([run.training_error for run in runs])
-        test = spread([run.test_error for run in runs])
+        training = spread([run.measured.training[0] for run in runs])
+        test = spread([run.measured.test[0] for run in runs])
         print(f"| `{file}` | {training} | {test} | {mean(r.seconds for r in runs):.0f} s |", flush=True)
     print(f"\nThe runs are in {folder}.")
 

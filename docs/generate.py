@@ -23,9 +23,10 @@ from archdsl.cli.main import run
 from archdsl.compiler.signatures import Signature
 from archdsl.explanation import explanation
 from archdsl.layers import LAYERS, Layer
-from archdsl.layers.arguments import written
+from archdsl.layers.arguments import Kind, Parameter, written
 from archdsl.problems import CATALOGUE, Problem
 from archdsl.project import bundled
+from archdsl.recipes.keys import KEYS, OF_PARTS, Key
 
 DOCS = Path(__file__).parent
 PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
@@ -40,23 +41,71 @@ def layer_page(layer: type[Layer]) -> str:
     """The page of a layer."""
     lines = [f"# {layer.kind}", "", f"`{Signature.of_layer(layer).text}`", "", cleandoc(layer.__doc__ or "")]
     if layer.arguments:
-        lines += [
-            "",
-            "## Arguments",
-            "",
-            "| argument | default | takes | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        for name, parameter in layer.arguments.items():
-            default = "" if parameter.required else f"`{written(parameter.default)}`"
-            expected = parameter.kind.expected.replace("|", "\\|")
-            lines.append(f"| `{name}` | {default} | {expected} | {parameter.documentation} |")
+        lines += ["", "## Arguments", *arguments_table(layer.arguments)]
     return "\n".join(lines) + "\n"
+
+
+def arguments_table(arguments: dict[str, Parameter]) -> list[str]:
+    """What a layer or word takes, as a table; nothing where it takes nothing."""
+    lines = ["", "| argument | default | takes | meaning |", "| --- | --- | --- | --- |"] if arguments else []
+    for name, parameter in arguments.items():
+        default = "" if parameter.required else f"`{written(parameter.default)}`"
+        expected = parameter.kind.expected.replace("|", "\\|")
+        lines.append(f"| `{name}` | {default} | {expected} | {parameter.documentation} |")
+    return lines
 
 
 def problem_page(problem: type[Problem]) -> str:
     """The page of a problem."""
     return f"# {problem.name}\n\nSeverity: {problem.severity}.\n\n{explanation(problem)}\n"
+
+
+def recipes_page() -> str:
+    """The page of recipes: every key of a `train` block, and every word that it takes."""
+    opening = (
+        "Written from the classes in `archdsl/recipes`. What a `train` block is stands in "
+        "[language.md](language.md#training), what a run leaves in [training.md](training.md)."
+    )
+    lines = [
+        "# Recipes",
+        "",
+        opening,
+        "",
+        "## Keys",
+        "",
+        "| key | takes | what it says |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| `{name}` | {_takes(key)} | {key.documentation} |" for name, key in KEYS.items()]
+    lines += [f"| `PART.{name}` | {_takes(key)} | {key.documentation} |" for name, key in OF_PARTS.items()]
+    families = {key.takes.family: key.takes for key in KEYS.values() if isinstance(key.takes, type)}
+    for family, words in families.items():
+        lines += ["", f"## {family.capitalize()}"]
+        for word in words.words.values():
+            lines += [
+                "",
+                f"### {word.word}",
+                "",
+                f"`{word.signature().text}`",
+                "",
+                cleandoc(word.__doc__ or ""),
+            ]
+            lines += arguments_table(word.arguments)
+    return "\n".join(lines) + "\n"
+
+
+def _takes(key: Key) -> str:
+    """What a key takes: a family of words, as a link to them, or a plain value."""
+    if isinstance(key.takes, Kind):
+        return key.takes.expected
+    family = key.takes.family
+    forms = {
+        "one": family,
+        "chain": f"{family}s, a chain",
+        "list": f"{family}s, a list",
+        "sum": f"{family}, or a sum",
+    }
+    return f"[{forms[key.form]}](#{family})"
 
 
 def summary(documented: type) -> str:
@@ -91,6 +140,7 @@ def pages() -> dict[str, str]:
     layers = "Written from the classes in `archdsl/layers`. `archdsl layers NAME` prints the same."
     problems = "Written from the classes in `archdsl/problems`. `archdsl explain NAME` prints the same."
     found = {
+        "recipes.md": recipes_page(),
         "layers/index.md": index("Layers", layers, families(dict(LAYERS))),
         "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
     }

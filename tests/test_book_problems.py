@@ -12,7 +12,8 @@ import torch
 from expected import ARCHITECTURES, compiled, oracle, report, units
 
 import archdsl
-from archdsl.training.initialisation import initialise_he
+from archdsl.recipes.reader import read_recipe
+from archdsl.training.initialisation import initialise
 
 PROBLEMS = oracle("problems")
 
@@ -331,8 +332,11 @@ def test_problem_10_19_initialisation() -> None:
     """For the forward pass; a convolution of C1 maps with a kernel of 3 x 3."""
     net = archdsl.loads("network Problem { input maps: [128, 8, 8]\nconv(512, kernel=3) }")
     model = net.build()
+    book = archdsl.load("mnist1d_conv.arch").network
+    recipe, _ = read_recipe(book.train, book)
+    assert recipe is not None
     torch.manual_seed(0)
-    initialise_he(model)
+    initialise(model, recipe)
     weight, bias = (parameter.detach() for parameter in model.parameters())
     expected = PROBLEMS["10.19"]
     assert expected["variance_fan_in"] == "2/(9*C1)"

@@ -128,7 +128,10 @@ HOSTILE = {
     "rounds in rounds": (case("repeat 1000 { " * 4 + "{}" + " }" * 4), "too-much-work"),
     "a large number": (case(f"linear({'9' * 10**5})"), "number-too-large"),
     "a large power": (case("linear(10**10**10)"), "number-too-large"),
-    "a large recipe": (case("relu") + "train {\n  batch = 10**10**10\n  steps = 2**64**64\n}", "bad-setting"),
+    "a large recipe": (
+        case("relu") + "train {\n  batch = 10**10**10\n  steps = 2**64**64\n}",
+        "number-too-large",
+    ),
     "many settings": (
         case("relu") + "train {\n" + "\n".join(f"k{i} = {i}" for i in range(20_000)) + "\n}",
         "too-many-problems",

@@ -320,7 +320,7 @@ def test_train(tmp_path: Path) -> None:
     settings = ("--set", "train.steps=30", "--set", "train.batch=20")
     found = run("train", "mnist1d_conv.arch", *settings, "--out", "run", cwd=tmp_path)
     assert found.code == 0, found.err
-    assert re.search(r"^test error +\d+\.\d%$", found.out, re.MULTILINE)
+    assert re.search(r"^test error +\d+\.\d+%$", found.out, re.MULTILINE)
     assert (tmp_path / "run" / "weights.safetensors").is_file()
     again = run("train", "mnist1d_conv.arch", *settings, "--out", "run", cwd=tmp_path)
     assert again.code == 1

@@ -24,6 +24,7 @@ FLOORS = {
     "project": 3.5,
     "analysis": 4,
     "report": 5,
+    "recipes": 5.5,
     "lowering": 6,
     "net": 6.5,
     "training": 7,

@@ -14,11 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import archdsl
-from archdsl.training.recipe import SGD
+from archdsl.compiler import Network
+from archdsl.recipes.clipping import Norm, Value
+from archdsl.recipes.data import Mnist1d
+from archdsl.recipes.initialisations import He
+from archdsl.recipes.losses import CrossEntropy
+from archdsl.recipes.optimizers import SGD, Adam, AdamW, Optimizer
+from archdsl.recipes.recipe import Part, Recipe, Term
+from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.step import FEWEST_STEPS, NotCompiled, Step
 from archdsl.training.windows import LARGEST, SmallConvolutionsAsProducts
 
 BATCH = 8
+SGDS = (
+    SGD.new(lr=0.05),
+    SGD.new(lr=0.02, momentum=0.9),
+    SGD.new(lr=0.02, momentum=0.8, weight_decay=0.01),
+    SGD.new(lr=0.02, momentum=0.9, nesterov=True),
+)
 
 CONV = """network Conv {
   input signal: [1, 40]
@@ -43,6 +56,19 @@ DROPS = """network Drops {
 }"""
 
 
+def recipe_of(chosen: Optimizer, **keys: Any) -> Recipe:
+    """A recipe of a step: its optimizer, and what else is said."""
+    term = Term(1.0, CrossEntropy.new(), 0)
+    made = {"data": Mnist1d.new(), "loss": (term,), "batch": BATCH, "seed": 0, "steps": 10**9}
+    return Recipe(**{**made, "optimizer": chosen, "initialize": He.new(), **keys})
+
+
+def step_of(model: nn.Module, network: Network, chosen: Optimizer, **keys: Any) -> Step:
+    recipe = recipe_of(chosen, **keys)
+    freeze(model, recipe)
+    return Step(model, recipe, optimizer(model, network, recipe))
+
+
 def examples(net: archdsl.Net, count: int) -> list[tuple[Tensor, Tensor]]:
     torch.manual_seed(1)
     shape = net.network.inputs[0].shape
@@ -53,7 +79,11 @@ def reference(model: nn.Module, sgd: SGD, batches: list[tuple[Tensor, Tensor]]) 
     """The model after the steps that torch's own optimizer takes."""
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay
+        model.parameters(),
+        lr=sgd.lr,
+        momentum=sgd.momentum,
+        weight_decay=sgd.weight_decay,
+        nesterov=sgd.nesterov,
     )
     for x, y in batches:
         optimizer.zero_grad()
@@ -67,7 +97,7 @@ def assert_same(one: nn.Module, other: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("sgd", [SGD(0.05), SGD(0.02, momentum=0.9), SGD(0.02, 0.8, weight_decay=0.01)])
+@pytest.mark.parametrize("sgd", SGDS)
 @pytest.mark.parametrize("text", [CONV, PICTURE, FULLY_CONNECTED])
 def test_a_step_is_that_of_torchs_optimizer(text: str, sgd: SGD) -> None:
     net = archdsl.loads(text)
@@ -75,15 +105,14 @@ def test_a_step_is_that_of_torchs_optimizer(text: str, sgd: SGD) -> None:
     model = net.build()
     batches = examples(net, 20)
     expected = reference(model, sgd, batches)
-    step = Step(model, sgd)
+    step = step_of(model, net.network, sgd)
     for x, y in batches:
         step(x, y)
     assert_same(model, expected)
-    assert step.momenta.keys() == (dict(model.named_parameters()).keys() if sgd.momentum else set())
 
 
 @pytest.mark.parametrize(
-    ("text", "sgd"), [(CONV, SGD(0.05)), (PICTURE, SGD(0.02, 0.8, 0.01)), (FULLY_CONNECTED, SGD(0.05, 0.9))]
+    ("text", "sgd"), [(CONV, SGDS[0]), (PICTURE, SGDS[2]), (FULLY_CONNECTED, SGDS[1]), (CONV, SGDS[3])]
 )
 def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
     net = archdsl.loads(text)
@@ -93,7 +122,7 @@ def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
     # An epoch may end with a smaller batch, which the compiled step doesn't take.
     batches[25] = (batches[25][0][:3], batches[25][1][:3])
     expected = reference(model, sgd, batches)
-    step = Step(model, sgd)
+    step = step_of(model, net.network, sgd)
     before = copy.deepcopy(model.state_dict())
     step.compile(*batches[0], steps=10**9)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -106,7 +135,7 @@ def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
 
 def test_small_convolutions_are_no_calls_of_the_library_any_more() -> None:
     net = archdsl.loads(CONV)
-    graph = Step(net.build(), SGD(0.1)).trace(*examples(net, 1)[0])
+    graph = step_of(net.build(), net.network, SGD.new(lr=0.1)).trace(*examples(net, 1)[0])
     assert not [node for node in graph.graph.nodes if "convolution" in str(node.target)]
 
 
@@ -120,7 +149,7 @@ def test_small_convolutions_are_no_calls_of_the_library_any_more() -> None:
 )
 def test_why_a_step_is_not_compiled(text: str, steps: int, reason: str) -> None:
     net = archdsl.loads(text)
-    step = Step(net.build(), SGD(0.1))
+    step = step_of(net.build(), net.network, SGD.new(lr=0.1))
     with pytest.raises(NotCompiled, match=reason):
         step.compile(*examples(net, 1)[0], steps)
     step(*examples(net, 1)[0])
@@ -132,12 +161,118 @@ def test_a_network_that_can_not_be_traced_takes_its_steps_as_it_is() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x if x.sum() > 0 else -x)
 
-    step = Step(Fickle(4, 3), SGD(0.1))
+    step = step_of(Fickle(4, 3), archdsl.loads(FULLY_CONNECTED).network, SGD.new(lr=0.1))
     x, y = torch.randn(2, 4), torch.tensor([0, 1])
     with pytest.raises(NotCompiled, match="it can't be traced"):
         step.compile(x, y, 10**9)
     step(x, y)
     assert step.total_loss > 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "keys", "reason"),
+    [
+        (Adam.new(), {}, "the update of adam is torch's own"),
+        (SGD.new(lr=0.1, momentum=0.9, dampening=0.5), {}, "torch's own"),
+        (SGD.new(lr=0.1), {"clip": Norm.new(limit=1.0)}, "the recipe has `clip`"),
+        (SGD.new(lr=0.1), {"moving_average": 0.9}, "the recipe has `moving_average`"),
+        (SGD.new(lr=0.1), {"accumulate": 2}, "`accumulate`"),
+        (SGD.new(lr=0.1), {"precision": "bfloat16"}, "another precision"),
+    ],
+)
+def test_which_recipes_are_not_compiled(chosen: Optimizer, keys: dict[str, Any], reason: str) -> None:
+    net = archdsl.loads(FULLY_CONNECTED)
+    step = step_of(net.build(), net.network, chosen, **keys)
+    with pytest.raises(NotCompiled, match=reason):
+        step.compile(*examples(net, 1)[0], 10**9)
+
+
+def test_a_batch_in_pieces_is_the_same_step() -> None:
+    net = archdsl.loads(FULLY_CONNECTED)
+    whole, pieces = net.build(), net.build()
+    pieces.load_state_dict(whole.state_dict())
+    one = step_of(whole, net.network, SGD.new(lr=0.1))
+    other = step_of(pieces, net.network, SGD.new(lr=0.1), accumulate=3)
+    for x, y in examples(net, 5):
+        one(x, y)
+        other(x, y)
+    assert_same(whole, pieces)
+    torch.testing.assert_close(one.total_loss, other.total_loss)
+
+
+@pytest.mark.parametrize(("clip", "limit"), [(Norm.new(limit=0.1), 0.1), (Value.new(limit=0.01), 0.01)])
+def test_gradients_are_clipped(clip: Any, limit: float) -> None:
+    net = archdsl.loads(FULLY_CONNECTED)
+    model = net.build()
+    before = [p.detach().clone() for p in model.parameters()]
+    step = step_of(model, net.network, SGD.new(lr=1.0), clip=clip)
+    step(*examples(net, 1)[0])
+    moved = torch.cat([(a - b).flatten() for a, b in zip(before, model.parameters(), strict=True)])
+    size = moved.norm() if isinstance(clip, Norm) else moved.abs().max()
+    torch.testing.assert_close(size.detach(), torch.tensor(limit), rtol=1e-3, atol=0)
+
+
+def test_averaged_weights_follow_the_trained_ones() -> None:
+    net = archdsl.loads(CONV)
+    model = net.build()
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    step = step_of(model, net.network, SGD.new(lr=0.1), moving_average=0.75)
+    for x, y in examples(net, 3):
+        step(x, y)
+        for name, tensor in model.state_dict().items():
+            fraction = tensor.is_floating_point()
+            expected[name] = 0.75 * expected[name] + 0.25 * tensor if fraction else tensor.clone()
+    trained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with step.averaged():
+        for name, tensor in model.state_dict().items():
+            torch.testing.assert_close(tensor, expected[name])
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_parts_have_rates_of_their_own(compiled: bool) -> None:
+    net = archdsl.loads("""network Parts {
+      input signal: [40]
+      stem: linear(20) -> batch_norm -> relu
+      head: linear(20) -> relu
+      linear(10)
+    }""")
+    model = net.build()
+    parts = (
+        Part("stem", frozenset({"stem.linear", "stem.batch_norm", "stem.relu"}), rate=0.0),
+        Part("head", frozenset({"head.linear", "head.relu"}), rate=10.0),
+    )
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    step = step_of(model, net.network, SGD.new(lr=0.01), parts=parts)
+    x, y = examples(net, 1)[0]
+    frozen = copy.deepcopy(model)
+    loss = F.cross_entropy(frozen(x), y)
+    loss.backward()
+    if compiled:
+        step.compile(x, y, 10**9)
+    step(x, y)
+    for name, parameter in frozen.named_parameters():
+        moved = before[name] - model.get_parameter(name).detach()
+        if name.startswith("stem."):
+            assert not moved.any() and parameter.grad is None
+        else:
+            rate = 0.1 if name.startswith("head.") else 0.01
+            torch.testing.assert_close(moved, rate * parameter.grad, rtol=1e-3, atol=1e-7)
+    # Its running statistics are left as they are, too.
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items() if n.startswith("stem."))
+
+
+def test_decay_spares_biases_and_normalisations() -> None:
+    net = archdsl.loads(CONV)
+    groups = optimizer(
+        net.build(), net.network, recipe_of(AdamW.new(weight_decay=0.1, decay="weights"))
+    ).param_groups
+    decays = {name: group["weight_decay"] for group in groups for name in group["names"]}
+    assert {name for name, decay in decays.items() if decay} == {
+        "conv_1.weight",
+        "conv_2.weight",
+        "linear_1.weight",
+    }
 
 
 @settings(deadline=None, max_examples=150)

@@ -96,11 +96,11 @@ def _optimizer_state(net: Net, settings: dict[str, str]) -> int:
     """
     if net.network.train is None and not settings:
         return 0
-    from archdsl.training.recipe import read_recipe
+    from archdsl.recipes.reader import read_recipe
 
-    recipe, diagnostics = read_recipe(net.network.train, net.network, settings)
+    recipe, diagnostics = read_recipe(net.network.train, net.network, settings, net.program.names())
     if settings:
         show(diagnostics)
         if recipe is None:
             raise click.exceptions.Exit(WRONG)
-    return 1 if recipe is not None and recipe.optimizer.momentum > 0 else 0
+    return recipe.optimizer.kept() if recipe is not None else 0

@@ -111,6 +111,11 @@ class Program:
         failed = reporter.has_errors
         return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
 
+    def names(self) -> Frame | None:
+        """The names that a `train` block sees; None where the file was given up."""
+        module = self._declared({}).module
+        return None if module is None else module.frame
+
     def check(self) -> Compilation:
         """Everything that is wrong with the file outside its networks (those are compiled one by one)."""
         reporter = Reporter(after=self._declared({}).reporter)
@@ -191,6 +196,7 @@ def _compile(
         scope=scope,
         parameters=parameters,
         train=_train_of(module, block.name),
+        place=block.name_span,
         symbols=frozenset(reporter.symbols),
     )
     for node in network.unused():

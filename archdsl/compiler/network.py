@@ -113,6 +113,8 @@ class Network:
     parameters: dict[str, Any]
     """The network's own parameters, as bound."""
     train: Train | None
+    place: Span
+    """Its name, where the file declares it."""
     symbols: frozenset[str]
     """The names of symbolic sizes in its file; without any, every size is a number."""
 

@@ -168,7 +168,7 @@ def held(
         found = given[name]
         if isinstance(found, Maker):
             found = found.word if found.word in parameter.kind.words else found
-        checked = parameter.kind.check(_whole(found))
+        checked = parameter.kind.check(whole(found))
         is_none = found is None and parameter.default is not None and parameter.kind.role == "number"
         if is_none or (checked is None and found is not None):
             _refuse(parameter, found, bound.arguments[name], signature, reporter)
@@ -195,10 +195,10 @@ def _refuse(
     reporter.report(BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span)
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """A float that is whole as the integer it is, in lists too: `/` may have made it."""
     if isinstance(value, float) and value.is_integer() and abs(value) < limits.NUMBER:
         return int(value)
     if isinstance(value, tuple) and not isinstance(value, Wire | Shape):
-        return tuple(_whole(v) for v in value)
+        return tuple(whole(v) for v in value)
     return value

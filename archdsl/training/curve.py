@@ -1,4 +1,4 @@
-"""The curve of a run as a picture: training and test error over the steps, as SVG."""
+"""The curve of a run as a picture: a metric on the training and the test examples over the steps, as SVG."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ WIDTH, HEIGHT = 640, 400
 LEFT, TOP, RIGHT, BOTTOM = 64, 48, 36, 56
 
 
-def draw(title: str, rows: list[tuple[int, float, float]]) -> str:
-    """The picture. `rows` are steps with the training and the test error, as fractions."""
+def draw(title: str, metric: str, rows: list[tuple[int, float, float]], percent: bool = True) -> str:
+    """The picture. `rows` are steps with the metric on the training and the test examples.
+
+    A metric in percent is a fraction, and its axis goes from 0 to 100; any other begins at 0.
+    """
+    top = 1.0 if percent else max(value for row in rows for value in row[1:]) or 1.0
     last = max(rows[-1][0], 1)
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def line(column: int, colour: str) -> str:
         points = " ".join(
-            f"{LEFT + wide * row[0] / last:.1f},{TOP + high * (1 - row[column]):.1f}" for row in rows
+            f"{LEFT + wide * row[0] / last:.1f},{TOP + high * (1 - row[column] / top):.1f}" for row in rows
         )
         return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
 
     middle = TOP + high / 2
-    grid = [f'<text transform="translate(16 {middle:.0f}) rotate(-90)" text-anchor="middle">errors</text>']
-    for percent in (0, 20, 40, 60, 80, 100):
-        y = TOP + high * (1 - percent / 100)
+    turned = f"translate(16 {middle:.0f}) rotate(-90)"
+    grid = [f'<text transform="{turned}" text-anchor="middle">{escape(metric)}</text>']
+    for fifth in range(6):
+        y = TOP + high * (1 - fifth / 5)
+        mark = f"{20 * fifth} %" if percent else f"{top * fifth / 5:.3g}"
         grid.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
-        grid.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{percent} %</text>')
+        grid.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{mark}</text>')
     for part in range(5):
         x = LEFT + wide * part / 4
         grid.append(
@@ -32,9 +38,9 @@ def draw(title: str, rows: list[tuple[int, float, float]]) -> str:
         )
     legend = [
         f'<path d="M{WIDTH - 250} 30h20" stroke="#1f77b4" stroke-width="2"/>',
-        f'<text x="{WIDTH - 224}" y="34">training {rows[-1][1]:.1%}</text>',
+        f'<text x="{WIDTH - 224}" y="34">training {_shown(rows[-1][1], percent)}</text>',
         f'<path d="M{WIDTH - 124} 30h20" stroke="#d62728" stroke-width="2"/>',
-        f'<text x="{WIDTH - 98}" y="34">test {rows[-1][2]:.1%}</text>',
+        f'<text x="{WIDTH - 98}" y="34">test {_shown(rows[-1][2], percent)}</text>',
     ]
     return "\n".join(
         [
@@ -50,3 +56,7 @@ def draw(title: str, rows: list[tuple[int, float, float]]) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _shown(value: float, percent: bool) -> str:
+    return f"{value:.1%}" if percent else f"{value:.4g}"

@@ -2,169 +2,258 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import signal
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from archdsl.analysis import analyse
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
-from archdsl.training.initialisation import initialise_he
-from archdsl.training.mnist1d import EXAMPLES, signals
-from archdsl.training.recipe import Recipe
-from archdsl.training.run import Run, TrainingError
+from archdsl.recipes.recipe import Recipe
+from archdsl.recipes.schedules import Schedule
+from archdsl.training.diagnosis import first_without_number
+from archdsl.training.examples import Batch, Examples
+from archdsl.training.initialisation import initialise
+from archdsl.training.measuring import measure
+from archdsl.training.parameters import freeze, optimizer
+from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError
+from archdsl.training.sources import load
 from archdsl.training.step import NotCompiled, Step
+from archdsl.training.transforming import augmented
 
-TESTED = 1_000
-"""The last so many signals are the test set."""
 EVALUATIONS = 100
 """How often a run is measured and saved: often enough for a curve, rarely enough to cost little."""
+MEASURED = 10_000
+"""The most training examples that are measured."""
 MACS_OF_ONE_THREAD = 20_000_000
 """Below so many multiplications a batch, threads cost more than they save."""
 
-Progress = Callable[[int, float], None]
+
+class Progress(Protocol):
+    """Is told how a run goes: the step, of how many, and what was measured; or what it is busy with."""
+
+    def __call__(self, step: int, steps: int, measured: Measurement) -> None: ...
+
+    def busy(self, what: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to. Errors are fractions of examples classified wrongly."""
+    """What a run came to: the last measurement, the steps behind it, and those `taken` this time."""
 
     folder: Path
-    training_error: float
-    test_error: float
+    measured: Measurement
     steps: int
+    taken: int
     seconds: float
     interrupted: bool
 
 
 def train(
-    network: Network, recipe: Recipe, folder: Path, device: str = "cpu", progress: Progress | None = None
+    network: Network,
+    recipe: Recipe,
+    folder: Path,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    resume: bool = False,
 ) -> Result:
     """Train a network as its recipe says, and write the run into a new folder.
 
-    `progress` is told the step and the training error now and then. Ctrl-C ends the run early, with
-    everything written. Raises `TrainingError` where the device is not there, where the folder exists
-    or can't be written, and where the loss is no number any more.
+    With `resume` the run in the folder goes on from its last checkpoint, as if it had not stopped.
+    `progress` is told of every measurement. Ctrl-C ends the run early, with everything written. Raises
+    `TrainingError` where the device is not there, where the folder exists (or does not, to resume),
+    holds another run or can't be written, and where the loss is no number any more.
     """
     where = _device(device)
-    run = Run(folder)
+    run = Run(folder, network, recipe, resume)
     with _threads(network, recipe):
-        run.describe(network, recipe, where)
+        run.describe(where)
         torch.manual_seed(recipe.seed)
         model = build(network)
-        initialise_he(model)
+        initialise(model, recipe)
         model.to(where)
-        return _Training(run, model, recipe, _data(network, recipe, where), progress).all_steps(network.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """Examples and their classes, on the device and in the network's shape."""
-
-    x: Tensor
-    y: Tensor
-    test_x: Tensor
-    test_y: Tensor
+        freeze(model, recipe)
+        examples = load(recipe, where)
+        step = Step(model, recipe, optimizer(model, network, recipe))
+        return _Training(run, step, recipe, examples, progress).all_steps()
 
 
 class _Training:
     """One training under way."""
 
     def __init__(
-        self, run: Run, model: nn.Module, recipe: Recipe, data: _Data, progress: Progress | None
+        self, run: Run, step: Step, recipe: Recipe, examples: Examples, progress: Progress | None
     ) -> None:
         self.run = run
-        self.model = model
+        self.step = step
         self.recipe = recipe
-        self.data = data
+        self.examples = examples
         self.progress = progress
-        self.step = Step(model, recipe.optimizer)
+        self.steps = recipe.all_steps(examples.count)
         self.done = 0
+        self.plateau = Plateau(recipe)
 
-    def all_steps(self, title: str) -> Result:
+    def all_steps(self) -> Result:
         """Take every step of the recipe, or those before Ctrl-C."""
-        every = max(1, self.recipe.steps // EVALUATIONS)
-        interrupted = False
-        self._measure()
-        try:
+        every = max(1, self.steps // EVALUATIONS)
+        with self._interruptible():
+            self._begin()
+            begun = self.done
             self._compile()
-            for inputs, classes in _batches(self.data, self.recipe):
-                self.step(inputs, classes)
+            for inputs, targets in self._left(self.steps):
+                if self.interrupted:
+                    break
+                self.step.set_rate(self._rate())
+                x, mixed = augmented(self.recipe, self.done, inputs, targets)
+                self.step(x, targets, mixed)
                 self.done += 1
-                if self.done % every == 0 or self.done == self.recipe.steps:
+                if self.done % every == 0 or self.done == self.steps:
                     self._check_loss()
                     self._measure()
-        except KeyboardInterrupt:
-            interrupted = True
-            self.run.log(f"interrupted after step {self.done:,}")
+            interrupted = self.done < self.steps
+            if interrupted:
+                self.run.log(f"interrupted after step {self.done:,}")
+            if self.run.measurements[-1].step != self.done:
+                self._measure()
+            self.run.draw()
+        last = self.run.measurements[-1]
+        taken = self.done - begun
+        return Result(self.run.folder, last, self.done, taken, self.run.seconds, interrupted)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """While this is active Ctrl-C waits for the step under way to end; a second one does not."""
+        self.interrupted = False
+
+        def stop(number: int, frame: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            if self.progress is not None:
+                self.progress.busy("stopping after this step")
+
+        if threading.current_thread() is not threading.main_thread():
+            # Only the main thread may say what a signal does.
+            yield
+            return
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _begin(self) -> None:
+        """From the last checkpoint where there is one, otherwise from the initial weights."""
+        last = self.run.last
+        if last is None:
             self._measure()
-        self.run.draw(title)
-        _, training_error, test_error = self.run.rows[-1]
-        seconds = self.run.seconds
-        return Result(self.run.folder, training_error, test_error, self.done, seconds, interrupted)
+            return
+        self.step.restore(last.tensors)
+        torch.set_rng_state(last.tensors["random"])
+        if "random.cuda" in last.tensors:
+            torch.cuda.set_rng_state(last.tensors["random.cuda"])
+        self.done = last.step
+        for measured in self.run.measurements:
+            self.plateau.see(measured)
+        self.run.log(f"going on after step {self.done:,}")
+
+    def _left(self, steps: int) -> Iterator[Batch]:
+        """The batches of the steps that are left of so many."""
+        return self.examples.batches(self.recipe.batch, steps, self.recipe.seed, self.done)
+
+    def _rate(self) -> float:
+        return self.recipe.rate(self.done, self.examples.count, self.plateau.drops)
 
     def _compile(self) -> None:
-        batch = self.recipe.batch
+        busy = None if self.progress is None else self.progress.busy
         try:
-            self.step.compile(self.data.x[:batch], self.data.y[:batch], self.recipe.steps)
+            inputs, targets = next(self._left(self.steps))
+            x, _ = augmented(self.recipe, 0, inputs, targets)
+            self.step.compile(x, targets, self.steps, busy)
             self.run.log("the step is compiled")
         except NotCompiled as reason:
             self.run.log(f"the step is not compiled: {reason}")
 
     def _check_loss(self) -> None:
-        if not torch.isfinite(self.step.total_loss):
-            self.run.log(f"the loss is no number any more by step {self.done:,}")
-            raise TrainingError(
-                f"the loss is no number any more by step {self.done:,}: try a lower learning rate "
-                f"(weights and metrics from before are in {self.run.folder})"
-            )
+        if torch.isfinite(self.step.total_loss):
+            return
+        step, layer = self._first_without_number()
+        self.run.log(f"the loss is no number from step {step:,} on, first in {layer}")
+        raise TrainingError(
+            f"the loss is no number from step {step:,} on, first in {layer}: try a lower learning rate "
+            f"(weights and metrics from before are in {self.run.folder})"
+        )
+
+    def _first_without_number(self) -> tuple[int, str]:
+        """The first step whose loss is no number, and where in the network that begins.
+
+        The steps since the last checkpoint are taken again, one by one and not compiled.
+        """
+        last = Checkpoint.newest(self.run.folder)
+        assert last is not None
+        self.step.restore(last.tensors)
+        torch.set_rng_state(last.tensors["random"])
+        end = self.done
+        self.done = last.step
+        for inputs, targets in self._left(end):
+            self.step.set_rate(self._rate())
+            x, mixed = augmented(self.recipe, self.done, inputs, targets)
+            found = first_without_number(self.step, x, targets, mixed)
+            if found is not None:
+                break
+            self.done += 1
+        return self.done + 1, found or "the loss"
 
     def _measure(self) -> None:
-        data = self.data
-        training_error = _error(self.model, data.x, data.y)
-        self.run.measured(self.done, training_error, _error(self.model, data.test_x, data.test_y))
-        self.run.save(self.model.state_dict(), self.step.momenta, self.done)
+        """Measure the network, and save all that the run would go on from."""
+        examples, step = self.examples, self.step
+        since = self.done - (self.run.measurements[-1].step if self.run.measurements else 0)
+        loss = (step.total_loss / since).item() if since else None
+        step.total_loss.zero_()
+        with step.averaged():
+            training, test = (
+                # As the metrics file has them, so that a run that goes on sees the same numbers.
+                [round(value, 5) for value in measure(step.model, self.recipe, some, step.precision())]
+                for some in (examples.training(MEASURED), examples.testing())
+            )
+            weights = {name: tensor.detach().clone() for name, tensor in step.model.state_dict().items()}
+        rate = self.recipe.rate(max(self.done - 1, 0), examples.count, self.plateau.drops)
+        measured = Measurement(self.done, training, test, loss, rate)
+        self.plateau.see(measured)
+        tensors = {**dict(step.state()), "random": torch.get_rng_state()}
+        if step.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        self.run.measured(measured, weights, Checkpoint(self.done, tensors))
         if self.progress is not None:
-            self.progress(self.done, training_error)
+            self.progress(self.done, self.steps, measured)
 
 
-def _data(network: Network, recipe: Recipe, device: torch.device) -> _Data:
-    signal, label = signals()
-    x = torch.from_numpy(signal.astype(np.float32)).reshape(EXAMPLES, *network.inputs[0].shape).to(device)
-    y = torch.from_numpy(label).to(device)
-    return _Data(x[: recipe.data.examples], y[: recipe.data.examples], x[-TESTED:], y[-TESTED:])
+class Plateau:
+    """How often a reactive schedule has lowered the rate: after so many measurements without a better one."""
 
+    def __init__(self, recipe: Recipe) -> None:
+        self.piece: Schedule | None = next((p for p in recipe.schedule if p.reactive), None)
+        self.falls = not recipe.metrics or recipe.metrics[0].falls
+        self.best: float | None = None
+        self.waited = 0
+        self.drops = 0
 
-def _batches(data: _Data, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without replacement, in a new order each epoch, until the steps are done.
-
-    An epoch is gathered at once, since a gather a step costs more than a small network's step.
-    """
-    left = recipe.steps
-    order = torch.Generator().manual_seed(recipe.seed)
-    while left > 0:
-        shuffled = torch.randperm(len(data.x), generator=order).to(data.x.device)
-        x, y = data.x[shuffled], data.y[shuffled]
-        for start in range(0, min(len(x), left * recipe.batch), recipe.batch):
-            left -= 1
-            yield x[start : start + recipe.batch], y[start : start + recipe.batch]
-
-
-@torch.no_grad()
-def _error(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The fraction of examples whose highest score is not their class."""
-    model.eval()
-    wrong = 0
-    for start in range(0, len(x), 1000):
-        scores: Tensor = model(x[start : start + 1000])
-        wrong += int((scores.argmax(1) != y[start : start + 1000]).sum())
-    model.train()
-    return wrong / len(x)
+    def see(self, measured: Measurement) -> None:
+        if self.piece is None:
+            return
+        value = measured.test[0] if self.falls else -measured.test[0]
+        if self.best is None or value < self.best:
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited == self.piece.values["patience"]:
+            self.drops, self.waited = self.drops + 1, 0
 
 
 def _device(name: str) -> torch.device:

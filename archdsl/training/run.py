@@ -5,58 +5,147 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor
 
 from archdsl.compiler import Network
+from archdsl.recipes.recipe import Recipe
 from archdsl.training.curve import draw
-from archdsl.training.recipe import Recipe
+
+CHECKPOINTS = "checkpoints"
+STATE = "state.safetensors"
 
 
 class TrainingError(Exception):
     """A run that can't be begun or went wrong. Its message is one line for the user."""
 
 
-class Run:
-    """A run's folder. `rows` are the measurements so far: step, training error and test error.
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was measured after a step: each metric on the training and on the test examples, the mean loss
+    since the last measurement, and the learning rate."""
 
-    Raises `TrainingError` where the folder is there already (a run never overwrites another) or
-    can't be written.
+    step: int
+    training: list[float]
+    test: list[float]
+    loss: float | None
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that a run goes on from, after so many steps."""
+
+    step: int
+    tensors: dict[str, Tensor]
+
+    @staticmethod
+    def newest(folder: Path) -> Checkpoint | None:
+        """The last whole checkpoint of a run. One that is being written has no name yet, so none is half."""
+        found = sorted((folder / CHECKPOINTS).glob("step-*"), reverse=True)
+        for place in found:
+            try:
+                return Checkpoint(int(place.name.removeprefix("step-")), load_file(place / STATE))
+            except (OSError, ValueError, SafetensorError):
+                # Cut short by a full disk or by hand: the one before it is whole.
+                continue
+        return None
+
+
+class Run:
+    """A run's folder. `measurements` are those so far, `last` the checkpoint that it goes on from.
+
+    A run never overwrites another. Raises `TrainingError` where the folder is there already or can't be
+    written; and, to resume, where there is no run in it or the run is of another network or recipe.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, network: Network, recipe: Recipe, resume: bool = False) -> None:
         self.folder = folder
-        self.rows: list[tuple[int, float, float]] = []
+        self.measurements: list[Measurement] = []
+        self.last: Checkpoint | None = None
+        self._network = network
+        self._recipe = recipe
         self._log: list[str] = []
         self._begun = time.perf_counter()
+        if resume:
+            self._take_up()
+            return
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            raise TrainingError(f"{folder} exists already: name another folder with --out") from None
+            raise TrainingError(
+                f"{folder} exists already: name another folder with --out, or go on with --resume"
+            ) from None
         except OSError as error:
             raise TrainingError(f"{folder} can't be made: {error.strerror}") from None
 
     @property
     def seconds(self) -> float:
-        """The time since the run was begun."""
+        """The time since the run was begun or taken up."""
         return time.perf_counter() - self._begun
 
-    def describe(self, network: Network, recipe: Recipe, device: torch.device) -> None:
+    def _take_up(self) -> None:
+        """Read what is there of a run that stopped."""
+        if not (self.folder / "recipe.json").is_file():
+            raise TrainingError(f"there is no run in {self.folder} to resume")
+        try:
+            before = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))["recipe"]
+            text = (self.folder / "network.arch").read_text(encoding="utf-8")
+            self._log = (self.folder / "train.log").read_text(encoding="utf-8").splitlines(keepends=True)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"the run in {self.folder} can't be read") from None
+        if text != self._network.inputs[0].use.source.text:
+            raise TrainingError(
+                f"the file has changed since the run in {self.folder} began; as it was it is "
+                f"{self.folder / 'network.arch'}"
+            )
+        now = {"network": self._network.name, **self._recipe.to_dict()}
+        changed = [key for key in now if now[key] != before.get(key)]
+        if changed:
+            raise TrainingError(
+                f"the run in {self.folder} has another {changed[0]}: {before.get(changed[0])}, not "
+                f"{now[changed[0]]}"
+            )
+        self.last = Checkpoint.newest(self.folder)
+        if self.last is None:
+            raise TrainingError(f"the run in {self.folder} has no whole checkpoint to resume from")
+        self._read_metrics(self.last.step)
+
+    def _read_metrics(self, end: int) -> None:
+        """The measurements up to a step: those after it will be made again."""
+        count = len(self._recipe.metrics)
+        for line in (self.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]:
+            step, *rest = line.split(",")
+            values = [float(value) for value in rest[: 2 * count]]
+            loss, rate = rest[2 * count :]
+            if int(step) <= end:
+                self.measurements.append(
+                    Measurement(
+                        int(step), values[0::2], values[1::2], float(loss) if loss else None, float(rate)
+                    )
+                )
+
+    def describe(self, device: torch.device) -> None:
         """Write down the file, the recipe as it was resolved, and what it runs on."""
         machine = {
             "device": str(device),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "system": platform.platform(),
         }
-        text = json.dumps({"network": network.name, **asdict(recipe), **machine}, indent=2) + "\n"
-        self._write("network.arch", network.inputs[0].use.source.text.encode())
+        recipe = {"network": self._network.name, **self._recipe.to_dict()}
+        text = json.dumps({"schema": 1, "recipe": recipe, "machine": machine}, indent=2) + "\n"
+        self._write("network.arch", self._network.inputs[0].use.source.text.encode())
         self._write("recipe.json", text.encode())
 
     def log(self, line: str) -> None:
@@ -64,21 +153,44 @@ class Run:
         self._log.append(f"{self.seconds:9.1f} s  {line}\n")
         self._write("train.log", "".join(self._log).encode())
 
-    def measured(self, step: int, training_error: float, test_error: float) -> None:
-        """Add a measurement to the metrics and to the log."""
-        self.rows.append((step, training_error, test_error))
-        lines = ["step,training_error,test_error", *(f"{n},{a:.5f},{b:.5f}" for n, a, b in self.rows)]
-        self._write("metrics.csv", ("\n".join(lines) + "\n").encode())
-        self.log(f"step {step:,}: training error {training_error:.2%}, test error {test_error:.2%}")
-
-    def save(self, weights: Mapping[str, Tensor], momenta: Mapping[str, Tensor], step: int) -> None:
-        """Save the weights, and beside them what a run would go on from. Neither file can hold code."""
+    def measured(self, found: Measurement, weights: Mapping[str, Tensor], state: Checkpoint) -> None:
+        """Add a measurement to the metrics and the log, and save the weights that were measured and the
+        state that a run would go on from. No file can hold code."""
         self._write("weights.safetensors", packed(_plain(weights)))
-        self._write("state.safetensors", packed(_plain(momenta), {"step": str(step)}))
+        self.measurements.append(found)
+        titles = [metric.title for metric in self._recipe.metrics]
+        heads = [f"{which}_{title}" for title in titles for which in ("training", "test")]
+        lines = [",".join(["step", *heads, "loss", "rate"]), *map(_row, self.measurements)]
+        self._write("metrics.csv", ("\n".join(lines) + "\n").encode())
+        words = ", ".join(f"{name} {text}" for name, text in said(self._recipe, found))
+        self.log(f"step {found.step:,}: {words}")
+        # Last: what is measured after the checkpoint that a run goes on from is measured again.
+        self._save(state)
 
-    def draw(self, title: str) -> None:
-        """Draw the curve of the measurements."""
-        self._write("curve.svg", draw(title, self.rows).encode())
+    def _save(self, state: Checkpoint) -> None:
+        """Write a checkpoint aside, give it its name in one step, and remove those before it."""
+        folder = self.folder / CHECKPOINTS
+        place = folder / f"step-{state.step:012}"
+        aside = folder / "part"
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            (aside / STATE).write_bytes(packed(_plain(state.tensors)))
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(aside, place)
+            for old in folder.glob("step-*"):
+                if old != place:
+                    shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise TrainingError(f"{place} can't be written: {error.strerror}") from None
+
+    def draw(self) -> None:
+        """Draw the curve of the first metric."""
+        metric = self._recipe.metrics[0]
+        rows = [(m.step, m.training[0], m.test[0]) for m in self.measurements]
+        picture = draw(self._network.name, metric.title.replace("_", " "), rows, metric.percent)
+        self._write("curve.svg", picture.encode())
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file beside its place and move it there, so that no one sees half of it."""
@@ -91,6 +203,22 @@ class Run:
             raise TrainingError(f"{path} can't be written: {error.strerror}") from None
 
 
+def said(recipe: Recipe, found: Measurement) -> list[tuple[str, str]]:
+    """A measurement in words: each metric on each set of examples, and its value."""
+    words = []
+    for metric, training, test in zip(recipe.metrics, found.training, found.test, strict=True):
+        title = metric.title.replace("_", " ")
+        for which, value in (("training", training), ("test", test)):
+            words.append((f"{which} {title}", f"{value:.2%}" if metric.percent else f"{value:.5g}"))
+    return words
+
+
+def _row(found: Measurement) -> str:
+    values = [f"{v:.5f}" for pair in zip(found.training, found.test, strict=True) for v in pair]
+    loss = "" if found.loss is None else f"{found.loss:.6g}"
+    return ",".join([str(found.step), *values, loss, f"{found.rate:.6g}"])
+
+
 def free_folder(name: str) -> Path:
     """`runs/NAME-1`, or the next that there is not."""
     number = 1
@@ -99,5 +227,13 @@ def free_folder(name: str) -> Path:
     return Path("runs") / f"{name}-{number}"
 
 
+def last_folder(name: str) -> Path:
+    """The newest of `runs/NAME-1`, `runs/NAME-2` and so on; the first where there is none."""
+    number = 1
+    while (Path("runs") / f"{name}-{number + 1}").exists():
+        number += 1
+    return Path("runs") / f"{name}-{number}"
+
+
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,90 @@
+"""A recipe in words, with the numbers that follow from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archdsl.recipes.recipe import Recipe
+from archdsl.report.units import human, human_bytes
+
+if TYPE_CHECKING:
+    from archdsl.analysis import Analysis
+    from archdsl.compiler import Network
+
+MOMENTS = 8
+"""How many moments of the learning rate are shown, beside the last step."""
+PRECISIONS = {"float32": "every number in float32", "bfloat16": "mixed", "float16": "mixed"}
+
+
+def explained(network: Network, recipe: Recipe, analysis: Analysis) -> str:
+    """The recipe of a network: each setting with what follows from it, and the learning rate over time.
+
+    `analysis` is for a batch of the recipe, with its optimizer.
+    """
+    lines = [f"{network.name} is trained so:", ""]
+    lines += [f"  {name:<15} {text}" for name, text in _settings(network, recipe, analysis)]
+    described = recipe.described
+    if described is not None:
+        lines += ["", "  learning rate", *_rates(recipe, described.examples)]
+    return "\n".join(lines)
+
+
+def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tuple[str, str]]:
+    described = recipe.described
+    found = [("data", str(recipe.data))]
+    if described is not None:
+        examples = described.examples
+        steps, per_epoch = recipe.all_steps(examples), recipe.steps_per_epoch(examples)
+        found += [
+            ("", f"{examples:,} examples to train on and {described.tests:,} to test on; {described.target}"),
+            ("length", f"{steps:,} steps of {recipe.batch:,} examples, {per_epoch:,} steps an epoch"),
+            ("", f"{steps / per_epoch:,.6g} epochs, {human(steps * recipe.batch)} examples in all"),
+        ]
+    if recipe.accumulate > 1:
+        piece = -(-recipe.batch // recipe.accumulate)
+        found.append(("", f"a batch passes in {recipe.accumulate} pieces of {piece:,}"))
+    found.append(("loss", " + ".join(map(str, recipe.loss))))
+    found.append(("optimizer", str(recipe.optimizer)))
+    if recipe.schedule:
+        found.append(("schedule", " -> ".join(map(str, recipe.schedule))))
+    for key, chain in (("augment", recipe.augment), ("evaluate", recipe.evaluate)):
+        if chain:
+            found.append((key, " -> ".join(map(str, chain))))
+    if recipe.clip is not None:
+        found.append(("clip", f"gradients by {recipe.clip}"))
+    if recipe.moving_average is not None:
+        steps_back = 1 / (1 - recipe.moving_average)
+        found.append(("moving average", f"over about the last {steps_back:,.4g} steps; measured and saved"))
+    found.append(("initialize", str(recipe.initialize)))
+    for part in recipe.parts:
+        said = []
+        if part.rate is not None:
+            said.append("left as it is" if part.rate == 0 else f"{part.rate:g} times the rate")
+        if part.initialize is not None:
+            said.append(f"begins as {part.initialize}")
+        found.append((part.name, f"{', '.join(said)} ({len(part.layers)} layers)"))
+    mixed = "" if recipe.precision == "float32" else " in the layers, weights in float32"
+    found.append(("precision", f"{recipe.precision}{mixed}"))
+    found.append(("metrics", ", ".join(map(str, recipe.metrics))))
+    found.append(("seed", str(recipe.seed)))
+    macs = analysis.totals.macs
+    if isinstance(macs, int):
+        # Forward, and backward to the inputs and to the weights: three times the forward's.
+        found.append(("work", f"{human(3 * macs * recipe.batch)} MACs a step, forward and backward"))
+    memory = analysis.totals.training_peak_bytes
+    if isinstance(memory, int):
+        found.append(("memory", f"{human_bytes(memory)} at the peak of a step"))
+    return found
+
+
+def _rates(recipe: Recipe, examples: int) -> list[str]:
+    steps = recipe.all_steps(examples)
+    if not recipe.schedule:
+        return [f"  {recipe.rate(0, examples):>15.6g} at every step"]
+    moments = sorted({round(i * steps / MOMENTS) for i in range(MOMENTS)} | {max(steps - 1, 0)})
+    lines = [
+        f"  {recipe.rate(step, examples):>15.6g} at step {step + 1:,}" for step in moments if step < steps
+    ]
+    if any(piece.reactive for piece in recipe.schedule):
+        lines.append("  and less each time that the plateau is reached")
+    return lines

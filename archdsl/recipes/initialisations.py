@@ -1,0 +1,149 @@
+"""Initialisations: what the weights are before the first step.
+
+Each fills the weight of one layer: `fill` is given `torch.nn.init`, the tensor, and what the layer sums.
+Biases become 0 unless an initialisation says otherwise; parameters of normalisations stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any, NamedTuple
+
+from archdsl.layers.arguments import argument, choice, number, positive_number
+from archdsl.problems import Fault
+from archdsl.problems.training import NotDeltaOrthogonal
+from archdsl.recipes.word import Word
+
+
+class Fans(NamedTuple):
+    """How many weights meet in a unit: of the output (`incoming`), and of the input (`outgoing`)."""
+
+    incoming: float
+    outgoing: float
+
+    def chosen(self, fan: str) -> float:
+        return {
+            "fan_in": self.incoming,
+            "fan_out": self.outgoing,
+            "fan_average": (self.incoming + self.outgoing) / 2,
+        }[fan]
+
+
+fan_word = choice("fan_in", "fan_out", "fan_average")
+distribution_word = choice("normal", "uniform")
+
+
+class Initialisation(Word, family="initialisation"):
+    """The base of every initialisation."""
+
+    bias: float | None = argument(number, "what biases are", 0.0)
+
+    fill: Callable[[Any, Any, Fans, bool], None]
+    """Given `torch.nn.init`, a weight, its fans and whether its first axis is the input's: fill it."""
+
+    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
+        """Raise `Fault` where a weight of a shape can't be filled so."""
+
+
+def _spread(init: Any, weight: Any, variance: float, distribution: str) -> None:
+    """Fill with numbers of a variance."""
+    if distribution == "normal":
+        init.normal_(weight, std=sqrt(variance))
+    else:
+        bound = sqrt(3 * variance)
+        init.uniform_(weight, -bound, bound)
+
+
+class He(Initialisation):
+    """Variance `gain / fan`: 2 for rectifiers (He et al., 2015, Equation 10; Prince 2023, Section 7.5)."""
+
+    fan: str = argument(
+        fan_word, "what keeps its variance: values (`fan_in`), gradients (`fan_out`)", "fan_in"
+    )
+    gain: float = argument(positive_number, "the numerator of the variance", 2.0)
+    distribution: str = argument(distribution_word, "of the weights", "normal")
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        _spread(init, weight, self.gain / fans.chosen(self.fan), self.distribution)
+
+
+class Xavier(Initialisation):
+    """Variance `2 gain / (fan_in + fan_out)` (Glorot and Bengio, 2010, Equation 16)."""
+
+    gain: float = argument(positive_number, "factor of the variance", 1.0)
+    distribution: str = argument(distribution_word, "of the weights", "uniform")
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        _spread(init, weight, self.gain / fans.chosen("fan_average"), self.distribution)
+
+
+class Normal(Initialisation):
+    """Normal weights of one standard deviation in every layer, as in AlexNet's paper (0.01)."""
+
+    std: float = argument(positive_number, "the standard deviation")
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        init.normal_(weight, std=self.std)
+
+
+class Orthogonal(Initialisation):
+    """A matrix, outputs by all else, with orthonormal rows or columns (Saxe et al., 2014)."""
+
+    gain: float = argument(positive_number, "factor of the weights", 1.0)
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        init.orthogonal_(weight, gain=self.gain)
+
+
+class DeltaOrthogonal(Initialisation):
+    """Zeros but for the kernel's centre, which is an orthogonal matrix (Xiao et al., 2018, Algorithm 2).
+
+    Each unit then begins as an orthogonal map of the channels at its own place, and a plain network of
+    thousands of layers can learn. A layer may not make fewer channels than it takes. Linear layers
+    become orthogonal.
+    """
+
+    gain: float = argument(positive_number, "factor of the weights", 1.0)
+
+    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
+        made, taken = (shape[1], shape[0]) if transposed else (shape[0], shape[1])
+        if len(shape) > 2 and taken > made:
+            raise Fault(NotDeltaOrthogonal(taken, made))
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        if weight.dim() == 2:
+            init.orthogonal_(weight, gain=self.gain)
+            return
+        init.zeros_(weight)
+        centre = tuple(extent // 2 for extent in weight.shape[2:])
+        matrix = weight.new_empty(weight.shape[:2])
+        init.orthogonal_(matrix, gain=self.gain)
+        weight[(slice(None), slice(None), *centre)] = matrix
+
+
+class Bilinear(Initialisation):
+    """Each channel by itself as bilinear interpolation does it: the upsampling that FCN's begins with.
+
+    Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, Section 3.3.
+    """
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        init.zeros_(weight)
+        kernel = weight.new_ones(())
+        for extent in weight.shape[2:]:
+            half = (extent + 1) // 2
+            centre = half - 1 if extent % 2 else half - 0.5
+            line = weight.new_tensor([1 - abs(i - centre) / half for i in range(extent)])
+            kernel = kernel.unsqueeze(-1) * line
+        for channel in range(min(weight.shape[:2])):
+            weight[channel, channel] = kernel
+
+
+class Default(Initialisation):
+    """What torch's own layers begin with."""
+
+    bias: float | None = argument(number, "what biases are; `none` leaves them as they are", None)
+
+    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+        pass

@@ -1,0 +1,95 @@
+"""Losses: what training makes small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from archdsl.layers.arguments import Kind, argument, integer, rate
+from archdsl.recipes.data import Target
+from archdsl.recipes.word import Word
+
+output_name = Kind("the name of an output", lambda value: value, role="output")
+
+
+class Loss(Word, family="loss"):
+    """The base of every loss. Each is a mean over the examples, and over their positions."""
+
+    family_first: ClassVar[bool] = True
+
+    of: str | None = argument(output_name, "the output it judges, where the network has several", None)
+    applies: ClassVar[str | None] = None
+    """The layer that the loss applies itself, so that a network should not end in it."""
+
+    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
+        """The shapes of an output that the loss can hold against a target; none where it can't."""
+        raise NotImplementedError
+
+    takes: ClassVar[str]
+    """What kind of target it takes, in words."""
+
+    loss: Callable[[Any, Any, Any], Any]
+    """Given `torch.nn.functional`, an output and its target: the loss, without axes."""
+
+
+class CrossEntropy(Loss):
+    """The negative logarithm of the softmax at the example's class (Prince 2023, Section 5.5).
+
+    Of a map with scores at every position, the mean over positions: per-pixel cross-entropy.
+    `label_smoothing` spreads a share of each target evenly over the classes (Szegedy et al., 2016,
+    Section 7). Targets of the class `ignore` are left out.
+    """
+
+    label_smoothing: float = argument(rate, "the share of a target that is spread over all classes", 0.0)
+    ignore: int | None = argument(integer, "a class whose targets do not count", None)
+    takes = "a class"
+    applies = "softmax"
+
+    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
+        return ((target.classes, *target.shape),) if target.classes is not None else ()
+
+    def loss(self, F: Any, output: Any, target: Any) -> Any:
+        ignored = -100 if self.ignore is None else self.ignore
+        return F.cross_entropy(output, target, label_smoothing=self.label_smoothing, ignore_index=ignored)
+
+
+class BinaryCrossEntropy(Loss):
+    """The negative logarithm of the sigmoid, or of what it leaves of 1 (Prince 2023, Section 5.4).
+
+    Targets are values from 0 to 1 in the output's shape, or one of two classes for an output `[1]`.
+    """
+
+    takes = "values from 0 to 1, or one of two classes"
+    applies = "sigmoid"
+
+    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
+        if target.classes is None:
+            return (target.shape,)
+        return ((1, *target.shape),) if target.classes == 2 else ()
+
+    def loss(self, F: Any, output: Any, target: Any) -> Any:
+        return F.binary_cross_entropy_with_logits(output, target.reshape(output.shape).to(output.dtype))
+
+
+class MeanSquaredError(Loss):
+    """The mean of the squared differences (Prince 2023, Section 5.3)."""
+
+    takes = "values"
+
+    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
+        return (target.shape,) if target.classes is None else ()
+
+    def loss(self, F: Any, output: Any, target: Any) -> Any:
+        return F.mse_loss(output, target)
+
+
+class MeanAbsoluteError(Loss):
+    """The mean of the absolute differences."""
+
+    takes = "values"
+
+    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
+        return (target.shape,) if target.classes is None else ()
+
+    def loss(self, F: Any, output: Any, target: Any) -> Any:
+        return F.l1_loss(output, target)

@@ -1,0 +1,119 @@
+"""The recipe of a training: what a `train` block says, with nothing left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from archdsl.recipes.clipping import Clipping
+from archdsl.recipes.data import Data, Described
+from archdsl.recipes.initialisations import Initialisation
+from archdsl.recipes.losses import Loss
+from archdsl.recipes.metrics import Metric
+from archdsl.recipes.optimizers import Optimizer
+from archdsl.recipes.schedules import Schedule, rate_factor
+from archdsl.recipes.transforms import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A loss with its weight in the sum, and the index of the output that it judges."""
+
+    weight: float
+    loss: Loss
+    output: int
+
+    def __str__(self) -> str:
+        return str(self.loss) if self.weight == 1 else f"{self.weight:g} * {self.loss}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a recipe says of a part of the network. `layers` are the names of the layers in it."""
+
+    name: str
+    layers: frozenset[str]
+    rate: float | None = None
+    """Factor of the learning rate; 0 leaves the part as it is."""
+    initialize: Initialisation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained.
+
+    `steps` are updates of `batch` examples each. An epoch takes every training example once, in a
+    new random order; its last batch is smaller where the batch does not divide the examples.
+    """
+
+    data: Data
+    loss: tuple[Term, ...]
+    optimizer: Optimizer
+    batch: int
+    seed: int
+    steps: int | None = None
+    epochs: float | None = None
+    schedule: tuple[Schedule, ...] = ()
+    initialize: Initialisation = field(kw_only=True)
+    augment: tuple[Transform, ...] = ()
+    evaluate: tuple[Transform, ...] = ()
+    described: Described | None = None
+    shape: tuple[int, ...] = ()
+    """The shape that an example of the data has before it is transformed."""
+    clip: Clipping | None = None
+    accumulate: int = 1
+    moving_average: float | None = None
+    precision: str = "float32"
+    metrics: tuple[Metric, ...] = ()
+    parts: tuple[Part, ...] = field(default=())
+
+    def steps_per_epoch(self, examples: int) -> int:
+        return -(-examples // self.batch)
+
+    def all_steps(self, examples: int) -> int:
+        """How many steps it takes, of so many training examples."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * self.steps_per_epoch(examples)))
+
+    def rate(self, step: int, examples: int, drops: int = 0) -> float:
+        """The learning rate of a step, counted from 0, after so many falls of a reactive schedule."""
+        steps, per_epoch = self.all_steps(examples), self.steps_per_epoch(examples)
+        lr: float = self.optimizer.lr
+        return lr * rate_factor(self.schedule, step, steps, per_epoch, drops)
+
+    def part_of(self, layer: str, what: str) -> Any:
+        """What the last part that has a layer says of it, or None."""
+        for part in reversed(self.parts):
+            if layer in part.layers and getattr(part, what) is not None:
+                return getattr(part, what)
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key as a file writes it, those left at their defaults too."""
+        return {
+            "data": str(self.data),
+            "loss": " + ".join(map(str, self.loss)),
+            "optimizer": str(self.optimizer),
+            "schedule": " -> ".join(map(str, self.schedule)) or "constant",
+            "batch": self.batch,
+            "accumulate": self.accumulate,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "initialize": str(self.initialize),
+            "augment": " -> ".join(map(str, self.augment)) or None,
+            "evaluate": " -> ".join(map(str, self.evaluate)) or None,
+            "clip": None if self.clip is None else str(self.clip),
+            "moving_average": self.moving_average,
+            "precision": self.precision,
+            "metrics": [str(metric) for metric in self.metrics],
+            "seed": self.seed,
+            "parts": {
+                part.name: {
+                    "rate": part.rate,
+                    "initialize": None if part.initialize is None else str(part.initialize),
+                }
+                for part in self.parts
+            },
+        }

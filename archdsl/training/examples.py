@@ -1,0 +1,96 @@
+"""Examples to train on and to test on, and the batches of them that go into a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+"""Examples `[n, *shape]` and their targets, on the device."""
+
+
+class Examples(ABC):
+    """Examples of a source of data, in the shape that the recipe says.
+
+    `count` are for training and `tests` for testing. `classes` are the names of the classes, where they
+    have any. `waited` counts the seconds that training has waited for examples.
+    """
+
+    count: int
+    tests: int
+    classes: tuple[str, ...] | None = None
+    waited: float = 0.0
+
+    @abstractmethod
+    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+        """Batches without replacement, in a new order each epoch, from step `begin` until `steps` are done.
+
+        The orders follow from the seed alone, so that a run that goes on sees what it would have.
+        """
+
+    @abstractmethod
+    def training(self, most: int) -> Iterator[Batch]:
+        """Training examples to measure, at most so many of them, in order."""
+
+    @abstractmethod
+    def testing(self) -> Iterator[Batch]:
+        """The test examples, in order."""
+
+
+def orders(count: int, batch: int, steps: int, seed: int, begin: int) -> Iterator[tuple[int, int, Tensor]]:
+    """For each epoch that is not over by step `begin`: its first and last step that are left, and its order.
+
+    The last batch of an epoch is smaller where the batch does not divide the examples. The orders of the
+    epochs before `begin` are drawn too: each follows from those before it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    per_epoch = -(-count // batch)
+    for epoch in range(-(-steps // per_epoch)):
+        order = torch.randperm(count, generator=generator)
+        first, last = epoch * per_epoch, min((epoch + 1) * per_epoch, steps)
+        if last > begin:
+            done = max(begin - first, 0)
+            yield done, last - first, order
+
+
+class InMemory(Examples):
+    """Examples that stay on the device, all of them.
+
+    An epoch is gathered at once, since a gather a step costs more than a small network's step.
+    """
+
+    def __init__(
+        self, training: Batch, testing: Batch, device: torch.device, classes: tuple[str, ...] | None = None
+    ) -> None:
+        self._training = training[0].to(device), training[1].to(device)
+        self._testing = testing[0].to(device), testing[1].to(device)
+        self.count, self.tests = len(training[0]), len(testing[0])
+        self.classes = classes
+
+    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+        x, y = self._training
+        for done, end, order in orders(self.count, batch, steps, seed, begin):
+            shuffled = order.to(x.device)
+            xs, ys = x[shuffled], y[shuffled]
+            for step in range(done, end):
+                yield xs[step * batch : (step + 1) * batch], ys[step * batch : (step + 1) * batch]
+
+    def training(self, most: int) -> Iterator[Batch]:
+        return _pieces(self._training, min(most, self.count))
+
+    def testing(self) -> Iterator[Batch]:
+        return _pieces(self._testing, self.tests)
+
+
+AT_ONCE = 1_000
+"""The most examples that are measured together."""
+
+
+def _pieces(examples: Batch, count: int) -> Iterator[Batch]:
+    x, y = examples
+    for start in range(0, count, AT_ONCE):
+        end = min(start + AT_ONCE, count)
+        yield x[start:end], y[start:end]

@@ -1,0 +1,67 @@
+"""Which parameters are trained, at which rate, and which of them decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.compiler import Network
+from archdsl.layers import normalisation
+from archdsl.recipes.recipe import Recipe
+
+FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
+"""The optimizers that torch has in one kernel for all parameters, on a CPU too."""
+
+
+def freeze(model: nn.Module, recipe: Recipe) -> None:
+    """Leave the parts of rate 0 as they are: their weights, and the running statistics in them.
+
+    To be called again after `model.train()`, which sets every layer to work.
+    """
+    for name, module in model.named_modules():
+        if recipe.part_of(name, "rate") == 0:
+            module.eval()
+            module.requires_grad_(False)
+
+
+def groups(model: nn.Module, network: Network, recipe: Recipe) -> list[dict[str, Any]]:
+    """The trained parameters in groups of one rate and one decay, as `torch.optim` takes them.
+
+    `rate` is a group's factor of the learning rate, `names` are its parameters' names.
+    """
+    normalisations = {
+        node.name for node in network.nodes if type(node.layer).__module__ == normalisation.__name__
+    }
+    decay: float = getattr(recipe.optimizer, "weight_decay", 0.0)
+    spared = getattr(recipe.optimizer, "decay", "all") == "weights"
+    found: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        layer, _, own = name.rpartition(".")
+        factor = recipe.part_of(layer, "rate")
+        factor = 1.0 if factor is None else factor
+        decays = 0.0 if spared and (own == "bias" or layer in normalisations) else decay
+        group = found.setdefault((factor, decays), {"params": [], "names": [], "rate": factor})
+        group["params"].append(parameter)
+        group["names"].append(name)
+        if hasattr(recipe.optimizer, "weight_decay"):
+            group["weight_decay"] = decays
+    return list(found.values())
+
+
+def optimizer(model: nn.Module, network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the trained parameters."""
+    options = {"fused": True} if recipe.optimizer.torch_name in FUSED else {}
+    made: torch.optim.Optimizer = recipe.optimizer.build(
+        torch.optim, groups(model, network, recipe), **options
+    )
+    if getattr(recipe.optimizer, "momentum", 0) and not getattr(recipe.optimizer, "dampening", 0):
+        # From zeros the first step is that of torch, which begins with the gradient itself; the compiled
+        # step needs the tensors to be there.
+        for group in made.param_groups:
+            for parameter in group["params"]:
+                made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return made

@@ -1,0 +1,379 @@
+"""Recipes: their words held against torch, and what they may and may not say."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import archdsl
+from archdsl.recipes.data import Target
+from archdsl.recipes.initialisations import (
+    Bilinear,
+    DeltaOrthogonal,
+    Fans,
+    He,
+    Initialisation,
+    Normal,
+    Orthogonal,
+    Xavier,
+)
+from archdsl.recipes.keys import KEYS
+from archdsl.recipes.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
+from archdsl.recipes.metrics import AbsoluteError, Accuracy, Error, MeanIou, Metric, SquaredError, TopError
+from archdsl.recipes.optimizers import Optimizer
+from archdsl.recipes.reader import read_recipe
+from archdsl.recipes.recipe import Recipe
+from archdsl.recipes.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmUp,
+    rate_factor,
+)
+from archdsl.training.loop import Plateau as PlateauSoFar
+from archdsl.training.run import Measurement
+
+NETWORK = """let base = 0.1
+network Small(classes = 10) {
+  input signal: [1, 40]
+  stem: conv(4, kernel=3) -> relu
+  stage: repeat 2 { conv(4, kernel=3, padding=1) -> batch_norm -> relu }
+  flatten
+  logits: linear(classes)
+}
+"""
+WHOLE = {
+    "data": "mnist1d",
+    "loss": "cross_entropy",
+    "optimizer": "sgd(lr=0.1)",
+    "batch": "100",
+    "steps": "1000",
+}
+
+
+def read(**settings: str) -> tuple[Recipe | None, list[tuple[str, str]]]:
+    """The recipe of a small network with these settings in place of the usual ones, and what is wrong."""
+    lines = "\n".join(f"{key} = {value}" for key, value in {**WHOLE, **settings}.items() if value)
+    net = archdsl.loads(f"{NETWORK}\ntrain {{\n{lines}\n}}")
+    recipe, found = read_recipe(net.network.train, net.network, frame=net.program.names())
+    return recipe, [(d.name, d.span.text) for d in found]
+
+
+def right(**settings: str) -> Recipe:
+    recipe, found = read(**settings)
+    assert recipe is not None and not found
+    return recipe
+
+
+# ------------------------------------------------------------------------------ optimizers
+
+GIVEN: dict[str, dict[str, Any]] = {"sgd": {"lr": 0.1}}
+
+
+@pytest.mark.parametrize("word", sorted(Optimizer.words))
+def test_an_optimizer_is_torchs_with_torchs_defaults(word: str) -> None:
+    chosen = Optimizer.words[word]
+    signature = inspect.signature(getattr(torch.optim, chosen.torch_name))
+    for name, parameter in chosen.arguments.items():
+        if name == "decay" or parameter.required:
+            continue
+        assert parameter.default == pytest.approx(signature.parameters[name].default), name
+
+
+@pytest.mark.parametrize("word", sorted(Optimizer.words))
+def test_an_optimizer_keeps_what_it_says(word: str) -> None:
+    chosen = Optimizer.words[word].new(**GIVEN.get(word, {}))
+    weights = nn.Parameter(torch.ones(50))
+    made = chosen.build(torch.optim, [weights])
+    weights.sum().backward()
+    before = weights.detach().clone()
+    made.step()
+    assert not torch.equal(weights, before)
+    kept = sum(value.numel() for value in made.state[weights].values() if value.numel() == 50)
+    assert kept == 50 * chosen.kept()
+
+
+def test_optimizers_keep_more_where_they_are_asked_to() -> None:
+    words = Optimizer.words
+    assert words["sgd"].new(lr=1).kept() == 0
+    assert words["sgd"].new(lr=1, momentum=0.9).kept() == 1
+    assert words["adam"].new(amsgrad=True).kept() == 3
+    assert words["rmsprop"].new(momentum=0.9, centered=True).kept() == 3
+
+
+def test_analyze_counts_the_optimizer_of_the_recipe(tmp_path: Any) -> None:
+    lines = "\n".join(f"{key} = {value}" for key, value in {**WHOLE, "optimizer": "adam"}.items())
+    net = archdsl.loads(f"{NETWORK}\ntrain {{\n{lines}\n}}")
+    plain, with_adam = (
+        net.report(optimizer_state=state).to_dict()["totals"]["training_peak_bytes"] for state in (0, 2)
+    )
+    assert with_adam - plain == 2 * 4 * net.report().to_dict()["totals"]["parameters"]
+
+
+# ------------------------------------------------------------------------------ schedules
+
+STEPS, PER_EPOCH = 60, 10
+
+
+def factors(*pieces: Schedule, steps: int = STEPS) -> list[float]:
+    return [rate_factor(pieces, step, steps, PER_EPOCH) for step in range(steps)]
+
+
+def torchs(make: Any, steps: int = STEPS, every: int = 1) -> list[float]:
+    """The rates of one of torch's schedulers, that is told of a step after so many."""
+    made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    scheduler = make(made)
+    found = []
+    for step in range(steps):
+        found.append(made.param_groups[0]["lr"])
+        made.step()
+        if (step + 1) % every == 0:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("pieces", "make", "every"),
+    [
+        ((Cosine.new(end=0.1),), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS, 0.1), 1),
+        ((Polynomial.new(power=2.0),), lambda o: torch.optim.lr_scheduler.PolynomialLR(o, STEPS, 2.0), 1),
+        ((Step.new(every=2),), lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.1), PER_EPOCH),
+        (
+            (Step.new(at=(1, 4), by=0.5),),
+            lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [1, 4], 0.5),
+            PER_EPOCH,
+        ),
+        (
+            (Step.new(at=(7, 31), unit="steps"),),
+            lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [7, 31], 0.1),
+            1,
+        ),
+        (
+            (Exponential.new(by=0.5),),
+            lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.5 ** (1 / PER_EPOCH)),
+            1,
+        ),
+        (
+            (OneCycle.new(),),
+            lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1.0, STEPS, cycle_momentum=False),
+            1,
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, tuple) else "",
+)
+def test_a_schedule_is_torchs(pieces: tuple[Schedule, ...], make: Any, every: int) -> None:
+    assert factors(*pieces) == pytest.approx(torchs(make, every=every))
+
+
+def test_pieces_follow_each_other() -> None:
+    pieces = (WarmUp.new(epochs=1.0), Constant.new(steps=5, times=0.5), Cosine.new())
+    found = factors(*pieces)
+    assert found[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert found[10:15] == [0.5] * 5
+    assert found[15:] == pytest.approx([(1 + math.cos(math.pi * i / 45)) / 2 for i in range(45)])
+
+
+def test_without_a_schedule_the_rate_stays() -> None:
+    assert factors() == [1.0] * STEPS
+
+
+def test_a_plateau_answers_to_measurements() -> None:
+    recipe = right(schedule="plateau(by=0.5, patience=2, falls=1)")
+    so_far = PlateauSoFar(recipe)
+    drops = []
+    for step, error in enumerate([0.9, 0.8, 0.8, 0.85, 0.7, 0.7, 0.7, 0.7]):
+        so_far.see(Measurement(step, [0.0], [error], None, 0.1))
+        drops.append(so_far.drops)
+    assert drops == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert [recipe.rate(0, 4000, n) for n in (0, 1, 2)] == pytest.approx([0.1, 0.05, 0.05])
+
+
+# ------------------------------------------------------------------------------ losses and metrics
+
+
+@pytest.mark.parametrize(
+    ("loss", "target", "output", "wanted"),
+    [
+        (CrossEntropy.new(), Target(10), (10,), nn.CrossEntropyLoss()),
+        (CrossEntropy.new(label_smoothing=0.2), Target(10), (10,), nn.CrossEntropyLoss(label_smoothing=0.2)),
+        (CrossEntropy.new(ignore=3), Target(5, (4, 6)), (5, 4, 6), nn.CrossEntropyLoss(ignore_index=3)),
+        (MeanSquaredError.new(), Target(None, (3, 4)), (3, 4), nn.MSELoss()),
+        (MeanAbsoluteError.new(), Target(None, (7,)), (7,), nn.L1Loss()),
+        (BinaryCrossEntropy.new(), Target(None, (7,)), (7,), nn.BCEWithLogitsLoss()),
+    ],
+)
+def test_a_loss_is_torchs(loss: Loss, target: Target, output: tuple[int, ...], wanted: Any) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(8, *output)
+    truth = (
+        torch.rand(8, *target.shape)
+        if target.classes is None
+        else torch.randint(target.classes, (8, *target.shape))
+    )
+    assert loss.outputs(target) == (output,)
+    torch.testing.assert_close(loss.loss(nn.functional, scores, truth), wanted(scores, truth))
+
+
+def test_binary_cross_entropy_of_two_classes() -> None:
+    loss = BinaryCrossEntropy.new()
+    assert loss.outputs(Target(2)) == ((1,),) and loss.outputs(Target(3)) == ()
+    scores, truth = torch.tensor([[2.0], [-1.0]]), torch.tensor([1, 1])
+    expected = -(torch.tensor([2.0, -1.0]).sigmoid().log()).mean()
+    torch.testing.assert_close(loss.loss(nn.functional, scores, truth), expected)
+
+
+def value(metric: Metric, output: torch.Tensor, target: torch.Tensor) -> float:
+    """A metric over two batches."""
+    half = len(output) // 2
+    one, other = metric.tally(output[:half], target[:half]), metric.tally(output[half:], target[half:])
+    return metric.value(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def test_metrics_by_hand() -> None:
+    output = torch.tensor([[3.0, 2, 1], [1, 3, 2], [1, 2, 3], [3, 2, 1]])
+    target = torch.tensor([0, 1, 0, 2])
+    assert value(Error.new(), output, target) == 0.5
+    assert value(Accuracy.new(), output, target) == 0.5
+    assert value(TopError.new(k=2), output, target) == 0.5
+    assert value(TopError.new(k=3), output, target) == 0.0
+    assert value(Error.new(), torch.tensor([[2.0], [-1]]), torch.tensor([1, 1])) == 0.5
+    numbers, truth = torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[1.0, 0], [0, 4]])
+    assert value(SquaredError.new(), numbers, truth) == 13 / 4
+    assert value(AbsoluteError.new(), numbers, truth) == 5 / 4
+
+
+def test_mean_iou_by_hand() -> None:
+    # Two pictures of three pixels; class 2 occurs neither in what is said nor in what is true.
+    said = torch.tensor([[0, 0, 1], [1, 1, 0]])
+    output = nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    target = torch.tensor([[0, 1, 1], [1, 255, 0]])
+    # Class 0: said and true 2, either 3. Class 1: said and true 2, either 3; 255 is no class.
+    assert value(MeanIou.new(), output, target) == pytest.approx(2 / 3)
+
+
+# ------------------------------------------------------------------------------ initialisations
+
+
+def filled(how: Initialisation, shape: tuple[int, ...], fans: tuple[int, int] = (1, 1)) -> torch.Tensor:
+    torch.manual_seed(0)
+    weight = torch.full(shape, torch.nan)
+    how.fill(nn.init, weight, Fans(*fans), False)
+    return weight
+
+
+@pytest.mark.parametrize(
+    ("how", "variance"),
+    [
+        (He.new(), 2 / 400),
+        (He.new(fan="fan_out", gain=1.0), 1 / 100),
+        (He.new(fan="fan_average", distribution="uniform"), 2 / 250),
+        (Xavier.new(), 1 / 250),
+        (Normal.new(std=0.01), 1e-4),
+    ],
+)
+def test_weights_have_the_variance_of_the_paper(how: Initialisation, variance: float) -> None:
+    weight = filled(how, (200, 400), (400, 100))
+    assert weight.var().item() == pytest.approx(variance, rel=0.03)
+    assert abs(weight.mean().item()) < 0.1 * math.sqrt(variance)
+
+
+def test_orthogonal_weights_keep_lengths() -> None:
+    weight = filled(Orthogonal.new(gain=2.0), (30, 20))
+    torch.testing.assert_close(weight.T @ weight, 4 * torch.eye(20), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [(3,), (5, 3), (3, 3, 3), (4,)])
+def test_delta_orthogonal_weights_keep_the_length_of_every_position(kernel: tuple[int, ...]) -> None:
+    weight = filled(DeltaOrthogonal.new(), (12, 8, *kernel))
+    function = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[len(kernel) - 1]
+    x = torch.randn(2, 8, *[9] * len(kernel))
+    y = function(x, weight, padding=[k // 2 for k in kernel])
+    inside = y[(slice(None), slice(None), *[slice(0, 9)] * len(kernel))]
+    torch.testing.assert_close(inside.norm(dim=1), x.norm(dim=1), rtol=1e-4, atol=1e-4)
+
+
+def test_bilinear_weights_interpolate() -> None:
+    layer = nn.ConvTranspose2d(3, 3, kernel_size=4, stride=2, padding=1, bias=False)
+    layer.weight.data = filled(Bilinear.new(), (3, 3, 4, 4))
+    x = torch.randn(1, 3, 6, 6)
+    expected = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(layer(x)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
+
+
+# ------------------------------------------------------------------------------ what a recipe says
+
+
+def test_every_key_can_be_set() -> None:
+    recipe = right(
+        loss="cross_entropy(label_smoothing=base)",
+        optimizer="adamw(lr=base / 100, decay=weights)",
+        schedule="warm_up(epochs=1) -> cosine",
+        accumulate="2",
+        initialize="xavier",
+        clip="norm(1)",
+        moving_average="0.999",
+        precision="bfloat16",
+        metrics="[error, top_error(5)]",
+        seed="3",
+        **{"stem.rate": "0", "stage.initialize": "orthogonal(gain=2)"},
+    )
+    assert set(KEYS) - {"epochs"} <= recipe.to_dict().keys()
+    assert recipe.optimizer.lr == pytest.approx(1e-3)
+    assert recipe.part_of("stem.conv", "rate") == 0
+    assert recipe.part_of("stage_2.conv", "initialize") == Orthogonal.new(gain=2)
+    assert recipe.part_of("logits", "rate") is None
+
+
+def test_the_length_may_be_said_in_epochs() -> None:
+    assert right(steps="", epochs="2.5").all_steps(4000) == 100
+    assert right(steps="1e3").all_steps(4000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"optimizer": "adm"}, ("bad-setting", "adm")),
+        ({"optimizer": "adam(betas=[0.9])"}, ("bad-argument", "betas=[0.9]")),
+        ({"optimizer": "rprop(weight_decay=0.1)"}, ("unknown-argument", "weight_decay")),
+        ({"optimizer": "sgd(lr=0.1, nesterov=true)"}, ("nesterov-without-momentum", "nesterov=true")),
+        ({"optimizer": "sgd(lr=H)"}, ("bad-argument", "lr=H")),
+        ({"optimizer": "sgd(lr=relu)"}, ("bad-argument", "lr=relu")),
+        ({"schedule": "warm_up -> cosine"}, ("endless-piece", "warm_up")),
+        ({"schedule": "step"}, ("step-needs-places", "step")),
+        ({"schedule": "cosine(steps=3, epochs=3)"}, ("conflicting-settings", "epochs=3")),
+        ({"loss": "cross_entropy + mean_squared_error"}, ("loss-mismatch", "mean_squared_error")),
+        ({"loss": "cross_entropy(other)"}, ("unknown-output", "cross_entropy(other)")),
+        ({"loss": "cross_entropy * relu"}, ("bad-setting", "relu")),
+        ({"metrics": "[error, top_error(20)]"}, ("metric-mismatch", "top_error(20)")),
+        ({"metrics": "mean_iou"}, ("metric-mismatch", "mean_iou")),
+        ({"stme.rate": "0"}, ("unknown-part", "stme.rate")),
+        ({"stem.lr": "0"}, ("unknown-setting", "stem.lr")),
+        ({"stem.rate": "-1"}, ("bad-setting", "-1")),
+        ({"accumulate": "3"}, ("bad-setting", "3")),
+        ({"precision": "float8"}, ("unknown-name", "float8")),
+        ({"batch": "H"}, ("bad-setting", "H")),
+        ({"clip": "norm(0)"}, ("bad-argument", "0")),
+        ({"moving_average": "1"}, ("bad-setting", "1")),
+        ({"metrics": "[]"}, ("bad-setting", "[]")),
+        ({"seed": "cross_entropy"}, ("unknown-name", "cross_entropy")),
+    ],
+)
+def test_what_a_recipe_may_not_say(settings: dict[str, str], expected: tuple[str, str]) -> None:
+    recipe, found = read(**settings)
+    assert recipe is None
+    assert found == [expected]

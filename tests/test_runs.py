@@ -1,0 +1,206 @@
+"""Runs: what they leave, how they stop, and that going on is as if they had not stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import archdsl
+from archdsl.recipes.reader import read_recipe
+from archdsl.training.loop import Result, train
+from archdsl.training.run import CHECKPOINTS, Checkpoint, Measurement, TrainingError
+
+NETWORK = """network Noisy {
+  input signal: [1, 40]
+  conv(8, kernel=3, stride=2) -> batch_norm -> relu -> dropout(0.2)
+  conv(8, kernel=3, stride=2) -> relu
+  flatten -> linear(10)
+}
+
+train {
+  data           = mnist1d
+  loss           = cross_entropy(label_smoothing=0.1)
+  optimizer      = adamw(lr=0.005, decay=weights)
+  schedule       = warm_up(steps=20) -> plateau(by=0.5, patience=3)
+  batch          = 96
+  steps          = 300
+  moving_average = 0.9
+  clip           = norm(1)
+  metrics        = [error, top_error(3)]
+}
+"""
+
+
+class StopAt:
+    """Presses Ctrl-C after a step was measured, once."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, step: int, steps: int, measured: Measurement) -> None:
+        if step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+    def busy(self, what: str) -> None:
+        pass
+
+
+def run(folder: Path, text: str = NETWORK, stop: int | None = None, resume: bool = False) -> Result:
+    net = archdsl.loads(text)
+    recipe, found = read_recipe(net.network.train, net.network)
+    assert recipe is not None and not found
+    progress = None if stop is None else StopAt(stop)
+    return train(net.network, recipe, folder, progress=progress, resume=resume)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """What a run came to; the log tells of times, and of stops."""
+    files = [*folder.glob("*.safetensors"), folder / "metrics.csv", folder / "curve.svg"]
+    files += (folder / CHECKPOINTS).rglob("*.safetensors")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run(folder)
+    return folder
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path, whole: Path) -> None:
+    """Order, dropout, averages, momenta and the plateau among them."""
+    stopped = run(tmp_path / "run", stop=123)
+    assert stopped.interrupted and stopped.steps == 123
+    again = run(tmp_path / "run", resume=True)
+    assert (again.steps, again.taken) == (300, 177)
+    assert content(tmp_path / "run") == content(whole)
+    rates = [line.split(",")[-1] for line in (whole / "metrics.csv").read_text().splitlines()[1:]]
+    assert len(set(rates)) > 8, "the plateau was never reached"
+
+
+def test_a_run_without_state_of_its_own_goes_on_too(tmp_path: Path) -> None:
+    plain = (Path(archdsl.__file__).parents[1] / "architectures/mnist1d_fc.arch").read_text()
+    plain = plain.replace("100_000", "120")
+    run(tmp_path / "whole", plain)
+    run(tmp_path / "run", plain, stop=60)
+    run(tmp_path / "run", plain, resume=True)
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_a_run_that_was_killed_goes_on_from_the_last_checkpoint(tmp_path: Path, whole: Path) -> None:
+    (tmp_path / "noisy.arch").write_text(NETWORK)
+    command = [sys.executable, "-m", "archdsl", "train", "noisy.arch", "--out", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    place = tmp_path / "run" / CHECKPOINTS
+    until = time.monotonic() + 120
+    while not list(place.glob("step-*1?")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    last = Checkpoint.newest(tmp_path / "run")
+    assert last is not None and 0 < last.step < 300
+    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "run") == content(whole)
+
+
+def test_a_checkpoint_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
+    run(tmp_path / "run", stop=30)
+    place = tmp_path / "run" / CHECKPOINTS
+    broken = place / "step-000000000060"
+    broken.mkdir()
+    state = next(place.glob("step-*30")) / "state.safetensors"
+    (broken / "state.safetensors").write_bytes(state.read_bytes()[:1000])
+    # One that is being written when the power goes has no name yet.
+    (place / "part").mkdir()
+    (place / "part/state.safetensors").write_bytes(b"")
+    found = Checkpoint.newest(tmp_path / "run")
+    assert found is not None and found.step == 30
+    assert run(tmp_path / "run", resume=True).steps == 300
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("conv(8", "conv(9"), "the file has changed since the run"),
+        (lambda text: text, "has no whole checkpoint"),
+    ],
+)
+def test_what_can_not_be_resumed(tmp_path: Path, change: object, said: str) -> None:
+    run(tmp_path / "run", stop=3)
+    if "checkpoint" in said:
+        for state in (tmp_path / "run" / CHECKPOINTS).rglob("*.safetensors"):
+            state.write_bytes(b"")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(TrainingError, match=said):
+        run(tmp_path / "run", change(NETWORK), resume=True)  # type: ignore[operator]
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_run_is_not_resumed_with_another_recipe(tmp_path: Path) -> None:
+    run(tmp_path / "run", stop=3)
+    net = archdsl.loads(NETWORK)
+    recipe, _ = read_recipe(net.network.train, net.network, {"batch": "50"})
+    assert recipe is not None
+    with pytest.raises(TrainingError, match="has another batch: 96, not 50"):
+        train(net.network, recipe, tmp_path / "run", resume=True)
+
+
+def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="there is no run in"):
+        run(tmp_path / "none", resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "my net.arch").write_text(NETWORK)
+    command = [sys.executable, "-m", "archdsl", "train", "my net.arch", "--set", "train.steps=100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "step 0" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=120)[1].splitlines()
+    assert process.returncode == 130
+    assert said[-2] == "interrupted: what was trained until then is saved. To go on:"
+    assert said[-1].strip() == (
+        "archdsl train 'my net.arch' --set train.steps=100000 --resume --out runs/Noisy-1"
+    )
+    assert Checkpoint.newest(tmp_path / "runs/Noisy-1") is not None
+
+
+def test_a_loss_that_is_no_number_names_step_and_layer(tmp_path: Path) -> None:
+    text = NETWORK.replace("adamw(lr=0.005, decay=weights)", "sgd(lr=1e38)").replace(
+        "= norm(1)", "= value(1e30)"
+    )
+    text = text.replace("warm_up(steps=20) -> ", "constant(steps=7, times=1e-40) -> ")
+    with pytest.raises(TrainingError) as error:
+        run(tmp_path / "run", text)
+    # With seven steps of hardly any rate, the eighth spoils the weights and the ninth meets them.
+    assert str(error.value).startswith("the loss is no number from step 9 on, first in ")
+    assert "try a lower learning rate" in str(error.value)
+    weights = load_file(tmp_path / "run/weights.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: what was there is still there."""
+    run(tmp_path / "run", stop=30)
+    before = content(tmp_path / "run")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(TrainingError, match="can't be written: No space left on device"):
+        run(tmp_path / "run", resume=True)
+    monkeypatch.undo()
+    assert content(tmp_path / "run") == before
+    assert os.listdir(tmp_path / "run" / CHECKPOINTS)
