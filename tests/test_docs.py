@@ -53,7 +53,9 @@ def problems(program: str, wrong: list[str]) -> list[str]:
             found += net.diagnostics
             net.source()
             if net.network.train is not None or "no-recipe" in wrong:
-                found += read_recipe(net.network.train, net.network)[1]
+                # The pages of data have no data, so only what would run code is looked for.
+                look = "python-not-allowed" in wrong
+                found += read_recipe(net.network.train, net.network, look=look)[1]
         except archdsl.ArchError as error:
             found += error.diagnostics
     return [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from archdsl.compiler.network import Network, Node, Scope
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
-from archdsl.problems import Fault, nearest
+from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.training import (
     DataMismatch,
     LossMismatch,
@@ -24,6 +25,13 @@ from archdsl.recipes.recipe import Part, Term
 from archdsl.recipes.transforms import Transform
 from archdsl.source import Span
 from archdsl.syntax import tree
+
+
+class Misfit(NamedTuple):
+    """A transform that examples can't pass through, and where it stands."""
+
+    problem: Problem
+    at: Span
 
 
 class Fitting:
@@ -52,35 +60,40 @@ class Fitting:
         if self.network is None or self._data is None or described is None:
             return ()
         taken = [tuple(node.shape) for node in self.network.inputs]
-        found: dict[str, list[tuple[int, ...]]] = {}
-        for key, chain in (("augment", augment), ("evaluate", evaluate)):
-            made = {shape: self._transformed(key, chain, shape) for shape in described.shapes}
-            if None in made.values():
+        chains = {"augment": augment, "evaluate": evaluate}
+        made = {
+            key: {shape: self._transformed(key, chain, shape) for shape in described.shapes}
+            for key, chain in chains.items()
+        }
+        for shape in described.shapes:
+            if all([made[key][shape]] == taken for key in chains):
+                return shape
+        # The data may give a vector as well: the shape with as many axes as the network's input is meant.
+        alike = (shape for shape in described.shapes if [len(shape)] == [len(one) for one in taken])
+        meant = next(alike, described.shapes[0])
+        for results in made.values():
+            misfit = results[meant]
+            if isinstance(misfit, Misfit):
+                self.reporter.report(misfit.problem, misfit.at)
                 return ()
-            found[key] = [shape for shape, result in made.items() if [result] == taken]
-        fitting = [shape for shape in found["augment"] if shape in found["evaluate"]]
-        if fitting:
-            return fitting[0]
-        key = next((key for key in found if not found[key]), "augment")
-        chain = augment if key == "augment" else evaluate
-        shapes = tuple(str(list(self._transformed(key, chain, shape) or ())) for shape in described.shapes)
+        key = next((key for key in chains if taken not in [[one] for one in made[key].values()]), "augment")
+        comes_out = [one for one in made[key].values() if not isinstance(one, Misfit)]
         labels = tuple(Label(node.use, f"this is {node.shape}") for node in self.network.inputs)
         given = tuple(str(node.shape) for node in self.network.inputs)
-        through = key if chain else None
-        at = self._at(key) if chain else self._at("data")
-        self.reporter.report(DataMismatch(self._data.word, given, shapes, through), at, labels)
+        through = key if chains[key] else None
+        problem = DataMismatch(self._data.word, given, tuple(str(list(one)) for one in comes_out), through)
+        self.reporter.report(problem, self._at(through or "data"), labels)
         return ()
 
     def _transformed(
         self, key: str, chain: tuple[Transform, ...], shape: tuple[int, ...]
-    ) -> tuple[int, ...] | None:
-        """The shape that comes out of a chain of transforms; None after reporting what does not fit."""
+    ) -> tuple[int, ...] | Misfit:
+        """The shape that comes out of a chain of transforms, or what does not fit in it."""
         for node, transform in zip(self.settings[key].values if chain else (), chain, strict=True):
             try:
                 shape = transform.shape(shape)
             except Fault as fault:
-                self.reporter.report(fault.problem, node.span)
-                return None
+                return Misfit(fault.problem, node.span)
         return shape
 
     # -------------------------------------------------------------------------- losses
