@@ -15,6 +15,7 @@ from archdsl.cli.output import BROKEN_PIPE, show
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
+from archdsl.cli.trained import evaluate, predict
 from archdsl.diagnostics import ArchError
 
 INTERRUPTED = 130
@@ -54,7 +55,7 @@ def archdsl() -> None:
     """
 
 
-for command in (analyze, check, export, train, layers, explain, list_architectures):
+for command in (analyze, check, export, train, evaluate, predict, layers, explain, list_architectures):
     archdsl.add_command(command)
 
 

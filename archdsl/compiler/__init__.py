@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from archdsl.compiler.blocks import Results
@@ -61,6 +61,7 @@ class Declared:
 
     module: Module | None
     reporter: Reporter
+    sources: tuple[Source, ...] = ()
 
 
 class Program:
@@ -129,7 +130,8 @@ class Program:
         chosen = self.chosen(name)
         if not isinstance(chosen, Diagnostic):
             block = module.networks.get(chosen)
-            return (None, []) if block is None else _compile(module, block, options, reporter)
+            sources = self._declared(options.sizes).sources
+            return (None, []) if block is None else _compile(module, block, options, reporter, sources)
         # Where a declaration could not be read, it may have been the network that is missing.
         if not module.broken:
             reporter.diagnostics.append(chosen)
@@ -155,7 +157,7 @@ class Program:
             for one in modules.order:
                 check_names(one, reporter)
             _check_trains(module, reporter)
-            return Declared(module, reporter)
+            return Declared(module, reporter, tuple(one.source for one in modules.order))
         return Declared(None, reporter)
 
 
@@ -166,7 +168,7 @@ def read(source: Source, load: Load = no_imports) -> Program:
 
 
 def _compile(
-    module: Module, block: tree.Block, options: Options, reporter: Reporter
+    module: Module, block: tree.Block, options: Options, reporter: Reporter, sources: tuple[Source, ...]
 ) -> tuple[Network | None, list[tuple[tree.Expect, Frame]]]:
     evaluator = Evaluator(reporter, dict(options.sizes))
     frame = Frame(module.frame, module, block)
@@ -197,6 +199,8 @@ def _compile(
         parameters=parameters,
         train=_train_of(module, block.name),
         place=block.name_span,
+        sources=sources,
+        options=asdict(options),
         symbols=frozenset(reporter.symbols),
     )
     for node in network.unused():

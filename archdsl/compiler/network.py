@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.layers.layer import Layer
 from archdsl.layers.shapes import Shape
-from archdsl.source import Span
+from archdsl.source import Source, Span
 
 if TYPE_CHECKING:
     import networkx
@@ -115,6 +115,10 @@ class Network:
     train: Train | None
     place: Span
     """Its name, where the file declares it."""
+    sources: tuple[Source, ...]
+    """Its file, and the files that it imports."""
+    options: dict[str, dict[str, Any]]
+    """What replaced the file's own words: `parameters`, `sizes` and `inputs`."""
     symbols: frozenset[str]
     """The names of symbolic sizes in its file; without any, every size is a number."""
 

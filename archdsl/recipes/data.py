@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,15 @@ class Data(Word, family="data"):
     def described(self) -> Described | None:
         """What it gives, as far as that is known without its files; None where they have to tell."""
         return None
+
+    def located(self) -> Data:
+        """The same data, found from any folder: paths that are there, in full."""
+        there = {
+            name: os.path.abspath(value)
+            for name, value in self.values.items()
+            if self.arguments[name].kind.role == "path" and os.path.exists(value)
+        }
+        return type(self)({**self.values, **there})
 
     def look(self) -> Described:
         """What its files give. Raises `Fault` where they are not there, or are no data."""
@@ -193,12 +203,13 @@ class Python(Data):
 
 
 def _of_arrays(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> Described:
-    """What there is in arrays. Examples of one axis are vectors, or signals of one channel."""
+    """What there is in arrays. An example may lack the axis of its only channel, and may be a vector."""
     shape = tuple(int(extent) for extent in x.shape[1:]) or (1,)
     values = tuple(int(extent) for extent in y.shape[1:])
     target = Target(int(y.max()) + 1, values) if y.dtype.kind in "iu" else Target(None, values or (1,))
-    other = (prod(shape),) if len(shape) > 1 else (1, *shape)
-    return Described((shape, other), target, len(x), len(test_x))
+    others = ((1, *shape), (prod(shape),))
+    shapes = tuple(dict.fromkeys(one for one in (shape, *others) if len(one) <= 4))
+    return Described(shapes, target, len(x), len(test_x))
 
 
 def plain(value: Any) -> bool:

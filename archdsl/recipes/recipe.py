@@ -8,6 +8,7 @@ from typing import Any
 from archdsl.recipes.clipping import Clipping
 from archdsl.recipes.data import Data, Described
 from archdsl.recipes.initialisations import Initialisation
+from archdsl.recipes.keys import KEYS
 from archdsl.recipes.losses import Loss
 from archdsl.recipes.metrics import Metric
 from archdsl.recipes.optimizers import Optimizer
@@ -90,11 +91,24 @@ class Recipe:
                 return getattr(part, what)
         return None
 
+    @staticmethod
+    def stored_settings(stored: dict[str, Any]) -> dict[str, str]:
+        """What `to_dict` wrote, as settings that make the recipe again when they are read."""
+        parts = {
+            f"{part}.{key}": value
+            for part, values in stored["parts"].items()
+            for key, value in values.items()
+        }
+        settings = {**{key: stored[key] for key in KEYS}, **parts}
+        settings["metrics"] = f"[{', '.join(stored['metrics'])}]"
+        return {key: str(value) for key, value in settings.items() if value is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Every key as a file writes it, those left at their defaults too."""
         return {
-            "data": str(self.data),
+            "data": str(self.data.located()),
             "loss": " + ".join(map(str, self.loss)),
+            "shape": list(self.shape),
             "optimizer": str(self.optimizer),
             "schedule": " -> ".join(map(str, self.schedule)) or "constant",
             "batch": self.batch,

@@ -7,6 +7,7 @@ its namespace, so that a recipe can be checked, explained and written down witho
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, ClassVar, Self
 
@@ -63,11 +64,16 @@ class Word:
     def __str__(self) -> str:
         """The word as a file writes it, with what is not left at its default."""
         given = [
-            f"{name}={written(value)}"
+            f"{name}={self._written(name, value)}"
             for name, value in self.values.items()
             if self.arguments[name].required or value != self.arguments[name].default
         ]
         return f"{self.word}({', '.join(given)})" if given else self.word
+
+    def _written(self, name: str, value: Any) -> str:
+        kind = self.arguments[name].kind
+        quoted = isinstance(value, str) and value not in kind.words and kind.role != "output"
+        return json.dumps(value) if quoted else written(value)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.values == getattr(other, "values", None)

@@ -70,16 +70,16 @@ def train(
     `TrainingError` where the device is not there, where the folder exists (or does not, to resume),
     holds another run or can't be written, and where the loss is no number any more.
     """
-    where = _device(device)
+    where = device_of(device)
     run = Run(folder, network, recipe, resume)
     with _threads(network, recipe):
-        run.describe(where)
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, recipe)
         model.to(where)
         freeze(model, recipe)
         examples = load(recipe, where)
+        run.describe(where, examples.classes)
         step = Step(model, recipe, optimizer(model, network, recipe))
         return _Training(run, step, recipe, examples, progress).all_steps()
 
@@ -272,7 +272,7 @@ class Plateau:
             self.drops, self.waited = self.drops + 1, 0
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
     """The device of a name, seen to be there."""
     try:
         device = torch.device(name)

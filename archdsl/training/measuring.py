@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archdsl.recipes.metrics import Metric
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Batch
 from archdsl.training.parameters import freeze
@@ -16,15 +17,14 @@ from archdsl.training.transforming import viewed
 
 
 @torch.no_grad()
-def measure(
+def scored(
     model: nn.Module, recipe: Recipe, examples: Iterable[Batch], precision: AbstractContextManager[Any]
-) -> list[float]:
-    """The value of each metric of the recipe, of the output that its first loss judges.
+) -> Iterator[Batch]:
+    """What the network says of examples, with their targets, batch by batch.
 
-    Of several views of an example, the scores' softmax is averaged, or the values themselves.
+    It is the output that the recipe's first loss judges. Of several views of an example the scores'
+    softmax is averaged, or the values themselves.
     """
-    metrics = recipe.metrics
-    sums: list[list[Any]] = [[] for _ in metrics]
     with evaluating(model, recipe), precision:
         for x, target in examples:
             views, count = viewed(recipe, x)
@@ -32,10 +32,35 @@ def measure(
             if count > 1:
                 scores = output.softmax(1) if recipe.loss[0].loss.applies == "softmax" else output
                 output = torch.unflatten(scores, 0, (len(x), count)).mean(1)
-            for metric, so_far in zip(metrics, sums, strict=True):
-                tally = metric.tally(output.float(), target)
-                so_far[:] = [a + b for a, b in zip(so_far, tally, strict=True)] if so_far else tally
-    return [metric.value(*total) for metric, total in zip(metrics, sums, strict=True)]
+            yield output.float(), target
+
+
+def measure(
+    model: nn.Module, recipe: Recipe, examples: Iterable[Batch], precision: AbstractContextManager[Any]
+) -> list[float]:
+    """The value of each metric of the recipe."""
+    tally = Tally(recipe.metrics)
+    for output, target in scored(model, recipe, examples, precision):
+        tally.add(output, target)
+    return tally.values()
+
+
+class Tally:
+    """Metrics that add up over batches."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+        self._sums: list[tuple[Any, ...]] = []
+
+    def add(self, output: Tensor, target: Tensor) -> None:
+        tallies = [metric.tally(output, target) for metric in self._metrics]
+        if self._sums:
+            pairs = zip(self._sums, tallies, strict=True)
+            tallies = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
+        self._sums = tallies
+
+    def values(self) -> list[float]:
+        return [metric.value(*sums) for metric, sums in zip(self._metrics, self._sums, strict=True)]
 
 
 def outputs_of(result: Any) -> Sequence[Tensor]:
@@ -46,9 +71,11 @@ def outputs_of(result: Any) -> Sequence[Tensor]:
 @contextmanager
 def evaluating(model: nn.Module, recipe: Recipe) -> Iterator[None]:
     """While this is active the network works as it is used, not as it is trained."""
+    trained = model.training
     model.eval()
     try:
         yield
     finally:
-        model.train()
-        freeze(model, recipe)
+        if trained:
+            model.train()
+            freeze(model, recipe)

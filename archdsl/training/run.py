@@ -21,6 +21,7 @@ from archdsl.compiler import Network
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.curve import draw
 
+NETWORK = "network.arch"
 CHECKPOINTS = "checkpoints"
 STATE = "state.safetensors"
 
@@ -99,14 +100,14 @@ class Run:
             raise TrainingError(f"there is no run in {self.folder} to resume")
         try:
             before = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))["recipe"]
-            text = (self.folder / "network.arch").read_text(encoding="utf-8")
+            text = (self.folder / NETWORK).read_text(encoding="utf-8")
             self._log = (self.folder / "train.log").read_text(encoding="utf-8").splitlines(keepends=True)
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"the run in {self.folder} can't be read") from None
-        if text != self._network.inputs[0].use.source.text:
+        if text != self._network.place.source.text:
             raise TrainingError(
                 f"the file has changed since the run in {self.folder} began; as it was it is "
-                f"{self.folder / 'network.arch'}"
+                f"{self.folder / NETWORK}"
             )
         now = {"network": self._network.name, **self._recipe.to_dict()}
         changed = [key for key in now if now[key] != before.get(key)]
@@ -134,8 +135,8 @@ class Run:
                     )
                 )
 
-    def describe(self, device: torch.device) -> None:
-        """Write down the file, the recipe as it was resolved, and what it runs on."""
+    def describe(self, device: torch.device, classes: tuple[str, ...] | None) -> None:
+        """Write down the files, the recipe as it was resolved, the classes' names and what it runs on."""
         machine = {
             "device": str(device),
             "threads": torch.get_num_threads(),
@@ -144,9 +145,22 @@ class Run:
             "system": platform.platform(),
         }
         recipe = {"network": self._network.name, **self._recipe.to_dict()}
-        text = json.dumps({"schema": 1, "recipe": recipe, "machine": machine}, indent=2) + "\n"
-        self._write("network.arch", self._network.inputs[0].use.source.text.encode())
-        self._write("recipe.json", text.encode())
+        whole = {
+            "schema": 1,
+            "recipe": recipe,
+            "options": self._network.options,
+            "classes": classes,
+            "machine": machine,
+        }
+        main, *_ = sources = (self._network.place.source, *self._network.sources)
+        self._write(NETWORK, main.text.encode())
+        for source in sources:
+            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
+            # What is imported from the bundled architectures is found there again.
+            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
+                (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
+                self._write(str(beside), source.text.encode())
+        self._write("recipe.json", (json.dumps(whole, indent=2) + "\n").encode())
 
     def log(self, line: str) -> None:
         """Add a line to the log, with the seconds since the run was begun."""
@@ -195,7 +209,7 @@ class Run:
     def _write(self, name: str, content: bytes) -> None:
         """Write a file beside its place and move it there, so that no one sees half of it."""
         path = self.folder / name
-        aside = path.with_name(f"{name}.part")
+        aside = path.with_name(f"{path.name}.part")
         try:
             aside.write_bytes(content)
             os.replace(aside, path)

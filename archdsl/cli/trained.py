@@ -1,0 +1,164 @@
+"""`archdsl evaluate` and `archdsl predict`: what a trained run scores, and what it says of new inputs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archdsl.cli.networks import WRONG
+from archdsl.cli.output import message, result, show, style
+from archdsl.cli.settings import Assignment, recipe_settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from archdsl.training.trained import Trained
+
+RUN = click.Path(path_type=Path, file_okay=False)
+WIDEST = 24
+"""The most classes whose confusions are shown as a table."""
+
+
+@click.command(short_help="Say what a trained run scores.")
+@click.argument("run", type=RUN)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    type=Assignment('train.data=arrays("new.npz")'),
+    metavar="train.KEY=VALUE",
+    help="Replace a key of the recipe, such as its data or its metrics.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
+@click.option("--allow-python", is_flag=True, help="Run the Python that the recipe names.")
+@click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
+def evaluate(
+    run: Path, settings: tuple[tuple[str, str], ...], as_json: bool, allow_python: bool, device: str
+) -> int:
+    """Measure a trained run on the test examples of its data, and show which classes it confuses."""
+    keys = recipe_settings(settings)
+    if len(keys) != len(settings):
+        raise click.UsageError("only keys of the recipe can be set here: --set train.KEY=VALUE")
+    trained = _trained(run, keys, device, True, allow_python)
+    if trained is None:
+        return WRONG
+    from archdsl.training.run import TrainingError
+
+    try:
+        score = trained.score()
+    except (TrainingError, RuntimeError) as error:
+        message(f"error: {str(error).splitlines()[0]}")
+        return WRONG
+    if as_json:
+        import json
+
+        confusion = None if score.confusion is None else score.confusion.tolist()
+        figures = {"examples": score.examples, "metrics": score.metrics, "confusion": confusion}
+        result(json.dumps({"schema": 1, "run": str(run), "classes": trained.classes, **figures}, indent=2))
+        return 0
+    percent = {metric.title: metric.percent for metric in trained.recipe.metrics}
+    wide = max(len(name) for name in percent)
+    for name, value in score.metrics.items():
+        text = f"{value:.2%}" if percent[name] else f"{value:.5g}"
+        result(f"{name.replace('_', ' '):<{wide}}  {text:>7}")
+    message(f"on {score.examples:,} test examples")
+    if score.confusion is not None:
+        result("\n" + _confusion(score.confusion, trained.classes))
+    return 0
+
+
+@click.command(short_help="Say what a trained run makes of new inputs.")
+@click.argument("run", type=RUN)
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+@click.option("--top", type=click.IntRange(1), default=3, metavar="K", help="The K likeliest classes [3].")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
+def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device: str) -> int:
+    """Say what a trained run makes of pictures, or of the examples in .npy and .npz files."""
+    trained = _trained(run, {}, device, False, False)
+    if trained is None:
+        return WRONG
+    from archdsl.training.run import TrainingError
+
+    said: list[dict[str, object]] = []
+    wrong = False
+    scores = trained.recipe.loss[0].loss.applies == "softmax"
+    for file in inputs:
+        try:
+            for name, output in trained.say(file):
+                values = output.flatten().tolist()
+                said.append({"input": name, "classes" if scores else "values": values})
+                if not as_json:
+                    words = _likeliest(output, trained.classes, top) if scores else _values(values)
+                    result(f"{name}  {words}")
+        except (TrainingError, RuntimeError) as error:
+            message(f"error: {str(error).splitlines()[0]}")
+            wrong = True
+    if as_json:
+        import json
+
+        result(json.dumps({"schema": 1, "run": str(run), "classes": trained.classes, "said": said}, indent=2))
+    return WRONG if wrong else 0
+
+
+def _trained(
+    run: Path, settings: dict[str, str], device: str, look: bool, allow_python: bool
+) -> Trained | None:
+    """The run, or None after saying why there is none."""
+    from archdsl.diagnostics import ArchError
+    from archdsl.training.loop import device_of
+    from archdsl.training.run import TrainingError
+    from archdsl.training.trained import Trained
+
+    try:
+        return Trained(run, settings, device_of(device), look, allow_python)
+    except ArchError as error:
+        show(error.diagnostics)
+    except (TrainingError, RuntimeError) as error:
+        message(f"error: {str(error).splitlines()[0]}")
+    return None
+
+
+def _likeliest(output: Tensor, classes: tuple[str, ...] | None, top: int) -> str:
+    """`7 98.1 %, 1 1.2 %`; of a map the classes and how much of it they cover."""
+    if output.dim() > 1:
+        shares = output.argmax(0).flatten().bincount(minlength=len(output)).float()
+        output = shares / shares.sum()
+    values, indices = output.topk(min(top, len(output)))
+    named = [classes[i] if classes else str(i) for i in indices.tolist()]
+    return ", ".join(f"{name} {value:.1%}" for name, value in zip(named, values.tolist(), strict=True))
+
+
+def _values(values: list[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values[:16]) + (" ..." if len(values) > 16 else "")
+
+
+def _confusion(confusion: Tensor, classes: tuple[str, ...] | None) -> str:
+    """Rows are what examples are, columns what they are taken for; of many classes the commonest mistakes."""
+    from archdsl.report.terminal import BOLD
+
+    names = list(classes or map(str, range(len(confusion))))
+    if len(names) > WIDEST:
+        mistakes = confusion.clone().fill_diagonal_(0)
+        values, places = mistakes.flatten().topk(10)
+        pairs = [
+            (divmod(place, len(names)), n) for place, n in zip(places.tolist(), values.tolist(), strict=True)
+        ]
+        lines = [f"{n:>6}  {names[true]} taken for {names[said]}" for (true, said), n in pairs if n]
+        return "\n".join(["The commonest mistakes", *lines])
+    short = [name if len(name) <= 8 else f"{name[:7]}…" for name in names]
+    first = max(map(len, names))
+    wide = max(*map(len, short), len(str(int(confusion.max()))))
+    paint = style(sys.stdout).paint
+    head = " " * first + "  " + "  ".join(f"{name:>{wide}}" for name in short)
+    rows = [
+        f"{name:<{first}}  "
+        + "  ".join(
+            paint(f"{n or '·':>{wide}}", BOLD) if i == j else f"{n or '·':>{wide}}" for j, n in enumerate(row)
+        )
+        for i, (name, row) in enumerate(zip(names, confusion.tolist(), strict=True))
+    ]
+    return "\n".join(["Rows are what examples are, columns what they are taken for", "", head, *rows])

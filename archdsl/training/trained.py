@@ -1,0 +1,172 @@
+"""A trained run, read from its folder: what it scores, and what it says of new inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from archdsl.compiler import Options
+from archdsl.diagnostics import ArchError
+from archdsl.lowering.build import build
+from archdsl.net import check_network, program_of
+from archdsl.project import read
+from archdsl.recipes.data import ImageFolder
+from archdsl.recipes.reader import read_recipe
+from archdsl.recipes.recipe import Recipe
+from archdsl.training.examples import numbers
+from archdsl.training.measuring import Tally, scored
+from archdsl.training.run import NETWORK, TrainingError
+from archdsl.training.sources import load
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a run scores on test examples: each metric, and how often examples of each class (a row) were
+    taken for each class (a column); None where targets are no single classes."""
+
+    metrics: dict[str, float]
+    confusion: Tensor | None
+    examples: int
+
+
+class Trained:
+    """A run's network with its weights.
+
+    Raises `TrainingError` where there is no run in the folder, or it can't be read, and `ArchError` with
+    what is wrong with its recipe as it is set now.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        device: torch.device | None = None,
+        look: bool = True,
+        allow_python: bool = False,
+    ) -> None:
+        """`settings` replace keys of the recipe. With `look` the run's data are read, too."""
+        self.device = device or torch.device("cpu")
+        try:
+            stored = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+            source = read(folder / NETWORK)
+            weights = load_file(folder / "weights.safetensors", device=str(self.device))
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or "it is no run, or a broken one"
+            raise TrainingError(f"the run in {folder} can't be read: {reason}") from None
+        options = Options(**stored["options"])
+        options.inputs.update({name: tuple(shape) for name, shape in options.inputs.items()})
+        checked = check_network(program_of(source), stored["recipe"]["network"], options)
+        if checked.net is None:
+            raise ArchError(checked.diagnostics)
+        self.network = checked.net.network
+        self.classes: tuple[str, ...] | None = stored["classes"] and tuple(stored["classes"])
+        self.recipe = self._recipe(stored["recipe"], settings or {}, look, allow_python)
+        self.model: nn.Module = build(self.network).to(self.device).eval()
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError:
+            raise TrainingError(f"{folder} has weights of another network than its {NETWORK}") from None
+
+    def _recipe(
+        self, stored: dict[str, Any], settings: Mapping[str, str], look: bool, allow_python: bool
+    ) -> Recipe:
+        # How many examples make a step is nothing to measuring, and new data may be few.
+        kept = {**Recipe.stored_settings(stored), "batch": "1", "accumulate": "1"}
+        if "steps" in settings or "epochs" in settings:
+            kept = {key: text for key, text in kept.items() if key not in ("steps", "epochs")}
+        recipe, found = read_recipe(
+            self.network.train,
+            self.network,
+            {**kept, **settings},
+            look=look,
+            allow_python=allow_python,
+        )
+        if recipe is None:
+            raise ArchError(found)
+        return recipe if look else replace(recipe, shape=tuple(stored["shape"]))
+
+    def score(self) -> Score:
+        """Measure the network on the test examples of its data."""
+        examples = load(self.recipe, self.device)
+        described = self.recipe.described
+        assert described is not None
+        classes = described.target.classes if not described.target.shape else None
+        confusion = torch.zeros(classes, classes, dtype=torch.long) if classes else None
+        tally = Tally(self.recipe.metrics)
+        count = 0
+        for output, target in scored(self.model, self.recipe, examples.testing(), self._precision()):
+            tally.add(output, target)
+            count += len(target)
+            if confusion is not None and classes:
+                said = output.argmax(1) if output.shape[1] > 1 else (output[:, 0] > 0).long()
+                pairs = (target * classes + said).bincount(minlength=classes * classes)
+                confusion += pairs.reshape(classes, classes).cpu()
+        titles = [metric.title for metric in self.recipe.metrics]
+        return Score(dict(zip(titles, tally.values(), strict=True)), confusion, count)
+
+    def say(self, file: Path) -> Iterator[tuple[str, Tensor]]:
+        """What the network says of a picture, or of each example of a `.npy` or `.npz` file.
+
+        Each is a name and the output: for scores of classes their softmax, otherwise the values.
+        """
+        for name, x in self._inputs(file):
+            batch = x.unsqueeze(0).to(self.device)
+            target = torch.zeros(1)
+            ((output, _),) = scored(self.model, self.recipe, [(batch, target)], self._precision())
+            views = any(transform.views > 1 for transform in self.recipe.evaluate)
+            softmax = self.recipe.loss[0].loss.applies == "softmax" and not views
+            yield name, (output.softmax(1) if softmax else output)[0].cpu()
+
+    def _inputs(self, file: Path) -> Iterator[tuple[str, Tensor]]:
+        shape = self.recipe.shape
+        if file.suffix.lower() in (".npy", ".npz"):
+            array = _array(file)
+            several = array.shape[1:] == shape or array[0].size == np.prod(shape)
+            for number, one in enumerate(array if several else array[None]):
+                if one.size != np.prod(shape):
+                    raise TrainingError(
+                        f"{file} has examples {list(one.shape)}, and the network takes {list(shape)}"
+                    )
+                name = f"{file}[{number}]" if several else str(file)
+                yield name, torch.from_numpy(np.ascontiguousarray(one)).float().reshape(shape)
+            return
+        if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+            raise TrainingError(
+                f"{file}: the network takes {list(shape)}, which is no picture: give a .npy file"
+            )
+        from archdsl.training.pictures import decode
+
+        data = self.recipe.data
+        pixels = data.pixels if isinstance(data, ImageFolder) else 50_000_000
+        try:
+            yield str(file), numbers(decode(file, shape[1], shape[0] == 1, pixels))
+        except ValueError as reason:
+            raise TrainingError(f"{file} {reason}") from None
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.recipe.precision))
+
+
+def _array(file: Path) -> np.ndarray[Any, Any]:
+    """The array of a `.npy` file, or `x` of a `.npz` file."""
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        array: np.ndarray[Any, Any] = loaded["x"] if file.suffix.lower() == ".npz" else loaded
+    except (OSError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or "it is no array of numbers"
+        raise TrainingError(f"{file} can't be read: {reason}") from None
+    if array.ndim == 0 or array.dtype.kind not in "iufb" or not array.size:
+        raise TrainingError(f"{file} holds no numbers")
+    return array

@@ -1,0 +1,174 @@
+"""Trained runs: what they score, and what they say of new inputs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from archdsl.cli.main import archdsl as command
+from archdsl.training.run import TrainingError
+from archdsl.training.trained import Trained
+
+FILE = """import Wide from "parts/wide.arch"
+
+network Digits(classes = 10, width = 8) {
+  input image: [1, 8, 8]
+  Wide(width) -> Wide(2 * width)
+  flatten
+  logits: linear(classes)
+}
+
+train {
+  data           = digits
+  loss           = cross_entropy
+  optimizer      = adam(lr=0.003)
+  batch          = 50
+  steps          = 90
+  moving_average = 0.9
+  metrics        = [error, top_error(2)]
+}
+"""
+WIDE = "block Wide(c) { conv(c, kernel=3, padding=same) -> batch_norm -> relu -> max_pool(2) }\n"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a file with an import and a parameter that was set, and the file gone since."""
+    root = tmp_path_factory.mktemp("trained")
+    (root / "parts").mkdir()
+    (root / "parts/wide.arch").write_text(WIDE)
+    (root / "digits.arch").write_text(FILE)
+    done = run("train", str(root / "digits.arch"), "--set", "width=12", "--out", str(root / "run"))
+    assert done.return_value == 0, done.output
+    (root / "digits.arch").unlink()
+    shutil.rmtree(root / "parts")
+    return root / "run"
+
+
+def test_a_run_scores_what_it_measured_last(folder: Path) -> None:
+    score = Trained(folder).score()
+    heads, *_, last = (folder / "metrics.csv").read_text().splitlines()
+    row = dict(zip(heads.split(","), last.split(","), strict=True))
+    assert score.metrics["error"] == pytest.approx(float(row["test_error"]), abs=1e-5)
+    assert score.metrics["top_2_error"] == pytest.approx(float(row["test_top_2_error"]), abs=1e-5)
+    assert score.confusion is not None and score.examples == 297
+    assert int(score.confusion.sum()) == 297
+    assert 1 - int(score.confusion.diagonal().sum()) / 297 == pytest.approx(score.metrics["error"])
+    assert score.metrics["error"] < 0.2
+
+
+def test_the_command_shows_metrics_and_confusions(folder: Path) -> None:
+    done = run("evaluate", str(folder))
+    assert done.return_value == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0].startswith("error ") and lines[0].endswith("%")
+    assert "Rows are what examples are, columns what they are taken for" in lines
+    assert lines[-1].split()[0] == "9" and len(lines[-1].split()) == 11
+    figures = json.loads(run("evaluate", str(folder), "--json").stdout)
+    assert figures["metrics"].keys() == {"error", "top_2_error"}
+    assert sum(map(sum, figures["confusion"])) == 297
+
+
+def test_other_metrics_and_other_data(folder: Path, tmp_path: Path) -> None:
+    done = run("evaluate", str(folder), "--set", "train.metrics=accuracy", "--json")
+    error = json.loads(run("evaluate", str(folder), "--json").stdout)["metrics"]["error"]
+    assert json.loads(done.stdout)["metrics"]["accuracy"] == pytest.approx(1 - error)
+    np.savez(
+        tmp_path / "new.npz",
+        x=np.zeros((4, 8, 8)),
+        y=np.arange(6, 10),
+        test_x=np.zeros((5, 1, 8, 8)),
+        test_y=np.full(5, 3),
+    )
+    data = f'train.data=arrays("{tmp_path}/new.npz")'
+    figures = json.loads(run("evaluate", str(folder), "--set", data, "--json").stdout)
+    assert figures["examples"] == 5
+    # Five examples that are all the same are all right or all wrong.
+    assert figures["metrics"]["error"] in (0.0, 1.0)
+
+
+def test_what_it_says_of_arrays_and_pictures(folder: Path, tmp_path: Path) -> None:
+    trained = Trained(folder, look=False)
+    x = torch.rand(3, 1, 8, 8)
+    with torch.no_grad():
+        expected = trained.model(x).softmax(1)
+    np.save(tmp_path / "several.npy", x.numpy())
+    np.save(tmp_path / "one.npy", x[1, 0].numpy())
+    np.savez(tmp_path / "named.npz", x=x.numpy())
+    for file, rows in (("several.npy", [0, 1, 2]), ("one.npy", [1]), ("named.npz", [0, 1, 2])):
+        said = list(trained.say(tmp_path / file))
+        assert len(said) == len(rows)
+        for (_, output), row in zip(said, rows, strict=True):
+            torch.testing.assert_close(output, expected[row])
+    grey = (x[0, 0] * 255).round().byte().numpy()
+    Image.fromarray(grey).save(tmp_path / "picture.png")
+    with torch.no_grad():
+        of_picture = trained.model(torch.from_numpy(grey).float().reshape(1, 1, 8, 8) / 255).softmax(1)[0]
+    ((_, output),) = trained.say(tmp_path / "picture.png")
+    torch.testing.assert_close(output, of_picture)
+
+
+def test_the_command_names_the_likeliest_classes(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros((8, 8)))
+    done = run("predict", str(folder), str(tmp_path / "one.npy"), "--top", "2")
+    assert done.return_value == 0, done.output
+    assert done.output.count("%") == 2
+    said = json.loads(run("predict", str(folder), str(tmp_path / "one.npy"), "--json").stdout)["said"]
+    assert sum(said[0]["classes"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "can't be read: No such file"),
+        (np.zeros((2, 1, 9, 9)), r"has examples \[2, 1, 9, 9\], and the network takes \[1, 8, 8\]"),
+        (np.array(["a", "b"]), "holds no numbers"),
+    ],
+)
+def test_inputs_that_are_none(folder: Path, tmp_path: Path, content: np.ndarray | None, said: str) -> None:
+    file = tmp_path / "new.npy"
+    if content is not None:
+        np.save(file, content)
+    with pytest.raises(TrainingError, match=said):
+        list(Trained(folder, look=False).say(file))
+    done = run("predict", str(folder), str(file))
+    assert done.return_value == 1 and done.output.startswith("error: ")
+
+
+def test_a_file_that_is_no_picture(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.png").write_bytes(b"not a picture")
+    with pytest.raises(TrainingError, match=r"new\.png can't be decoded"):
+        list(Trained(folder, look=False).say(tmp_path / "new.png"))
+
+
+@pytest.mark.parametrize("spoil", ["recipe.json", "weights.safetensors", "network.arch"])
+def test_folders_that_are_no_runs(folder: Path, tmp_path: Path, spoil: str) -> None:
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / spoil).write_bytes(b"\x00\xff")
+    with pytest.raises(TrainingError, match="can't be read"):
+        Trained(tmp_path / "run")
+    (tmp_path / "run" / spoil).unlink()
+    for name in ("evaluate", "predict"):
+        done = run(name, str(tmp_path / "run"), *(["x.npy"] if name == "predict" else []))
+        assert done.return_value == 1 and "can't be read" in done.output
+
+
+def test_weights_of_another_network(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "run")
+    changed = (
+        (tmp_path / "run/network.arch").read_text().replace("flatten\n", "flatten -> relu -> linear(7)\n")
+    )
+    (tmp_path / "run/network.arch").write_text(changed)
+    with pytest.raises(TrainingError, match="weights of another network"):
+        Trained(tmp_path / "run")
