@@ -121,6 +121,32 @@ def test_a_network_learns_colours(
     assert "waited for examples" in (tmp_path / "run/train.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "count", "batch", "steps"), [("alexnet.arch", 3, 4, 2), ("vgg.arch:VGG16", 1, 2, 1)]
+)
+def test_the_recipes_of_the_papers(tmp_path: Path, file: str, count: int, batch: int, steps: int) -> None:
+    """On a folder that lies as ImageNet does: windows, mirror images, colours, errors on ten windows."""
+    for part, some in (("train", count), ("val", 1)):
+        made(tmp_path / "imagenet" / part / "red", some, (200, 40, 40), ".JPEG")
+        made(tmp_path / "imagenet" / part / "green", some, (40, 200, 40), ".JPEG")
+    settings = {
+        "data": f'image_folder("{tmp_path}/imagenet", size={512 if "vgg" in file else 256})',
+        "batch": str(batch),
+        "steps": str(steps),
+        "metrics": "[error, top_error(2)]",
+    }
+    net = archdsl.load(file, parameters={"classes": 2})
+    assert net.network.train is not None
+    recipe, found = read_recipe(net.network.train, net.network, settings, look=True)
+    assert recipe is not None, [d.message for d in found]
+    stated = recipe.to_dict()
+    assert stated["optimizer"] == "sgd(lr=0.01, momentum=0.9, weight_decay=0.0005)"
+    assert "ten_crop(size=224)" in stated["evaluate"] and "pca_color" in stated["augment"]
+    done = train(net.network, recipe, tmp_path / "run")
+    assert done.steps == steps and done.measured.test[1] == 0.0
+    assert done.measured.loss is not None and 0 < done.measured.loss < 50
+
+
 # ------------------------------------------------------------------------------ decoding
 
 

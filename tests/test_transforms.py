@@ -22,6 +22,8 @@ from archdsl.recipes.transforms import (
     PcaColor,
     RandomCrop,
     RandomResizedCrop,
+    RandomScaleCrop,
+    Resize,
     TenCrop,
     Transform,
 )
@@ -132,6 +134,23 @@ def test_a_resized_crop_keeps_to_area_and_aspect() -> None:
     assert share.std() > 0.05 and y[:, 0, 0, 0].std() > 3
 
 
+def test_a_scaled_crop_is_a_window_of_the_resized_picture() -> None:
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    x = torch.stack([rows, columns]).expand(300, 2, 64, 64)
+    y = applied(RandomScaleCrop.new(size=16, shortest=(32, 64)), x)
+    # A picture of 64 at the scale S, of which 16 are cut: the window has 64 * 16 / S of its own pixels.
+    extents = (y[:, 0, -1, 0] - y[:, 0, 0, 0]) * 16 / 15
+    assert 15.9 < extents.min() < 17 and 30 < extents.max() < 32.1
+    torch.testing.assert_close((y[:, 1, 0, -1] - y[:, 1, 0, 0]) * 16 / 15, extents, rtol=1e-3, atol=1e-2)
+    assert y[:, 0, 0, 0].min() < 2 and y[:, 0, -1, 0].max() > 61
+
+
+def test_resizing() -> None:
+    x = torch.rand(2, 3, 20, 30)
+    expected = F.interpolate(x, size=(8, 8), mode="bilinear", antialias=True)
+    torch.testing.assert_close(applied(Resize.new(size=8), x), expected)
+
+
 def test_a_resized_crop_of_everything_is_a_resize() -> None:
     x = torch.rand(3, 3, 32, 32)
     y = applied(RandomResizedCrop.new(size=16, scale=(1.0, 1.0), ratio=(1.0, 1.0)), x)
@@ -187,6 +206,9 @@ def test_mixup_draws_from_its_beta_distribution() -> None:
         (PcaColor.new(), (1, 8, 8)),
         (ColorJitter.new(), (1, 40)),
         (RandomResizedCrop.new(size=8), (1, 40)),
+        (RandomScaleCrop.new(size=8), (1, 40)),
+        (RandomScaleCrop.new(size=300), (3, 512, 512)),
+        (Resize.new(size=8), (1, 40)),
         (Normalize.new(mean=(1.0, 2.0)), (3, 8, 8)),
     ],
     ids=str,

@@ -19,6 +19,7 @@ from archdsl.cli.targets import STANDARD_INPUT, File, Target
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from archdsl.diagnostics import Diagnostic
     from archdsl.recipes.recipe import Recipe
     from archdsl.training.run import Measurement
 
@@ -54,14 +55,16 @@ def train(
     from archdsl.report.diagnostics import summary
 
     net = compiled(file, settings, sizes, inputs)
-    recipe, diagnostics = read_recipe(
-        net.network.train,
-        net.network,
-        recipe_settings(settings),
-        net.program.names(),
-        look=True,
-        allow_python=allow_python,
-    )
+
+    def reading(look: bool) -> tuple[Recipe | None, list[Diagnostic]]:
+        keys = recipe_settings(settings)
+        block, names = net.network.train, net.program.names()
+        return read_recipe(block, net.network, keys, names, look=look, allow_python=allow_python)
+
+    recipe, diagnostics = reading(look=True)
+    if explain and [d.name for d in diagnostics if d.severity == "error"] == ["no-data"]:
+        # What follows from the data is left unsaid.
+        recipe, diagnostics = reading(look=False)
     show(diagnostics)
     if recipe is None:
         message(f"{summary(diagnostics)} in {file.source.name}")

@@ -87,7 +87,8 @@ def written(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
+        short = f"{value:g}"
+        return (short if float(short) == value else repr(value)).replace("e-0", "e-")
     if isinstance(value, tuple):
         return f"[{', '.join(map(written, value))}]"
     return "none" if value is None else str(value)

@@ -41,6 +41,7 @@ def _range(check: Any) -> Any:
 
 share_range = Kind("two rising numbers from 0 to 1, as in `[0.08, 1]`", _range(fraction.check))
 factor_range = Kind("two rising numbers above 0, as in `[0.75, 1.33]`", _range(positive_number.check))
+extent_range = Kind("two rising positive whole numbers, as in `[256, 512]`", _range(positive.check))
 
 
 def _one_or_a_list(check: Any) -> Any:
@@ -179,20 +180,64 @@ class RandomResizedCrop(Transform):
         aspect = torch.exp(low + (high - low) * turns)
         wide = torch.sqrt(area * aspect).clamp(max=width) / width
         tall = torch.sqrt(area / aspect).clamp(max=height) / height
-        # In the coordinates of `affine_grid` a picture reaches from -1 to 1.
-        zero = torch.zeros(count)
-        matrix = torch.stack(
-            [
-                torch.stack([wide, zero, (1 - wide) * (2 * across - 1)], 1),
-                torch.stack([zero, tall, (1 - tall) * (2 * down - 1)], 1),
-            ],
-            1,
-        ).to(x.device, x.dtype)
-        functional = torch.nn.functional
-        grid = functional.affine_grid(matrix, [count, x.shape[1], self.size, self.size], align_corners=False)
-        return functional.grid_sample(
-            x, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
+        return _windows(torch, x, self.size, wide, tall, across, down)
+
+
+class RandomScaleCrop(Transform):
+    """A window at a random place of a picture whose shorter side was resized to a random extent.
+
+    The extents lie within `shortest`, as VGG's training scales (Simonyan and Zisserman, 2015, Section 3.1).
+    """
+
+    size: int = argument(positive, "the extent of the window")
+    shortest: tuple[int, int] = argument(
+        extent_range, "least and most extent of the shorter side", (256, 512)
+    )
+
+    def shape(self, x: Shape) -> Shape:
+        _pictures(self, x)
+        if self.shortest[0] < self.size:
+            raise Fault(CropTooLarge(self.word, self.size, f"a picture of {self.shortest[0]}"), "shortest")
+        return (x[0], self.size, self.size)
+
+    def apply(self, torch: Any, x: Any, random: Any) -> Any:
+        low, high = self.shortest
+        extents = torch.randint(low, high + 1, (len(x),), generator=random)
+        across, down = torch.rand(2, len(x), generator=random)
+        side = self.size / extents * min(x.shape[2:])
+        return _windows(torch, x, self.size, side / x.shape[3], side / x.shape[2], across, down)
+
+
+def _windows(torch: Any, x: Any, size: int, wide: Any, tall: Any, across: Any, down: Any) -> Any:
+    """A window of each picture, resized: its extents as shares of the picture's, and where it lies."""
+    # In the coordinates of `affine_grid` a picture reaches from -1 to 1.
+    zero = torch.zeros(len(x))
+    matrix = torch.stack(
+        [
+            torch.stack([wide, zero, (1 - wide) * (2 * across - 1)], 1),
+            torch.stack([zero, tall, (1 - tall) * (2 * down - 1)], 1),
+        ],
+        1,
+    ).to(x.device, x.dtype)
+    functional = torch.nn.functional
+    grid = functional.affine_grid(matrix, [len(x), x.shape[1], size, size], align_corners=False)
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+class Resize(Transform):
+    """Every axis resized to one extent, bilinearly, with a low-pass where that is smaller."""
+
+    chance: ClassVar[bool] = False
+
+    size: int = argument(positive, "the extent that comes out")
+
+    def shape(self, x: Shape) -> Shape:
+        _pictures(self, x)
+        return (x[0], self.size, self.size)
+
+    def apply(self, torch: Any, x: Any, random: Any) -> Any:
+        size = (self.size, self.size)
+        return torch.nn.functional.interpolate(x, size=size, mode="bilinear", antialias=True)
 
 
 class Pad(Transform):
