@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
 from torch import nn
 
 import archdsl
+from archdsl.cli.train import train as command
 from archdsl.recipes.data import Target
+from archdsl.recipes.explaining import duration, explained
 from archdsl.recipes.initialisations import (
     Bilinear,
     DeltaOrthogonal,
@@ -46,6 +51,7 @@ from archdsl.recipes.schedules import (
     rate_factor,
 )
 from archdsl.training.loop import Plateau as PlateauSoFar
+from archdsl.training.loop import train
 from archdsl.training.run import Measurement
 
 NETWORK = """let base = 0.1
@@ -313,6 +319,58 @@ def test_bilinear_weights_interpolate() -> None:
     x = torch.randn(1, 3, 6, 6)
     expected = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(layer(x)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
+
+
+# ------------------------------------------------------------------------------ what a recipe implies
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.00234, "2.34 ms"),
+        (45.2, "45.2 s"),
+        (90, "2 min"),
+        (3 * 3600 + 20 * 60, "3 h 20 min"),
+        (7200, "2 h"),
+        (9 * 86400 + 3600 * 5 + 60, "9 days 5 h"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_a_recipe_in_words() -> None:
+    """Figures worked out by hand: 4,000 examples in batches of 100 are 40 steps an epoch."""
+    recipe = right(schedule="warm_up(epochs=1) -> cosine", accumulate="4", **{"stem.rate": "0"})
+    net = archdsl.loads(f"{NETWORK}")
+    said = explained(net.network, recipe, net.analysis(100)).splitlines()
+    assert "  length          1,000 steps of 100 examples, 40 steps an epoch" in said
+    assert "                  25 epochs, 100 K examples in all" in said
+    assert "                  a batch passes in 4 pieces of 25" in said
+    assert "  stem            left as it is (2 layers)" in said
+    assert "           0.0025 at step 1" in said
+    assert f"             {0.1 * (1 + math.cos(math.pi * 85 / 960)) / 2:.6g} at step 126".strip() in "".join(
+        said
+    )
+
+
+def test_the_command_explains_and_estimates(tmp_path: Any) -> None:
+    done = CliRunner().invoke(command, ["mnist1d_conv.arch", "--explain"], standalone_mode=False)
+    assert done.return_value == 0, done.output
+    assert re.search(r"time +\S+ (s|min|h).* on cpu, by steps of \S+ ms timed now", done.output)
+    assert not list(tmp_path.iterdir())
+    without = CliRunner().invoke(command, ["alexnet.arch", "--explain"], standalone_mode=False)
+    assert without.return_value == 0 and "pca_color" in without.output and "time" not in without.output
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_training_in_mixed_precision(tmp_path: Any, precision: str) -> None:
+    recipe = right(precision=precision, steps="60", optimizer="adam(lr=0.01)")
+    done = train(archdsl.loads(NETWORK).network, recipe, tmp_path / "run")
+    assert done.measured.training[0] < 0.8
+    assert all(
+        t.dtype != getattr(torch, precision) for t in load_file(tmp_path / "run/weights.safetensors").values()
+    )
 
 
 # ------------------------------------------------------------------------------ what a recipe says

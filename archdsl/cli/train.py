@@ -70,10 +70,25 @@ def train(
         message(f"{summary(diagnostics)} in {file.source.name}")
         return WRONG
     if explain:
-        from archdsl.recipes.explaining import explained
+        from archdsl.recipes.explaining import duration, explained
 
         analysis = net.analysis(recipe.batch, optimizer_state=recipe.optimizer.kept())
         result(explained(net.network, recipe, analysis))
+        if recipe.described is None:
+            return 0
+        from archdsl.training.estimate import seconds_a_step
+        from archdsl.training.loop import device_of
+        from archdsl.training.run import TrainingError
+
+        try:
+            seconds = seconds_a_step(net.network, recipe, device_of(device), recipe.described.target)
+        except (TrainingError, RuntimeError) as error:
+            message(f"error: {str(error).splitlines()[0]}")
+            return WRONG
+        whole = seconds * recipe.all_steps(recipe.described.examples)
+        result(
+            f"\n  time            {duration(whole)} on {device}, by steps of {duration(seconds)} timed now"
+        )
         return 0
 
     from archdsl.training import loop

@@ -29,6 +29,19 @@ def explained(network: Network, recipe: Recipe, analysis: Analysis) -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """`2.3 ms`, `45 s`, `3 h 20 min`."""
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    minutes = round(seconds / 60)
+    days, hours, left = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "days"), (hours, "h"), (left, "min")]
+    first = next(i for i, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
 def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tuple[str, str]]:
     described = recipe.described
     found = [("data", str(recipe.data))]
