@@ -41,7 +41,18 @@ TORCH_FROM = 6
 ANYWHERE = {"click", "lark", "networkx"}
 """What the way of `archdsl analyze` may import from others; `click` is for the command line alone."""
 
-WITH_TORCH = {"torch", "numpy", "PIL", "rich", "safetensors", "mnist1d", "matplotlib"}
+WITH_TORCH = {
+    "torch",
+    "numpy",
+    "PIL",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "rich",
+    "safetensors",
+    "mnist1d",
+    "matplotlib",
+}
 
 
 OF_RECIPES = {"numpy"}

@@ -42,7 +42,7 @@ def evaluate(
     keys = recipe_settings(settings)
     if len(keys) != len(settings):
         raise click.UsageError("only keys of the recipe can be set here: --set train.KEY=VALUE")
-    trained = _trained(run, keys, device, True, allow_python)
+    trained = read_run(run, keys, device, True, allow_python)
     if trained is None:
         return WRONG
     from archdsl.training.run import TrainingError
@@ -78,7 +78,7 @@ def evaluate(
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
 def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device: str) -> int:
     """Say what a trained run makes of pictures, or of the examples in .npy and .npz files."""
-    trained = _trained(run, {}, device, False, False)
+    trained = read_run(run, device=device)
     if trained is None:
         return WRONG
     from archdsl.training.run import TrainingError
@@ -104,8 +104,12 @@ def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device
     return WRONG if wrong else 0
 
 
-def _trained(
-    run: Path, settings: dict[str, str], device: str, look: bool, allow_python: bool
+def read_run(
+    run: Path,
+    settings: dict[str, str] | None = None,
+    device: str = "cpu",
+    look: bool = False,
+    allow_python: bool = False,
 ) -> Trained | None:
     """The run, or None after saying why there is none."""
     from archdsl.diagnostics import ArchError

@@ -1,0 +1,104 @@
+"""ONNX: what is written computes what torch does, in the names of the file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+import archdsl
+from archdsl.cli.main import archdsl as command
+from archdsl.lowering.onnx import NotExported, export
+
+SEVERAL = """network Several {
+  input left: [2, 16, 16]
+  input right: [2, 16, 16]
+  shared tower: conv(4, kernel=3, stride=2, padding=same) -> batch_norm -> relu
+  a: from left -> tower
+  b: from right -> tower
+  joined: from a, b -> concat -> conv_transpose(3, kernel=4, stride=2, padding=1)
+  scores: global_avg_pool -> flatten -> linear(5) -> softmax
+  output scores, joined
+}"""
+
+
+@pytest.mark.parametrize("file", ["mnist1d_conv.arch", "lenet5.arch:LeNet5", "unet.arch", "text"])
+def test_the_graph_computes_what_torch_does(tmp_path: Path, file: str) -> None:
+    net = archdsl.loads(SEVERAL) if file == "text" else _load(file)
+    model = net.build().eval()
+    assert export(net.network, model, tmp_path / "net.onnx") < 1e-4
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    assert [one.name for one in graph.input] == [node.name for node in net.network.inputs]
+    assert [one.name for one in graph.output] == net.network.output_names
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    inputs = [torch.randn(4, *node.shape) for node in net.network.inputs]
+    found = session.run(None, {n.name: x.numpy() for n, x in zip(net.network.inputs, inputs, strict=True)})
+    with torch.no_grad():
+        result = model(*inputs)
+    for one, wanted in zip(found, result if isinstance(result, tuple) else (result,), strict=True):
+        np.testing.assert_allclose(one, wanted.numpy(), rtol=1e-3, atol=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def _load(file: str) -> archdsl.Net:
+    inputs = {"image": (1, 188, 188)} if file == "unet.arch" else None
+    return archdsl.load(file, inputs=inputs)
+
+
+def test_a_run_has_its_trained_weights(tmp_path: Path) -> None:
+    runner = CliRunner()
+    settings = ["--set", "train.steps=5", "--out", str(tmp_path / "run")]
+    runner.invoke(command, ["train", "mnist1d_conv.arch", *settings], standalone_mode=False)
+    out = str(tmp_path / "net.onnx")
+    done = runner.invoke(
+        command, ["export", str(tmp_path / "run"), "--to", "onnx", "-o", out], standalone_mode=False
+    )
+    assert done.return_value == 0, done.output
+    assert "onnxruntime computes what torch does" in done.output
+    weights = load_file(tmp_path / "run/weights.safetensors")
+    model = archdsl.load("mnist1d_conv.arch").build().eval()
+    model.load_state_dict(weights)
+    x = torch.randn(3, 1, 40)
+    found = onnxruntime.InferenceSession(out).run(None, {"signal": x.numpy()})[0]
+    np.testing.assert_allclose(found, model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_open_sizes_are_refused(tmp_path: Path) -> None:
+    net = archdsl.loads("network Open { input image: [3, H, W]\nconv(4, kernel=3, padding=1) }")
+    with pytest.raises(NotExported, match="the sizes of `image` are open: give them by --size"):
+        export(net.network, net.build(), tmp_path / "net.onnx")
+    (tmp_path / "open.arch").write_text("network Open { input image: [3, H, H]\nconv(4, kernel=3) }")
+    arguments = ["export", str(tmp_path / "open.arch"), "--to", "onnx", "-o", str(tmp_path / "net.onnx")]
+    assert CliRunner().invoke(command, arguments, standalone_mode=False).return_value == 1
+    assert not (tmp_path / "net.onnx").exists()
+    sized = CliRunner().invoke(command, [*arguments, "--size", "H=9"], standalone_mode=False)
+    assert sized.return_value == 0, sized.output
+
+
+def test_a_graph_that_computes_something_else_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is exported is another module than what it is held against."""
+    net = archdsl.load("mnist1d_conv.arch")
+    (tmp_path / "net.onnx").write_bytes(b"what was there")
+    other = net.build()
+    true_export = torch.onnx.export
+    monkeypatch.setattr(torch.onnx, "export", lambda model, *a, **k: true_export(other.eval(), *a, **k))
+    with pytest.raises(NotExported, match="computes something else"):
+        export(net.network, net.build(), tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").read_bytes() == b"what was there"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    net = archdsl.load("mnist1d_conv.arch")
+    with pytest.raises(NotExported, match=r"pip install 'archdsl\[onnx\]'"):
+        export(net.network, net.build(), tmp_path / "net.onnx")
