@@ -18,9 +18,10 @@ from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.problems.bounds import SymbolicTooLarge
+from archdsl.problems.expectations import ExpectationFailed
 from archdsl.project import bundled, divided, imports_of, read
 from archdsl.report import PRECISIONS, Report
-from archdsl.sizes import TooLarge
+from archdsl.sizes import TooLarge, Undecided
 from archdsl.source import Source
 
 if TYPE_CHECKING:
@@ -92,12 +93,16 @@ class Net:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One network of a file, checked: `net` is None where it has errors."""
+    """One network of a file, checked: `net` is None where it has errors.
+
+    Where all that is wrong is that expectations do not hold, it is `unexpected`.
+    """
 
     name: str
     net: Net | None
     diagnostics: list[Diagnostic]
     outcomes: list[Outcome]
+    unexpected: Net | None = None
 
 
 def load(
@@ -173,11 +178,15 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
     except TooLarge:
         too_large = Diagnostic.of(SymbolicTooLarge(), network.inputs[0].use)
         return Checked(network.name, None, [*compiled.diagnostics, too_large], [])
-    outcomes, found = check_expectations(compiled.expectations, _Facts(analysis), options.sizes)
+    outcomes, found = check_expectations(
+        compiled.expectations, _Facts(analysis, network.symbols), options.sizes
+    )
     diagnostics = _together(compiled.diagnostics, found, options)
-    if any(d.severity == "error" for d in diagnostics):
-        return Checked(network.name, None, diagnostics, outcomes)
     net = Net(program, network, analysis, diagnostics, outcomes)
+    errors = {d.name for d in diagnostics if d.severity == "error"}
+    if errors:
+        unexpected = net if errors == {ExpectationFailed.name} else None
+        return Checked(network.name, None, diagnostics, outcomes, unexpected)
     return Checked(network.name, net, diagnostics, outcomes)
 
 
@@ -194,6 +203,8 @@ def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: O
 class _NothingKnown:
     """What `expect` lines learn of a network that could not be analysed."""
 
+    symbols: frozenset[str] = frozenset()
+
     def of_network(self, name: str) -> Any:
         raise Failed
 
@@ -204,18 +215,23 @@ class _NothingKnown:
 class _Facts:
     """What `expect` lines ask of an analysis."""
 
-    def __init__(self, analysis: Analysis) -> None:
+    def __init__(self, analysis: Analysis, symbols: frozenset[str]) -> None:
         self._analysis = analysis
+        self.symbols = symbols
 
     def of_network(self, name: str) -> Any:
         totals = self._analysis.totals
-        return {
+        figure = {
             "parameters": totals.parameters,
             "macs": totals.macs,
             "flops": totals.flops,
             "forward_peak": totals.forward_peak_bytes,
             "training_peak": totals.training_peak_bytes,
         }[name]
+        if figure is None:
+            # A peak of which the symbols leave too much open.
+            raise Undecided
+        return figure
 
     def of_value(self, wire: Wire, name: str) -> Any:
         """`receptive_field` and `stride`, one number an axis; none where the field is global."""

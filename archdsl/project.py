@@ -64,21 +64,27 @@ def imports_of(source: Source) -> Load:
     """
     opened = Path(source.name)
     named = opened.parent if opened.is_file() else Path()
-    root = named.resolve()
+    try:
+        root = named.resolve()
+    except OSError:
+        # The current folder is gone, and nothing can be imported from it.
+        root = Path(os.devnull)
     folders: dict[str, Path] = {}
 
     def load(path: str, importer: Source) -> Source:
         folder = folders.get(importer.name, root)
         try:
             target = (folder / path).resolve()
-        except (OSError, ValueError):
-            # A zero byte or half a surrogate pair, say.
-            raise Fault(ImportNotFound(path, "no file can be called so")) from None
+        except (OSError, RuntimeError, ValueError):
+            # A zero byte, half a surrogate pair, or links that lead in a circle.
+            raise Fault(ImportNotFound(path, "no file can be called so, or links lead in a circle")) from None
         if target.is_relative_to(root):
             if target.is_file():
                 found = _imported(path, target, root, named)
                 folders[found.name] = target.parent
                 return found
+            if target.exists():
+                raise Fault(ImportNotFound(path, "this is no regular file"))
         elif target.exists() or Path(path).is_absolute() or ".." in Path(path).parts:
             raise Fault(ImportOutside(path))
         found_bundled = bundled(path)

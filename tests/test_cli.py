@@ -169,7 +169,7 @@ def test_momentum_is_in_the_training_peak(tmp_path: Path) -> None:
 def test_expectations_bind_no_more_with_what_was_set(folder: Path) -> None:
     found = run("analyze", "good.arch", "--set", "classes=7", cwd=folder)
     assert found.code == 0
-    assert found.err == "note: 1 of 2 expectations do not hold with what was set\n"
+    assert found.err == "note: 1 of 2 expectations do not hold with what was set: `logits.channels == 10`\n"
 
 
 def test_depth_and_columns(tmp_path: Path) -> None:
@@ -370,8 +370,11 @@ def test_wrong_command_lines(folder: Path, arguments: tuple[str, ...], said: str
 def test_files_that_are_no_text(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "bad.arch").write_bytes(content)
     found = run("check", "bad.arch", cwd=tmp_path)
-    assert (found.code, found.out, found.err) == (1, "", said)
-    piped = run("check", "-", cwd=tmp_path, stdin=content)
+    assert (found.code, found.err) == (1, "1 error in bad.arch\n")
+    assert found.out == f"{said.replace('error:', 'error[unreadable-file]:')}  --> bad.arch\n\n"
+    analysed = run("analyze", "bad.arch", cwd=tmp_path)
+    assert (analysed.code, analysed.out, analysed.err) == (1, "", said)
+    piped = run("analyze", "-", cwd=tmp_path, stdin=content)
     assert (piped.code, piped.err) == (1, said.replace("bad.arch", "-"))
 
 
@@ -413,6 +416,53 @@ def test_a_report_has_one_form(folder: Path) -> None:
     done = run("analyze", "good.arch", "--json", "--csv", cwd=folder)
     assert done.code == 2
     assert "--json and --csv are two forms: name one" in done.err
+
+
+# ------------------------------------------------------------------------------ where results go
+
+
+def test_an_export_goes_through_links_and_into_pipes(folder: Path) -> None:
+    """What stands at the path is written to, and not replaced by something else."""
+    (folder / "true.py").write_text("old")
+    (folder / "link.py").symlink_to("true.py")
+    assert run("export", "good.arch", "--to", "torch", "-o", "link.py", cwd=folder).code == 0
+    assert (folder / "link.py").is_symlink() and "class Small" in (folder / "true.py").read_text()
+    os.mkfifo(folder / "pipe")
+    reader = subprocess.Popen(["cat", "pipe"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert run("export", "good.arch", "--to", "torch", "-o", "pipe", cwd=folder).code == 0
+    assert "class Small" in reader.communicate(timeout=30)[0]
+    assert (folder / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no full device")
+def test_a_full_disk_is_said(folder: Path) -> None:
+    command = f"{sys.executable} -m archdsl analyze good.arch > /dev/full"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: can't write the result: No space left on device\n")
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("<&-", 0), ("2>&-", 0)])
+def test_streams_that_are_closed(folder: Path, closed: str, code: int) -> None:
+    command = f"{sys.executable} -m archdsl analyze good.arch {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"rmdir ../gone && {sys.executable} -P -m archdsl analyze alexnet.arch"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path / "gone", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("AlexNet")
+
+
+def test_more_broken_expectations_than_are_shown(folder: Path) -> None:
+    lines = "\n".join(["  expect a.channels == 4"] * 150)
+    (folder / "many.arch").write_text(f"network Many {{\n  input x: [3, 8, 8]\n  a: relu\n{lines}\n}}\n")
+    done = run("check", "many.arch", "--format", "json", cwd=folder)
+    assert done.code == 1
+    names = [d["name"] for d in json.loads(done.out)["diagnostics"]]
+    assert names == ["expectation-failed"] * 100 + ["too-many-problems"]
 
 
 # ------------------------------------------------------------------------------ ends of processes

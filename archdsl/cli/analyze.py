@@ -68,7 +68,7 @@ def analyze(
     form = forms[0] if forms else None
     if form == "json" and (columns or depth):
         raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
-    net = compiled(file, settings, sizes, inputs)
+    net = compiled(file, settings, sizes, inputs, unexpected=True)
     report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
         import json
@@ -86,7 +86,7 @@ def analyze(
         from archdsl.report.table import table
 
         result(table(report, width(sys.stdout), style(sys.stdout), depth, columns or ()))
-    return 0
+    return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
 
 
 def _optimizer_state(net: Net, settings: dict[str, str]) -> int:

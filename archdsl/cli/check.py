@@ -8,7 +8,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import message, result, show
-from archdsl.cli.targets import File, Target
+from archdsl.cli.targets import File, Target, Unreadable
 
 if TYPE_CHECKING:
     from archdsl.checking import CheckedFile
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Check files for errors and warnings.")
-@click.argument("files", type=File(), metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", type=File(several=True), metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "--format",
     "form",
@@ -24,21 +24,37 @@ if TYPE_CHECKING:
     default="text",
     help="How to say it: for people, for programs, for code scanning, for GitHub's annotations [text].",
 )
-def check(files: tuple[Target, ...], form: str) -> int:
+def check(files: tuple[Target | Unreadable, ...], form: str) -> int:
     """Check files: every error and warning, and every expectation."""
     from archdsl.checking import check_file
 
-    checked = [check_file(target.source, target.network) for target in files]
-    found = [diagnostic for file in checked for diagnostic in file.diagnostics]
+    found: list[Diagnostic] = []
+    right: list[str] = []
+    for file in files:
+        if isinstance(file, Unreadable):
+            found.append(_unreadable(file))
+            continue
+        checked = check_file(file.source, file.network)
+        found += checked.diagnostics
+        if not checked.wrong:
+            right.append(_confirmation(file.source.name, checked))
     _report(found, form)
     if form == "text":
-        for target, file in zip(files, checked, strict=True):
-            if not file.wrong:
-                message(_confirmation(target.source.name, file))
-        wrong = summary_line(found, len(files))
+        for line in right:
+            message(line)
+        wrong = summary_line(found)
         if wrong:
             message(wrong)
-    return WRONG if any(file.wrong for file in checked) else 0
+    codes = [file.exit_code for file in files if isinstance(file, Unreadable)]
+    return max([WRONG if any(d.severity == "error" for d in found) else 0, *codes])
+
+
+def _unreadable(file: Unreadable) -> Diagnostic:
+    from archdsl.diagnostics import Diagnostic
+    from archdsl.problems.files import UnreadableFile
+    from archdsl.source import Source, Span
+
+    return Diagnostic.of(UnreadableFile(file.reason), Span(Source(file.name, ""), 0, 0))
 
 
 def _report(found: list[Diagnostic], form: str) -> None:
@@ -69,7 +85,7 @@ def _confirmation(name: str, checked: CheckedFile) -> str:
     )
 
 
-def summary_line(found: list[Diagnostic], files: int) -> str:
+def summary_line(found: list[Diagnostic]) -> str:
     """`2 errors and 1 warning in broken.arch`; empty where nothing was found."""
     from archdsl.report.diagnostics import summary
 

@@ -11,7 +11,7 @@ from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
 from archdsl.cli.export import export
 from archdsl.cli.networks import WRONG
-from archdsl.cli.output import BROKEN_PIPE, show
+from archdsl.cli.output import BROKEN_PIPE, show, unwritten
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
@@ -62,18 +62,30 @@ for command in (analyze, check, export, train, evaluate, predict, layers, explai
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A sign that the encoding lacks is written as its escape, rather than ending in an error.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = run(arguments)
+    lost = False
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = BROKEN_PIPE
-    if code == BROKEN_PIPE:
+    except OSError as error:
+        _show(unwritten(error))
+        code, lost = WRONG, True
+    if lost or code == BROKEN_PIPE:
         # Python flushes standard output once more as it ends; this lets that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that whoever began the command had closed: nothing comes in, and all goes nowhere."""
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def run(arguments: list[str]) -> int:

@@ -72,19 +72,33 @@ def _write(text: str, stream: TextIO) -> None:
         click.echo(text, stream, color=True)
     except BrokenPipeError:
         raise click.exceptions.Exit(BROKEN_PIPE) from None
+    except OSError as error:
+        raise unwritten(error) from None
+
+
+def unwritten(error: OSError) -> click.ClickException:
+    """What to say where a result can't be written, as to a disk that is full."""
+    return click.ClickException(f"can't write the result: {error.strerror}")
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all: aside first, then renamed."""
+    """Write a file whole or not at all: aside first, then renamed.
+
+    A link is followed, and what is no regular file, such as a pipe, is written to as it is.
+    """
     try:
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        place = Path(os.path.realpath(path))
+        if place.exists() and not place.is_file():
+            place.write_text(text, encoding="utf-8")
+            return
+        handle, aside = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(aside, 0o666 & ~umask)
-            os.replace(aside, path)
+            os.replace(aside, place)
         except BaseException:
             os.unlink(aside)
             raise

@@ -23,13 +23,25 @@ class Target(NamedTuple):
     network: str | None
 
 
+class Unreadable(NamedTuple):
+    """A FILE of the command line that can't be read, why, and the exit code that this gives."""
+
+    name: str
+    reason: str
+    exit_code: int
+
+
 class File(click.ParamType):
-    """FILE, or FILE:NETWORK where a command is about one network."""
+    """FILE, or FILE:NETWORK where a command is about one network.
+
+    With `several`, one that can't be read does not end the command: it becomes `Unreadable`.
+    """
 
     name = "FILE"
 
-    def __init__(self, with_network: bool = True) -> None:
+    def __init__(self, with_network: bool = True, several: bool = False) -> None:
         self._with_network = with_network
+        self._several = several
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -43,7 +55,12 @@ class File(click.ParamType):
                 parameter,
                 context,
             )
-        return Target(_source(file), network)
+        try:
+            return Target(_source(file), network)
+        except click.ClickException as error:
+            if self._several:
+                return Unreadable(file, error.message, error.exit_code)
+            raise
 
 
 def _source(file: str) -> Source:

@@ -21,9 +21,11 @@ from archdsl.diagnostics import Diagnostic, Label
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem, nearest
 from archdsl.problems.arguments import MissingArgument
+from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.files import NoNetwork, UnknownNetwork, UnknownParameter, WhichNetwork
 from archdsl.problems.names import DuplicateName
 from archdsl.problems.structure import NoInput, NoValue, UnusedSharing, UnusedValue
+from archdsl.sizes import TooLarge
 from archdsl.source import Source, Span
 from archdsl.syntax import tree
 from archdsl.syntax.parser import parse
@@ -108,7 +110,11 @@ class Program:
         network: Network | None = None
         if declared.module is not None:
             with suppress(Stop), deep():
-                network, expectations = self._network(name, declared.module, options, reporter)
+                try:
+                    network, expectations = self._network(name, declared.module, options, reporter)
+                except TooLarge:
+                    # Rules of layers are asked in many places; what is too large for one ends it all.
+                    reporter.report(SymbolicTooLarge(), Span(self.source, 0, 0))
         failed = reporter.has_errors
         return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
 

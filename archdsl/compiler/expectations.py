@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,26 +36,27 @@ def check(
     reporter = Reporter()
     evaluator = Evaluator(reporter, sizes, facts)
     outcomes: list[Outcome] = []
-    for expectation, frame in expectations:
-        test = expectation.test
-        try:
-            value = evaluator.evaluate(test, frame)
-        except Failed:
-            continue
-        except Stop:
-            break
-        except Undecided:
-            symbols = tuple(sorted(_symbols(evaluator, test, frame)))
-            reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols), test.span)
-            outcomes.append(Outcome(expectation, None))
-            continue
-        if not isinstance(value, bool):
-            reporter.report(NotACondition(show(value)), test.span)
-            continue
-        outcomes.append(Outcome(expectation, value))
-        if not value:
-            reporter.report(_failed(evaluator, test, frame), test.span)
+    with suppress(Stop):
+        for expectation, frame in expectations:
+            with suppress(Failed):
+                holds = _holds(expectation.test, frame, evaluator, reporter)
+                outcomes.append(Outcome(expectation, holds))
     return outcomes, reporter.diagnostics
+
+
+def _holds(test: tree.Expression, frame: Frame, evaluator: Evaluator, reporter: Reporter) -> bool | None:
+    """Whether an expectation holds, None where a symbol decides, after reporting what is not the case."""
+    try:
+        value = evaluator.evaluate(test, frame)
+    except Undecided:
+        symbols = tuple(sorted(_symbols(evaluator, test, frame)))
+        reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols), test.span)
+        return None
+    if not isinstance(value, bool):
+        raise reporter.fail(NotACondition(show(value)), test.span)
+    if not value:
+        reporter.report(_failed(evaluator, test, frame), test.span)
+    return value
 
 
 def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> ExpectationFailed:
@@ -99,7 +101,12 @@ def _shown(value: Any) -> str:
 def _symbols(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> set[str]:
     found: set[str] = set()
     for side in _sides(test):
-        value = evaluator.evaluate(side, frame)
+        try:
+            value = evaluator.evaluate(side, frame)
+        except Undecided:
+            # A peak, which may depend on every size that there is.
+            found |= evaluator.facts.symbols if evaluator.facts is not None else set()
+            continue
         if isinstance(value, Labelled | Rounds):
             continue
         for one in value if isinstance(value, tuple) else (value,):

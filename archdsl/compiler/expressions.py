@@ -67,7 +67,9 @@ NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak")
 
 
 class Facts(Protocol):
-    """What `expect` may ask of the analysed network."""
+    """What `expect` may ask of the analysed network, and the open sizes in it."""
+
+    symbols: frozenset[str]
 
     def of_network(self, name: str) -> Any: ...
 
@@ -371,6 +373,8 @@ class Evaluator:
             raise self.reporter.fail(
                 WrongType(f"`{operator}`", "a symbolic size and a fraction", "whole numbers"), node.span
             ) from None
+        if isinstance(value, float) and math.isinf(value):
+            raise self.reporter.fail(NumberTooLarge(), node.span)
         if isinstance(value, complex) or value != value:
             raise self.reporter.fail(OutOfDomain(operator, node.span.text), node.span)
         if isinstance(value, int) and not -limits.NUMBER <= value <= limits.NUMBER:
@@ -459,6 +463,9 @@ class Evaluator:
         except TypeError:
             wrong = next((v for v in values if not _is_number(v)), values[0] if values else None)
             expected = "a list" if name in LIST_FUNCTIONS else "numbers"
+            if name == "range":
+                wrong = next((v for v in values if not isinstance(v, int)), wrong)
+                expected = "whole numbers"
             expected += " of numbers" if name == "sum" else ""
             raise self.reporter.fail(WrongType(f"`{name}`", show(wrong), expected), node.span) from None
         if isinstance(result, int) and abs(result) > limits.NUMBER:

@@ -229,7 +229,11 @@ class LayerUses:
 def within_bounds(shapes: tuple[Shape, ...], at: Span, reporter: Reporter) -> bool:
     """Whether the values are of a size that there can be."""
     for shape in shapes:
-        elements = shape.count
+        try:
+            elements = shape.count
+        except TooLarge:
+            reporter.report(SymbolicTooLarge(), at)
+            return False
         if isinstance(elements, int) and elements > limits.ELEMENTS:
             reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
             return False

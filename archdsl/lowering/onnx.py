@@ -42,6 +42,9 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
         raise NotExported(f"{error.name} is not installed: pip install 'archdsl[onnx]'") from None
     model = model.cpu().eval()
     inputs = tuple(torch.randn(2, *(n for n in node.shape if isinstance(n, int))) for node in network.inputs)
+    if path.exists() and not path.is_file():
+        raise NotExported(f"{path} is no regular file")
+    path = Path(os.path.realpath(path))
     # Written aside and then renamed, so that no one sees half of it.
     with tempfile.NamedTemporaryFile(dir=path.absolute().parent, suffix=".onnx", delete=False) as file:
         aside = Path(file.name)

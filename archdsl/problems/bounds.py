@@ -201,7 +201,7 @@ class SymbolicTooLarge(Problem):
     """
 
     def message(self) -> str:
-        return "this expression in symbolic sizes has too many terms"
+        return "this expression in symbolic sizes has too many terms, or too large numbers"
 
     def help(self) -> str | None:
         return "give a size a number: `--size H=224`"

@@ -267,3 +267,15 @@ class ImportCycle(Problem):
 
     def help(self) -> str | None:
         return "put what they share into a file of its own"
+
+
+class UnreadableFile(Problem):
+    """A file of the command line can't be read: it is not there, is a folder or no text, or is too large.
+
+    The other files are checked all the same.
+    """
+
+    reason: str
+
+    def message(self) -> str:
+        return self.reason

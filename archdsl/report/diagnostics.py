@@ -58,6 +58,10 @@ def render(diagnostic: Diagnostic, style: Style | None = None, width: int = WIDT
         at = diagnostic.span if index == 0 else _first_label(diagnostic, source)
         line, column = source.position(at.start)
         arrow = style.paint("-->" if index == 0 else ":::", BLUE)
+        if not source.text:
+            # An empty file, or one that could not be read, has no line to show.
+            lines.append(f"{space} {arrow} {visible(source.name)}")
+            continue
         lines.append(f"{space} {arrow} {visible(source.name)}:{line}:{column}")
         lines.append(f"{space}  {style.paint('|', BLUE)}")
         lines += _excerpt(source, marks, gutter, colour, style, width)
