@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.collection import uncollected
 from archdsl.sizes import Symbolic
+from archdsl.source import Span
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis, Equivariance, Field, Fields, Totals
@@ -129,6 +130,8 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
     fields: dict[Field | Fields | None, dict[str, Any] | None] = {}
     certificates: dict[Equivariance, dict[str, Any]] = {}
+    # A block's lines are those of many layers.
+    lines: dict[Span | None, int | None] = {None: None}
     layers: list[dict[str, Any]] = []
     for facts in analysis.facts:
         node = facts.node
@@ -142,11 +145,15 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
             fields[field] = None if field is None else field.to_dict()
         if certificate not in certificates:
             certificates[certificate] = certificate.to_dict()
+        if use not in lines:
+            lines[use] = use.line
+        if defined is not None and defined not in lines:
+            lines[defined] = defined.line
         layers.append(
             {
                 "name": node.name,
                 "kind": kind,
-                "from": [str(wire) for wire in node.inputs],
+                "from": [wire.node.name if len(wire.node.shapes) == 1 else str(wire) for wire in node.inputs],
                 "shape": [*node.shapes[0]],
                 "weights": weights,
                 "biases": biases,
@@ -158,8 +165,8 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
                 "file": use.source.name,
-                "line": use.line,
-                "defined": None if defined is None else defined.line,
+                "line": lines[use],
+                "defined": lines[defined],
             }
         )
     return layers
