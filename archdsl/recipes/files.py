@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from archdsl.problems import Fault
-from archdsl.problems.training import BadData, NoData
+from archdsl.problems.data import BadData, NoData
 
 if TYPE_CHECKING:
     import numpy as np

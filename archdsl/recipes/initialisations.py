@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from archdsl.layers.arguments import argument, choice, number, positive_number
 from archdsl.problems import Fault
-from archdsl.problems.training import NotDeltaOrthogonal
+from archdsl.problems.recipes import NotDeltaOrthogonal
 from archdsl.recipes.word import Word
 
 

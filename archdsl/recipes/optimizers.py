@@ -16,7 +16,7 @@ from archdsl.layers.arguments import (
     rate,
 )
 from archdsl.problems import Fault
-from archdsl.problems.training import NesterovWithoutMomentum
+from archdsl.problems.recipes import NesterovWithoutMomentum
 from archdsl.recipes.word import Word
 
 

@@ -16,20 +16,17 @@ from archdsl.compiler.values import show
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.layers.arguments import Kind, Parameter
 from archdsl.problems import Fault, nearest
+from archdsl.problems.data import ChanceInEvaluation, MixesLast, PythonNotAllowed, ViewsInTraining
 from archdsl.problems.problem import listed
-from archdsl.problems.training import (
+from archdsl.problems.recipes import (
     BadSetting,
-    ChanceInEvaluation,
     ConflictingSettings,
     DuplicateSetting,
     EndlessPiece,
     MissingSetting,
-    MixesLast,
     NoRecipe,
-    PythonNotAllowed,
     UnknownPart,
     UnknownSetting,
-    ViewsInTraining,
 )
 from archdsl.problems.values import BadArgument
 from archdsl.recipes.data import Data, Described, Python, plain

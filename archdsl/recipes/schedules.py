@@ -20,7 +20,7 @@ from archdsl.layers.arguments import (
     positive_number,
 )
 from archdsl.problems import Fault
-from archdsl.problems.training import ConflictingSettings, StepNeedsPlaces
+from archdsl.problems.recipes import ConflictingSettings, StepNeedsPlaces
 from archdsl.recipes.word import Word
 
 

@@ -23,7 +23,7 @@ from archdsl.layers.arguments import (
     positive_number,
 )
 from archdsl.problems import Fault
-from archdsl.problems.training import CropTooLarge, NeedsPictures
+from archdsl.problems.data import CropTooLarge, NeedsPictures
 from archdsl.recipes.word import Word
 
 Shape = tuple[int, ...]

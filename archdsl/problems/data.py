@@ -1,0 +1,306 @@
+"""Data that can't be trained on, and transforms that don't fit them."""
+
+from __future__ import annotations
+
+from archdsl.problems.problem import Problem
+
+
+class NoData(Problem):
+    """Data that a recipe names are not there. Only training looks for them; a check does not.
+
+    A path is meant from the folder of the file that says it; on the command line, from the current one.
+    What packages carry needs the package.
+    """
+
+    found: str
+    reason: str
+    mend: str | None = None
+
+    def message(self) -> str:
+        return f"`{self.found}` {self.reason}"
+
+    def label(self) -> str:
+        return "no data"
+
+    def help(self) -> str | None:
+        return self.mend
+
+
+class BadData(Problem):
+    """Data that a recipe names are there, and can't be trained on.
+
+    Arrays are numbers, as many examples as targets, and are read from `.npz` files without anything that
+    could run code. Series are equally long.
+    """
+
+    found: str
+    reason: str
+
+    def message(self) -> str:
+        return f"`{self.found}` can't be trained on: {self.reason}"
+
+
+class PythonNotAllowed(Problem):
+    """A recipe names the user's own Python, which runs only where the command line allows it.
+
+    No file that one merely opens can run code: whoever trains says `--allow-python`.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = python("my_package.data:make")
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 10
+      steps     = 1_000
+    }
+    ```
+    """
+
+    target: str
+
+    def message(self) -> str:
+        return f"`{self.target}` is Python, which would run code"
+
+    def label(self) -> str:
+        return "not allowed"
+
+    def help(self) -> str | None:
+        return "if you trust it: `--allow-python`"
+
+
+class CropTooLarge(Problem):
+    """A window is to be cut out of examples that are smaller than it.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = random_crop(48)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = random_crop(40, padding=4)
+    }
+    ```
+    """
+
+    transform: str
+    size: int
+    shape: str
+
+    def message(self) -> str:
+        return f"`{self.transform}` of {self.size} does not fit in {self.shape}"
+
+    def label(self) -> str:
+        return "the window is larger than the example"
+
+
+class NeedsPictures(Problem):
+    """A transform is for pictures, and for their colours, and the examples are something else.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = pca_color
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = horizontal_flip
+    }
+    ```
+    """
+
+    transform: str
+    shape: str
+
+    def message(self) -> str:
+        return f"`{self.transform}` is not for examples {self.shape}"
+
+    def label(self) -> str:
+        return "does not fit the examples"
+
+
+class MixesLast(Problem):
+    """Mixed examples have mixed targets, so nothing can follow a transform that mixes.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = mixup -> horizontal_flip
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = horizontal_flip -> mixup
+    }
+    ```
+    """
+
+    transform: str
+
+    def message(self) -> str:
+        return f"`{self.transform}` has to come last"
+
+    def label(self) -> str:
+        return "what follows would see mixed examples"
+
+
+class ChanceInEvaluation(Problem):
+    """What is measured must not depend on chance.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      evaluate  = horizontal_flip
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = horizontal_flip
+    }
+    ```
+    """
+
+    transform: str
+
+    def message(self) -> str:
+        return f"`{self.transform}` draws random numbers, and `evaluate` leaves nothing to chance"
+
+    def label(self) -> str:
+        return "belongs in `augment`"
+
+
+class ViewsInTraining(Problem):
+    """Several views of an example are made in a training step, which takes one.
+
+    `five_crop` and `ten_crop` are for measuring: the outputs on their views are averaged.
+
+    ```arch
+    network Small {
+      input image: [1, 24, 24]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = ten_crop(24)
+      evaluate  = center_crop(24)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 24, 24]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = random_crop(24)
+      evaluate  = ten_crop(24)
+    }
+    ```
+    """
+
+    transform: str
+    views: int
+
+    def message(self) -> str:
+        return f"`{self.transform}` makes {self.views} views of an example, and a training step takes one"
+
+    def label(self) -> str:
+        return "belongs in `evaluate`"
