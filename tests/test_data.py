@@ -209,6 +209,32 @@ def test_checking_reads_no_files_and_runs_no_code() -> None:
         assert recipe is not None and not found
 
 
+@pytest.mark.parametrize("chain", ["horizontal_flip", "random_crop(4)", "center_crop(4)"])
+def test_examples_with_a_target_at_each_place_are_not_moved(tmp_path: Path, chain: str) -> None:
+    np.savez(tmp_path / "own.npz", x=np.zeros((30, 1, 4, 4)), y=np.ones((30, 4, 4), int))
+    text = f"""network Map {{
+      input x: [1, 4, 4]
+      conv(2, kernel=1)
+    }}
+    train {{
+      data = arrays("{tmp_path}/own.npz")
+      loss = cross_entropy
+      optimizer = adam
+      batch = 10
+      steps = 5
+      KEY = normalize(0.5) -> {chain}
+    }}"""
+    for key in ("augment", "evaluate") if "center" in chain else ("augment",):
+        net = archdsl.loads(text.replace("KEY", key))
+        recipe, found = read_recipe(net.network.train, net.network, look=True)
+        assert recipe is None
+        assert [(d.name, d.span.text) for d in found] == [("moves-targets", chain)]
+    net = archdsl.loads(text.replace("KEY", "augment").replace(f"-> {chain}", "-> cutout(2) -> mixup"))
+    recipe, found = read_recipe(net.network.train, net.network, look=True)
+    assert recipe is not None, found
+    assert train(net.network, recipe, tmp_path / "run").steps == 5
+
+
 # ------------------------------------------------------------------------------ order
 
 

@@ -160,13 +160,14 @@ def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
     (tmp_path / "my net.arch").write_text(NETWORK)
     command = [sys.executable, "-m", "archdsl", "train", "my net.arch", "--set", "train.steps=100000"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "step 0" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     said = process.communicate(timeout=120)[1].splitlines()
     assert process.returncode == 130
     assert said[-2] == "interrupted: what was trained until then is saved. To go on:"
@@ -204,3 +205,9 @@ def test_a_folder_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     assert content(tmp_path / "run") == before
     assert os.listdir(tmp_path / "run" / CHECKPOINTS)
+
+
+def test_how_often_a_run_is_measured(tmp_path: Path) -> None:
+    run(tmp_path / "run", NETWORK.replace("steps          = 300", "steps = 50\n  measurements = 5"))
+    rows = (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "10", "20", "30", "40", "50"]

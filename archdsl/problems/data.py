@@ -304,3 +304,23 @@ class ViewsInTraining(Problem):
 
     def label(self) -> str:
         return "belongs in `evaluate`"
+
+
+class MovesTargets(Problem):
+    """A transform moves what an example holds, and there is a target at each place of it.
+
+    The targets would stay where they are, and each would be of another place. Colours, noise and what else
+    leaves values where they are can be changed.
+    """
+
+    transform: str
+    target: str
+
+    def message(self) -> str:
+        return f"`{self.transform}` moves an example, and its target stays: {self.target}"
+
+    def label(self) -> str:
+        return "targets would be of other places"
+
+    def help(self) -> str | None:
+        return "leave it out, or give data that are cut and turned already"

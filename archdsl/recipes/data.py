@@ -23,6 +23,11 @@ class Target:
     classes: int | None
     shape: tuple[int, ...] = ()
 
+    @property
+    def placed(self) -> bool:
+        """Whether there is a target at each place of an example, and not one of the whole."""
+        return len(self.shape) > (1 if self.classes is None else 0)
+
     def __str__(self) -> str:
         if self.classes is None:
             return f"values {list(self.shape)}"

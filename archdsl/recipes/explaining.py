@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archdsl.problems import plural
 from archdsl.recipes.recipe import Recipe
 from archdsl.report.units import human, human_bytes
 
@@ -75,10 +76,12 @@ def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tupl
             said.append("left as it is" if part.rate == 0 else f"{part.rate:g} times the rate")
         if part.initialize is not None:
             said.append(f"begins as {part.initialize}")
-        found.append((part.name, f"{', '.join(said)} ({len(part.layers)} layers)"))
+        found.append((part.name, f"{', '.join(said)} ({plural(len(part.layers), 'layer')})"))
     mixed = "" if recipe.precision == "float32" else " in the layers, weights in float32"
     found.append(("precision", f"{recipe.precision}{mixed}"))
-    found.append(("metrics", ", ".join(map(str, recipe.metrics))))
+    of = f" of {network.output_names[recipe.loss[0].output]}" if len(network.outputs) > 1 else ""
+    found.append(("metrics", ", ".join(map(str, recipe.metrics)) + of))
+    found.append(("measured", f"{recipe.measurements:,} times, and saved"))
     found.append(("seed", str(recipe.seed)))
     macs = analysis.totals.macs
     if isinstance(macs, int):

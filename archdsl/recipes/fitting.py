@@ -9,6 +9,7 @@ from archdsl.compiler.network import Network, Node, Scope
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, Problem, nearest
+from archdsl.problems.data import MovesTargets
 from archdsl.problems.training import (
     DataMismatch,
     LossMismatch,
@@ -59,6 +60,8 @@ class Fitting:
         described = self._described
         if self.network is None or self._data is None or described is None:
             return ()
+        if self._moved(described, {"augment": augment, "evaluate": evaluate}):
+            return ()
         taken = [tuple(node.shape) for node in self.network.inputs]
         chains = {"augment": augment, "evaluate": evaluate}
         made = {
@@ -84,6 +87,20 @@ class Fitting:
         problem = DataMismatch(self._data.word, given, tuple(str(list(one)) for one in comes_out), through)
         self.reporter.report(problem, self._at(through or "data"), labels)
         return ()
+
+    def _moved(self, described: Described, chains: dict[str, tuple[Transform, ...]]) -> bool:
+        """Whether a transform moves what has a target at its place, after reporting it."""
+        if not described.target.placed:
+            return False
+        moved = [
+            (node, transform)
+            for key, chain in chains.items()
+            for node, transform in zip(self.settings[key].values if chain else (), chain, strict=True)
+            if transform.moves
+        ]
+        for node, transform in moved:
+            self.reporter.report(MovesTargets(transform.word, str(described.target)), node.span)
+        return bool(moved)
 
     def _transformed(
         self, key: str, chain: tuple[Transform, ...], shape: tuple[int, ...]

@@ -62,6 +62,9 @@ KEYS: dict[str, Key] = {
         "what the layers compute in; in the shorter two weights stay in float32 (mixed precision)",
     ),
     "metrics": Key(Metric, "what is measured; the first is drawn", "list"),
+    "measurements": Key(
+        positive, "how often the network is measured and saved over the run; 100 times unless said"
+    ),
     "seed": Key(natural, "where random numbers begin"),
 }
 """Every key, in the order in which a recipe is written."""

@@ -66,6 +66,8 @@ class Recipe:
     moving_average: float | None = None
     precision: str = "float32"
     metrics: tuple[Metric, ...] = ()
+    measurements: int = 100
+    """How often the network is measured and saved: often enough for a curve, rarely enough to cost little."""
     parts: tuple[Part, ...] = field(default=())
 
     def steps_per_epoch(self, examples: int) -> int:
@@ -122,6 +124,7 @@ class Recipe:
             "moving_average": self.moving_average,
             "precision": self.precision,
             "metrics": [str(metric) for metric in self.metrics],
+            "measurements": self.measurements,
             "seed": self.seed,
             "parts": {
                 part.name: {

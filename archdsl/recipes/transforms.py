@@ -65,6 +65,8 @@ class Transform(Word, family="transform"):
     """Whether it draws random numbers, so that it has no place in `evaluate`."""
     views: ClassVar[int] = 1
     """How many values it makes of one example: the network's outputs on them are averaged."""
+    moves: ClassVar[bool] = False
+    """Whether values change their places, so that a target at each place would be another's."""
     mixes: ClassVar[bool] = False
     """Whether it mixes examples, and with them their targets."""
 
@@ -85,6 +87,7 @@ class Crop(Transform, abstract=True):
     """The base of the transforms that cut a window of one extent an axis."""
 
     family_first: ClassVar[bool] = True
+    moves: ClassVar[bool] = True
 
     size: int = argument(positive, "the extent of the window along every axis")
 
@@ -164,6 +167,8 @@ class RandomResizedCrop(Transform):
     where it would be larger than the picture.
     """
 
+    moves: ClassVar[bool] = True
+
     size: int = argument(positive, "the extent that comes out, along both axes")
     scale: tuple[float, float] = argument(share_range, "least and most share of the area", (0.08, 1.0))
     ratio: tuple[float, float] = argument(factor_range, "least and most width by height", (0.75, 4 / 3))
@@ -188,6 +193,8 @@ class RandomScaleCrop(Transform):
 
     The extents lie within `shortest`, as VGG's training scales (Simonyan and Zisserman, 2015, Section 3.1).
     """
+
+    moves: ClassVar[bool] = True
 
     size: int = argument(positive, "the extent of the window")
     shortest: tuple[int, int] = argument(
@@ -227,6 +234,8 @@ def _windows(torch: Any, x: Any, size: int, wide: Any, tall: Any, across: Any, d
 class Resize(Transform):
     """Every axis resized to one extent, bilinearly, with a low-pass where that is smaller."""
 
+    moves: ClassVar[bool] = True
+
     chance: ClassVar[bool] = False
 
     size: int = argument(positive, "the extent that comes out")
@@ -243,6 +252,8 @@ class Resize(Transform):
 class Pad(Transform):
     """Zeros on every side of each example, as LeNet-5 takes MNIST's 28 x 28 pictures as 32 x 32."""
 
+    moves: ClassVar[bool] = True
+
     chance: ClassVar[bool] = False
 
     amount: int = argument(positive, "zeros on every side")
@@ -256,6 +267,8 @@ class Pad(Transform):
 
 class HorizontalFlip(Transform):
     """Each example mirrored along its last axis with a probability."""
+
+    moves: ClassVar[bool] = True
 
     probability: float = argument(fraction, "how often", 0.5)
 

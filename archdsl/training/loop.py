@@ -27,8 +27,6 @@ from archdsl.training.sources import load
 from archdsl.training.step import NotCompiled, Step
 from archdsl.training.transforming import augmented
 
-EVALUATIONS = 100
-"""How often a run is measured and saved: often enough for a curve, rarely enough to cost little."""
 MEASURED = 10_000
 """The most training examples that are measured."""
 MACS_OF_ONE_THREAD = 20_000_000
@@ -104,7 +102,7 @@ class _Training:
 
     def all_steps(self) -> Result:
         """Take every step of the recipe, or those before Ctrl-C."""
-        every = max(1, self.steps // EVALUATIONS)
+        every = max(1, self.steps // self.recipe.measurements)
         with self._interruptible():
             self._begin()
             begun = self.done
@@ -131,7 +129,7 @@ class _Training:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """While this is active Ctrl-C waits for the step under way to end; a second one does not."""
+        """While this is active Ctrl-C, or SIGTERM, waits for the step to end; a second one does not."""
         self.interrupted = False
 
         def stop(number: int, frame: object) -> None:
@@ -145,11 +143,13 @@ class _Training:
             # Only the main thread may say what a signal does.
             yield
             return
-        before = signal.signal(signal.SIGINT, stop)
+        # A batch system that wants its machine back sends the second.
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _begin(self) -> None:
         """From the last checkpoint where there is one, otherwise from the initial weights."""
