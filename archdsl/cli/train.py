@@ -86,8 +86,8 @@ def train(
             message(f"error: {str(error).splitlines()[0]}")
             return WRONG
         whole = seconds * recipe.all_steps(recipe.described.examples)
-        said = f"{duration(whole)} on {device}, by steps of {duration(seconds)} timed now"
-        result(f"\n  time            {said}; measuring comes on top")
+        takes = f"{duration(whole)} on {device}, by steps of {duration(seconds)} timed now"
+        result(f"\n  time            {takes}; measuring comes on top")
         return 0
 
     from archdsl.training import loop
