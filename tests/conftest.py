@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -134,7 +136,9 @@ def found(section: Section, kind: str) -> str:
     """What archdsl says of a case, in a folder with the files that it may import."""
     from archdsl.source import Source
 
-    with TemporaryDirectory() as folder, contextlib.chdir(folder):
+    # As in a terminal of 80 columns, whatever the tests are run in.
+    columns = mock.patch.dict(os.environ, COLUMNS="80")
+    with TemporaryDirectory() as folder, contextlib.chdir(folder), columns:
         for name, text in section.files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text, encoding="utf-8")

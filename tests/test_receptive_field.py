@@ -292,3 +292,14 @@ def test_random_programs(seed: int, axes: int) -> None:
     net, fields = load(nodes)
     assert_by_definition(nodes, fields)
     assert_by_gradient(net, nodes, fields[nodes[-1]["id"]])
+
+
+@pytest.mark.parametrize(
+    ("layer", "extent"),
+    [("upsample(size=4001)", 4000), ("upsample(size=99991)", 100_000), ("adaptive_avg_pool(4999)", 5000)],
+)
+def test_a_pattern_too_long_to_tell_is_not_global(layer: str, extent: int) -> None:
+    """What a field is called follows from what a layer does, whatever the sizes."""
+    net = archdsl.loads(f"network Long {{\n  input x: [1, {extent}]\n  y: {layer}\n}}")
+    field = net.report().to_dict()["layers"][-1]["receptive_field"]
+    assert field["size"] is None and field["phases"] is None and field["global"] is False

@@ -25,8 +25,8 @@ How it is derived, from what the layers read:
   least common multiple and the border the largest. Values that don't move may join them along axes on
   which their extent is 1. A map that doesn't move and has positions (a learned `parameter`), and a moving
   map of extent 1 that is repeated along an axis, end the claim.
-- Global pooling (POOLED) makes what moves invariant. Mixing positions (MIXED) ends the claim, except for
-  what is invariant already, which stays so whatever reads it.
+- Global pooling (POOLED) makes what moves invariant. Mixing positions (MIXED), or reading none knows which
+  (UNTOLD), ends the claim, except for what is invariant already, which stays so whatever reads it.
 - A vector that is an input has no positions to move: the claim ends with it. A layer of which nothing is
   known ends it too.
 

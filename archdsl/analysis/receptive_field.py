@@ -267,6 +267,8 @@ def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
         return field
     if reading is Reach.POINT:
         return field
+    if reading is Reach.UNTOLD:
+        return UNKNOWN
     if isinstance(reading, Reach):
         return GLOBAL
     axes = field.axes

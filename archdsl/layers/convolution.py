@@ -324,7 +324,7 @@ class ConvTranspose(Layer):
         return (
             group_doubts(self.kind, x.channels, self.channels, self.groups)
             + needs(self.kind, ((extent, 1) for extent in self.size(x)))
-            + depends(self.kind, unknown, "its receptive field is given as the whole input")
+            + depends(self.kind, unknown, "its receptive field is not given")
         )
 
     def build(self, nn: Code, x: Shape) -> Code:

@@ -124,9 +124,7 @@ class Pad(Weightless):
         if least is not None:
             conditions += [(n, side + least) for n, pair in zip(left, sides, strict=True) for side in pair]
         unknown = [before for before, _ in sides if self._stencil(before) is None]
-        return needs(self.kind, conditions) + depends(
-            self.kind, unknown, "its receptive field is given as the whole input"
-        )
+        return needs(self.kind, conditions) + depends(self.kind, unknown, "its receptive field is not given")
 
     def build(self, nn: Code, x: Shape) -> None:
         return None
@@ -215,9 +213,7 @@ class Crop(Weightless):
             (n, size + offset) for n, size, offset in zip(x.size, self.output_size(x), given, strict=True)
         )
         unknown = [offset for offset in offsets if not isinstance(offset, int)]
-        return needs(self.kind, conditions) + depends(
-            self.kind, unknown, "its receptive field is given as the whole input"
-        )
+        return needs(self.kind, conditions) + depends(self.kind, unknown, "its receptive field is not given")
 
     def build(self, nn: Code, x: Shape) -> None:
         return None

@@ -418,7 +418,7 @@ class AdaptivePooling(Weightless, abstract=True):
             return ()
         sizes = per_axis("size", self.size, x)
         unknown = [n for n, size in zip(x.size, sizes, strict=True) if _adaptive(n, size) is None]
-        return depends(self.kind, unknown, "its receptive field is given as the whole input")
+        return depends(self.kind, unknown, "its receptive field is not given")
 
     def forward(
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]

@@ -148,9 +148,7 @@ class Upsample(Weightless):
         (x,) = xs
         unknown = [n for n, stencil in zip(x.size, self.axis_stencils(x), strict=True) if stencil is None]
         conditions = ((extent, 1) for extent in self.output_size(x))
-        return needs(self.kind, conditions) + depends(
-            self.kind, unknown, "its receptive field is given as the whole input"
-        )
+        return needs(self.kind, conditions) + depends(self.kind, unknown, "its receptive field is not given")
 
     def build(self, nn: Code, x: Shape) -> None:
         return None

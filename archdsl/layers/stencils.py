@@ -60,6 +60,8 @@ class Reach(Enum):
     """The whole map, all positions alike (global pooling): invariant to what moves positions."""
     MIXED = "mixed"
     """Positions become features, or are put in another order (flattening): nothing is kept."""
+    UNTOLD = "untold"
+    """Some positions, which can't be given: the pattern is too long, or depends on open sizes."""
 
 
 Reads = Reach | tuple[Stencil, ...]
@@ -130,10 +132,10 @@ def repeated(factor: int) -> Stencil | None:
 
 
 def along_axes(stencils: Iterable[Stencil | None]) -> Reads:
-    """A stencil an axis; `Reach.MIXED`, which claims nothing, where one of them can't be given."""
+    """A stencil an axis; `Reach.UNTOLD` where one of them can't be given."""
     known: list[Stencil] = []
     for stencil in stencils:
         if stencil is None:
-            return Reach.MIXED
+            return Reach.UNTOLD
         known.append(stencil)
     return tuple(known)

@@ -221,7 +221,7 @@ def window_doubts(kind: str, found: tuple[Window, ...], ceil: bool = False) -> t
     return (
         needs(kind, conditions)
         + depends(kind, same, assumption)
-        + depends(kind, unknown, "its receptive field is given as the whole input")
+        + depends(kind, unknown, "its receptive field is not given")
     )
 
 
