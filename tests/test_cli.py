@@ -434,6 +434,14 @@ def test_an_export_goes_through_links_and_into_pipes(folder: Path) -> None:
     assert (folder / "pipe").is_fifo()
 
 
+def test_an_import_through_links_that_lead_in_a_circle(folder: Path) -> None:
+    (folder / "loop.arch").symlink_to("loop.arch")
+    (folder / "user.arch").write_text('import B from "loop.arch"\n' + GOOD)
+    found = run("check", "user.arch", cwd=folder)
+    assert found.code == 1
+    assert "import-not-found" in found.out and "links lead in a circle" in found.out
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no full device")
 def test_a_full_disk_is_said(folder: Path) -> None:
     command = f"{sys.executable} -m archdsl analyze good.arch > /dev/full"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from archdsl.layers.arguments import argument, positive_number
@@ -11,9 +12,8 @@ from archdsl.recipes.word import Word
 class Clipping(Word, family="clipping"):
     """The base of every way to clip."""
 
-    def clip(self, utils: Any, parameters: Any) -> None:
-        """Given `torch.nn.utils` and the parameters: clip their gradients in place."""
-        raise NotImplementedError
+    clip: Callable[[Any, Any], None]
+    """Given `torch.nn.utils` and the parameters: clip their gradients in place."""
 
 
 class Norm(Clipping):

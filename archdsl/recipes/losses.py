@@ -21,12 +21,8 @@ class Loss(Word, family="loss"):
     applies: ClassVar[str | None] = None
     """The layer that the loss applies itself, so that a network should not end in it."""
 
-    def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
-        """The shapes of an output that the loss can hold against a target; none where it can't."""
-        raise NotImplementedError
-
-    takes: ClassVar[str]
-    """What kind of target it takes, in words."""
+    outputs: Callable[[Target], tuple[tuple[int, ...], ...]]
+    """The shapes of an output that the loss can hold against a target; none where it can't."""
 
     loss: Callable[[Any, Any, Any], Any]
     """Given `torch.nn.functional`, an output and its target: the loss, without axes."""
@@ -42,7 +38,6 @@ class CrossEntropy(Loss):
 
     label_smoothing: float = argument(rate, "the share of a target that is spread over all classes", 0.0)
     ignore: int | None = argument(integer, "a class whose targets do not count", None)
-    takes = "a class"
     applies = "softmax"
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
@@ -59,7 +54,6 @@ class BinaryCrossEntropy(Loss):
     Targets are values from 0 to 1 in the output's shape, or one of two classes for an output `[1]`.
     """
 
-    takes = "values from 0 to 1, or one of two classes"
     applies = "sigmoid"
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
@@ -74,8 +68,6 @@ class BinaryCrossEntropy(Loss):
 class MeanSquaredError(Loss):
     """The mean of the squared differences (Prince 2023, Section 5.3)."""
 
-    takes = "values"
-
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
         return (target.shape,) if target.classes is None else ()
 
@@ -85,8 +77,6 @@ class MeanSquaredError(Loss):
 
 class MeanAbsoluteError(Loss):
     """The mean of the absolute differences."""
-
-    takes = "values"
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
         return (target.shape,) if target.classes is None else ()

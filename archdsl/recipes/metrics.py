@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from archdsl.layers.arguments import argument, positive
@@ -29,9 +30,8 @@ class Metric(Word, family="metric"):
         """Whether it can judge outputs of a shape against such a target."""
         return target.classes is not None
 
-    def tally(self, output: Any, target: Any) -> tuple[Any, ...]:
-        """The sums of a batch, as tensors and numbers."""
-        raise NotImplementedError
+    tally: Callable[[Any, Any], tuple[Any, ...]]
+    """Given a batch's outputs and targets: its sums, as tensors and numbers."""
 
     def value(self, *sums: Any) -> float:
         """What the sums of all batches come to: the first by the second."""

@@ -1,1 +1,1 @@
-"""Training: the recipe of a `train` block, the data it names, and the loop."""
+"""Training: examples, the step, the loop, and runs with what comes after them."""
