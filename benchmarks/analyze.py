@@ -1,6 +1,7 @@
 """What analysing costs, against torch and torchinfo in the same run: `python benchmarks/analyze.py`.
 
-Three claims, each measured in rounds that take turns, and compared by the medians of the rounds:
+Three claims, each measured in rounds that take turns, and compared by the fastest round of each (what
+else runs on a machine only ever adds to a time, and to the shorter ones by more):
 
 - a whole process of `archdsl analyze alexnet.arch` takes under a quarter of `python -c "import torch"`;
 - in a running process ResNet-152 goes from text to report at least 15 times, and from its syntax tree at
@@ -20,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 from archdsl.compiler import Program
@@ -33,7 +33,7 @@ Claim = tuple[str, float, str, float, bool]
 
 
 def rounds(count: int, *tasks: Callable[[], object]) -> list[float]:
-    """The median seconds of each task, all of them in turn each round; the first round warms up."""
+    """The seconds of each task's fastest round, all in turn each round; the first round warms up."""
     times: list[list[float]] = [[] for _ in tasks]
     for number in range(count + 1):
         for task, found in zip(tasks, times, strict=True):
@@ -42,7 +42,7 @@ def rounds(count: int, *tasks: Callable[[], object]) -> list[float]:
             task()
             if number:
                 found.append(time.perf_counter() - begun)
-    return [median(found) for found in times]
+    return [min(found) for found in times]
 
 
 # ------------------------------------------------------------------------------ a whole process

@@ -142,12 +142,17 @@ class Flow:
                 rules = known[key] = _ask(node, xs)
             rules_of.append(rules)
             starts.append(len(makers))
-            if len(rules.counts) > 1 and node.layer.kind == "max_pool":
-                self.indices.add(len(makers) + 1)
-            for count in rules.counts:
+            makes = rules.counts
+            if len(makes) == 1:
                 makers.append(i)
                 last_use.append(-1)
-                counts.append(count)
+                counts.append(makes[0])
+                continue
+            if node.layer.kind == "max_pool":
+                self.indices.add(len(makers) + 1)
+            makers += [i] * len(makes)
+            last_use += [-1] * len(makes)
+            counts += makes
         self.inputs: list[int] = [index[node] for node in network.inputs]
         self.outputs: list[int] = [self.number(wire) for wire in network.outputs]
 
@@ -202,7 +207,7 @@ def _reader(reads: tuple[Reads, ...], xs: tuple[Shape, ...], shape: Shape) -> Re
     readings = tuple([_reading(read) for read in reads])
     extents_in = tuple([x.size for x in xs])
     extents = shape.size
-    kept = all(_keeps(reading) for reading in readings) and extents_in == (extents,) * len(xs)
+    kept = extents_in == (extents,) * len(xs) and all(_keeps(reading) for reading in readings)
     return Reader(readings, kept, extents_in, extents)
 
 

@@ -149,17 +149,14 @@ class Field:
                 "aligned": None,
                 "global": self.reach == "global",
             }
-        measures = self._measures
-        sizes = [m.size for m in measures]
-        taps = [m.taps for m in measures]
-        strides = [m.stride for m in measures]
+        sizes, taps, strides, paddings, periods = zip(*self._measures, strict=True)
         met = None in strides
         return {
-            "size": None if None in sizes else sizes,
+            "size": None if None in sizes else [*sizes],
             "stride": None if met else [s if type(s) is int else str(s) for s in strides],
-            "padding": None if met else [m.padding for m in measures],
-            "taps": None if None in taps else taps,
-            "phases": self.phases,
+            "padding": None if met else [*paddings],
+            "taps": None if None in taps else [*taps],
+            "phases": None if met or max(periods) == 1 else self.phases,
             "aligned": self.aligned,
             "global": False,
         }

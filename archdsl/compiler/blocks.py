@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
@@ -12,7 +13,7 @@ from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.network import Scope
-from archdsl.compiler.recording import Key, NotRepeatable, Recording, Recordings, key_of
+from archdsl.compiler.recording import Key, Recording, Recordings, key_of
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Bound, Signature, bind
 from archdsl.compiler.unrolled import Unrolled
@@ -81,7 +82,7 @@ class BlockUses:
         if bound is None:
             bound = bind(Signature.of_block(block), arguments, name_span, self._reporter)
             self._bound[written] = bound
-        given = self._arguments(bound.arguments, arguments, frame)
+        given = self._arguments(bound, arguments, frame)
         if not bound.whole or isinstance(value, Unknown):
             return Labelled(UNKNOWN, _unknown_frame(module))
         if value is None:
@@ -150,24 +151,26 @@ class BlockUses:
         if self._recordings.has_room(made, now.nodes):
             steps = begun.steps_left - now.steps_left
             nodes = self._nodes[begun.nodes :]
-            with suppress(NotRepeatable):
-                self._recordings.keep(
-                    alike, Recording(scope, nodes, self._unrolled.places, len(self._calls), steps)
-                )
+            make = partial(Recording, scope, nodes, self._unrolled.places, len(self._calls), steps)
+            self._recordings.keep(alike, made, make)
 
     def _arguments(
-        self, bound: dict[str, tree.Argument], arguments: list[tree.Argument], frame: Frame
+        self, bound: Bound, arguments: list[tree.Argument], frame: Frame
     ) -> dict[str, Any]:
         """The arguments' values, all of them evaluated so that each one's mistakes show."""
         given: dict[str, Any] = {}
-        names = {id(argument): name for name, argument in bound.items()}
-        for argument in arguments:
+        evaluate = self._evaluator.evaluate
+        for name, argument in bound.arguments.items():
             try:
-                value = self._evaluator.evaluate(argument.value, frame)
+                given[name] = evaluate(argument.value, frame)
             except Failed:
-                value = UNKNOWN
-            if id(argument) in names:
-                given[names[id(argument)]] = value
+                given[name] = UNKNOWN
+        if not bound.whole:
+            known = set(map(id, bound.arguments.values()))
+            for argument in arguments:
+                if id(argument) not in known:
+                    with suppress(Failed):
+                        evaluate(argument.value, frame)
         return given
 
     def _parameter(self, parameter: tree.Parameter, given: dict[str, Any], inner: Frame) -> None:

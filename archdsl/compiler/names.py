@@ -143,6 +143,8 @@ class _Names:
     def _is_defined(self, name: str) -> bool:
         if self._module.broken or name in self._defined:
             return True
+        if not name[-1:].isdigit():
+            return False
         loop, _, number = name.rpartition("_")
         return number.isdigit() and loop in self._loops
 
@@ -196,6 +198,8 @@ def _unknown_word(name: str, parameter: Parameter) -> UnknownName:
 
 def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
     """The names and calls of an expression. What stands after a dot is not a name of the scope."""
+    if type(expression) is tree.Name:
+        return [expression]
     found: list[tree.Name | tree.Call] = []
     waiting = [expression]
     for node in waiting:
@@ -239,6 +243,8 @@ def _defined_in(body: list[tree.Statement]) -> set[str]:
             elif isinstance(statement, tree.Let):
                 found.add(statement.name)
             for item in items:
+                if type(item) is tree.Use:
+                    continue
                 if isinstance(item, tree.For):
                     found.update(_targets(item.target))
                 bodies += bodies_of(item)
@@ -269,5 +275,6 @@ def _loops_in(body: list[tree.Statement]) -> Iterator[str]:
         if isinstance(statement, tree.Line) and any(isinstance(i, tree.Repeat | tree.For) for i in items):
             yield from (label.name for label in statement.labels)
         for item in items:
-            for inner in bodies_of(item):
-                yield from _loops_in(inner)
+            if type(item) is not tree.Use:
+                for inner in bodies_of(item):
+                    yield from _loops_in(inner)

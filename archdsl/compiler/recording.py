@@ -7,7 +7,8 @@ without a label are repeated: nothing outside can ask for what is named inside t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from archdsl.compiler.network import Node, Scope, Wire
@@ -153,19 +154,28 @@ class Recordings:
     """The recordings of a network, which together have at most twice as many layers as the network has."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, Recording] = {}
+        self._known: dict[Key, Recording | None] = {}
+        self._waiting: dict[Key, Callable[[], Recording]] = {}
         self._layers = 0
 
     def find(self, key: Key) -> Recording | None:
+        """What was recorded of a use; it is made now, for many a use has no second one like it."""
+        make = self._waiting.pop(key, None)
+        if make is not None:
+            with suppress(NotRepeatable):
+                self._known[key] = make()
         return self._known.get(key)
 
     def has_room(self, layers: int, in_network: int) -> bool:
         """Whether so many layers may be recorded. Blocks in blocks would be, once for each around them."""
         return self._layers + layers <= 2 * in_network
 
-    def keep(self, key: Key, recording: Recording) -> None:
-        self._layers += len(recording)
-        self._known[key] = recording
+    def keep(self, key: Key, layers: int, make: Callable[[], Recording]) -> None:
+        """Have a use of so many layers recorded, by `make`, which may raise `NotRepeatable`."""
+        if key not in self._known:
+            self._layers += layers
+            self._known[key] = None
+            self._waiting[key] = make
 
 
 def key_of(block: Block, arguments: Mapping[str, Any], inputs: tuple[Wire, ...]) -> Key | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
@@ -56,6 +57,7 @@ class Signature:
         return Signature(owner, tuple(arguments), required, text, values)
 
     @staticmethod
+    @lru_cache(maxsize=1024)
     def of_block(block: Block) -> Signature:
         words = [p.name if p.default is None else f"{p.name}={p.default.span.text}" for p in block.parameters]
         required = frozenset(p.name for p in block.parameters if p.default is None)

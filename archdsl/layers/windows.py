@@ -152,6 +152,7 @@ def windows(
     return tuple(made)
 
 
+@lru_cache(maxsize=1024)
 def output_size(found: tuple[Window, ...], ceil: bool = False, same: bool = True) -> tuple[Size, ...]:
     """The number of windows an axis. Raises `window-outside-input` where none fits.
 

@@ -130,30 +130,34 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
     fields: dict[Field | Fields | None, dict[str, Any] | None] = {}
     certificates: dict[Equivariance, dict[str, Any]] = {}
-    # A block's lines are those of many layers.
+    # A block's lines are those of many layers, which follow each other.
     lines: dict[Span | None, int | None] = {None: None}
+    last: Span | None = None
+    file, line = "", 0
     layers: list[dict[str, Any]] = []
     for facts in analysis.facts:
-        node = facts.node
+        node, rules = facts.node, facts.rules
         kind = node.layer.kind
         if kind == "input":
             continue
-        rules, use, defined = facts.rules, node.use, node.defined
         field, certificate = facts.receptive_field, facts.equivariance
         weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
         if certificate not in certificates:
             certificates[certificate] = certificate.to_dict()
-        if use not in lines:
-            lines[use] = use.line
-        if defined is not None and defined not in lines:
+        if node.use is not last:
+            last = node.use
+            file, line = last.source.name, last.line
+        defined = node.defined
+        if defined not in lines:
+            assert defined is not None
             lines[defined] = defined.line
         layers.append(
             {
                 "name": node.name,
                 "kind": kind,
-                "from": [wire.node.name if len(wire.node.shapes) == 1 else str(wire) for wire in node.inputs],
+                "from": [wire[0].name if len(wire[0].shapes) == 1 else str(wire) for wire in node.inputs],
                 "shape": [*node.shapes[0]],
                 "weights": weights,
                 "biases": biases,
@@ -164,8 +168,8 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "activation_bytes": facts.activation_bytes,
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
-                "file": use.source.name,
-                "line": lines[use],
+                "file": file,
+                "line": line,
                 "defined": lines[defined],
             }
         )
