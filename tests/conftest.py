@@ -28,6 +28,10 @@ import pytest
 if TYPE_CHECKING:
     from archdsl.source import Source
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the cores among them; so do the processes that a test starts.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CASES = Path(__file__).parent / "cases"
 PROGRAM = "case.arch"
 
@@ -215,6 +219,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update", action="store_true", help="write what archdsl says now into tests/cases/*.md"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if config.getoption("--update"):
+        # A file has many cases, and two workers would each write it without the other's.
+        config.option.numprocesses = 0
+        config.option.dist = "no"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:

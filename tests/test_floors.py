@@ -26,6 +26,7 @@ FLOORS = {
     "report": 5,
     "recipes": 5.5,
     "lowering": 6,
+    "weights": 6.2,
     "net": 6.5,
     "training": 7,
     "checking": 7.5,

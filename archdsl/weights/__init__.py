@@ -1,0 +1,1 @@
+"""Weights from elsewhere: state files read, and their tensors matched to a network's layers."""

@@ -1,0 +1,42 @@
+"""Weights of a file put into a network's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from archdsl.compiler import Network
+from archdsl.weights.archive import State, read_state
+from archdsl.weights.matching import COUNTER, Matching, layers_of, match
+
+
+def load_weights(
+    model: nn.Module,
+    network: Network,
+    path: str,
+    ignored: Sequence[str] = (),
+    wanted: Iterable[str] | None = None,
+) -> Matching:
+    """Put the weights and statistics of a file into `model`, which was built from `network`.
+
+    Of the layers only the `wanted` ones, if they are named; `ignored` are prefixes of the file to leave out.
+    Raises `Fault`, with the model as it was, where the file is none or does not fit.
+    """
+    state = read_state(path)
+    found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored)
+    _copy(model, state, found)
+    return found
+
+
+@torch.no_grad()
+def _copy(model: nn.Module, state: State, found: Matching) -> None:
+    own: dict[str, Tensor] = model.state_dict()
+    for one in found.matches:
+        for name, its in one.tensors.items():
+            into = own[f"{one.layer}.{name}"]
+            into.copy_(state.tensors[its].reshape(into.shape))
+        counter = state.tensors.get(f"{one.module}.{COUNTER}")
+        if counter is not None:
+            own[f"{one.layer}.{COUNTER}"].copy_(counter)
