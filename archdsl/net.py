@@ -17,6 +17,7 @@ from archdsl.compiler.expectations import check as check_expectations
 from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.problems import Fault
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.expectations import ExpectationFailed
 from archdsl.project import bundled, divided, imports_of, read
@@ -80,11 +81,30 @@ class Net:
 
         return write(self.network)
 
-    def build(self, device: str | torch.device | None = None) -> torch.nn.Module:
-        """The network as a torch module, made from its source. Imports torch."""
+    def build(
+        self,
+        device: str | torch.device | None = None,
+        weights: str | Path | None = None,
+        ignored: Sequence[str] = (),
+    ) -> torch.nn.Module:
+        """The network as a torch module, made from its source. Imports torch.
+
+        With `weights` it has those of a file of `torch.save`, a `.safetensors` file or a run's folder, whose
+        names need not be the network's; `ignored` are prefixes of the file's names to leave out. Raises
+        `ArchError` where they are not this network's.
+        """
         from archdsl.lowering.build import build
 
-        return build(self.network, device)
+        if weights is None:
+            return build(self.network, device)
+        from archdsl.weights.loading import load_weights
+
+        model = build(self.network)
+        try:
+            load_weights(model, self.network, str(weights), ignored)
+        except Fault as fault:
+            raise ArchError([Diagnostic.of(fault.problem, self.network.place)]) from None
+        return model.to(device)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{node.name}: {node.shape}" for node in self.network.inputs)

@@ -90,8 +90,16 @@ def test_what_is_said_of_a_large_program(problem: str) -> None:
 def test_every_problem_has_its_case() -> None:
     cases = "".join(path.read_text(encoding="utf-8") for path in CASES.glob("*.md"))
     shown = set(re.findall(r"^(?:error|warning|note)\[([a-z0-9-]+)\]", cases, re.MULTILINE))
-    # It takes arrays beside the program: tests/test_data.py has it.
-    with_data = {"moves-targets"}
+    # They take files beside the program: tests/test_data.py and tests/test_pretrained.py have them.
+    with_data = {
+        "moves-targets",
+        "bad-weights",
+        "nothing-ignored",
+        "layers-without-weights",
+        "weights-without-layers",
+        "permuted-weights",
+        "ambiguous-weights",
+    }
     assert shown | set(LARGE) | with_data == set(CATALOGUE)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import message, result, write_file
+from archdsl.cli.output import message, result, show, write_file
 from archdsl.cli.settings import network_options, recipe_settings
 from archdsl.cli.targets import File, Target
 from archdsl.cli.trained import read_run
+from archdsl.diagnostics import ArchError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,19 +44,30 @@ class FileOrRun(File):
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write [standard output; NETWORK.onnx].",
 )
+@click.option(
+    "--weights", metavar="FILE", help="Weights for the graph: a state file of torch, or a run's folder."
+)
+@click.option(
+    "--ignore", multiple=True, metavar="PREFIX", help="Leave out what the file of weights calls so."
+)
 @network_options
 def export(
     file: Target | Path,
     form: str,
     output: Path | None,
+    weights: str | None,
+    ignore: tuple[str, ...],
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
     """Write a network as PyTorch source that runs without archdsl, or as an ONNX graph.
 
-    Of a run, which is a folder, the graph has the trained weights; of a FILE, those that torch begins with.
+    Of a run, which is a folder, the graph has the trained weights; of a FILE, those of --weights, or those
+    that torch begins with.
     """
+    if weights is not None and (form != "onnx" or isinstance(file, Path)):
+        raise click.UsageError("--weights are for a FILE that is written --to onnx")
     if recipe_settings(settings):
         raise click.UsageError("an export has no recipe: leave out --set train....")
     if isinstance(file, Path):
@@ -66,7 +78,14 @@ def export(
             return WRONG
         network, model = trained.network, trained.model
     else:
-        network, model = compiled(file, settings, sizes, inputs).network, None
+        net = compiled(file, settings, sizes, inputs)
+        network, model = net.network, None
+        if weights is not None:
+            try:
+                model = net.build(weights=weights, ignored=ignore)
+            except ArchError as error:
+                show(error.diagnostics)
+                return WRONG
     if form == "onnx":
         return _onnx(network, model, output)
     from archdsl.lowering.source import write

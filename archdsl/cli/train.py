@@ -90,6 +90,7 @@ def train(
         result(f"\n  time            {takes}; measuring comes on top")
         return 0
 
+    from archdsl.diagnostics import ArchError
     from archdsl.training import loop
     from archdsl.training.run import TrainingError, free_folder, last_folder, said
 
@@ -97,6 +98,10 @@ def train(
     try:
         with _progress(recipe) as progress:
             run = loop.train(net.network, recipe, folder, device, progress, resume)
+    except ArchError as error:
+        show(error.diagnostics)
+        message(f"{summary(error.diagnostics)} in {file.source.name}")
+        return WRONG
     except (TrainingError, RuntimeError) as error:
         message(f"error: {str(error).splitlines()[0]}")
         return WRONG

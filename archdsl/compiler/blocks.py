@@ -154,9 +154,7 @@ class BlockUses:
             make = partial(Recording, scope, nodes, self._unrolled.places, len(self._calls), steps)
             self._recordings.keep(alike, made, make)
 
-    def _arguments(
-        self, bound: Bound, arguments: list[tree.Argument], frame: Frame
-    ) -> dict[str, Any]:
+    def _arguments(self, bound: Bound, arguments: list[tree.Argument], frame: Frame) -> dict[str, Any]:
         """The arguments' values, all of them evaluated so that each one's mistakes show."""
         given: dict[str, Any] = {}
         evaluate = self._evaluator.evaluate

@@ -74,8 +74,10 @@ class LayersWithoutWeights(Problem):
 
     def help(self) -> str:
         part = self.layers[0][0].rpartition(".")[0] or self.layers[0][0]
-        mend = f"`{part}.initialize = he` begins it anew" if len(self.layers) < 9 else "take the network's own"
-        return f"{mend}, with {_leaving_out(self.prefixes)}" if self.prefixes else mend
+        mend = f"`{part}.initialize = he` begins a part of the network anew"
+        return (
+            f"{mend}; {_leaving_out(self.prefixes)} leaves parts of the file out" if self.prefixes else mend
+        )
 
 
 class WeightsWithoutLayers(Problem):

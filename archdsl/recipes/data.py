@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from archdsl.layers.arguments import Kind, argument, boolean, choice, fraction, positive
 from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, pictures, time_series
-from archdsl.recipes.word import Word
+from archdsl.recipes.word import Word, path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,26 +54,11 @@ class Data(Word, family="data"):
         """What it gives, as far as that is known without its files; None where they have to tell."""
         return None
 
-    def located(self) -> Data:
-        """The same data, found from any folder: paths that are there, in full."""
-        there = {
-            name: os.path.abspath(value)
-            for name, value in self.values.items()
-            if self.arguments[name].kind.role == "path" and os.path.exists(value)
-        }
-        return type(self)({**self.values, **there})
-
     def look(self) -> Described:
         """What its files give. Raises `Fault` where they are not there, or are no data."""
         described = self.described()
         assert described is not None
         return described
-
-
-path = Kind(
-    "a path between quotes", lambda value: value if isinstance(value, str) and value else None, role="path"
-)
-"""A path is meant from the folder of the file that says it, and from the current one on the command line."""
 
 
 text = Kind("a text between quotes", lambda value: value if isinstance(value, str) and value else None)
@@ -146,6 +131,9 @@ class TimeSeries(Data):
     """
 
     name: str = argument(path, "a folder, or the name of a problem that sktime carries")
+
+    def located(self) -> Self:
+        return super().located() if os.path.isdir(self.name) else self
 
     def look(self) -> Described:
         training, testing = time_series(self.name)

@@ -1,7 +1,8 @@
 """Initialisations: what the weights are before the first step.
 
-Each fills the weight of one layer: `fill` is given `torch.nn.init`, the tensor, and what the layer sums.
+Most fill the weight of one layer: `fill` is given `torch.nn.init`, the tensor, and what the layer sums.
 Biases become 0 unless an initialisation says otherwise; parameters of normalisations stay as they are.
+`pretrained` takes all that a layer has from a file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 from archdsl.layers.arguments import argument, choice, number, positive_number
 from archdsl.problems import Fault
 from archdsl.problems.recipes import NotDeltaOrthogonal
-from archdsl.recipes.word import Word
+from archdsl.recipes.word import Word, names, path
 
 
 class Fans(NamedTuple):
@@ -37,13 +38,17 @@ distribution_word = choice("normal", "uniform")
 class Initialisation(Word, family="initialisation"):
     """The base of every initialisation."""
 
+    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
+        """Raise `Fault` where a weight of a shape can't be filled so."""
+
+
+class Filling(Initialisation, abstract=True):
+    """The base of those that fill each layer by itself."""
+
     bias: float | None = argument(number, "what biases are", 0.0)
 
     fill: Callable[[Any, Any, Fans, bool], None]
     """Given `torch.nn.init`, a weight, its fans and whether its first axis is the input's: fill it."""
-
-    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
-        """Raise `Fault` where a weight of a shape can't be filled so."""
 
 
 def _spread(init: Any, weight: Any, variance: float, distribution: str) -> None:
@@ -55,7 +60,7 @@ def _spread(init: Any, weight: Any, variance: float, distribution: str) -> None:
         init.uniform_(weight, -bound, bound)
 
 
-class He(Initialisation):
+class He(Filling):
     """Variance `gain / fan`: 2 for rectifiers (He et al., 2015, Equation 10; Prince 2023, Section 7.5)."""
 
     fan: str = argument(
@@ -68,7 +73,7 @@ class He(Initialisation):
         _spread(init, weight, self.gain / fans.chosen(self.fan), self.distribution)
 
 
-class Xavier(Initialisation):
+class Xavier(Filling):
     """Variance `2 gain / (fan_in + fan_out)` (Glorot and Bengio, 2010, Equation 16)."""
 
     gain: float = argument(positive_number, "factor of the variance", 1.0)
@@ -78,7 +83,7 @@ class Xavier(Initialisation):
         _spread(init, weight, self.gain / fans.chosen("fan_average"), self.distribution)
 
 
-class Normal(Initialisation):
+class Normal(Filling):
     """Normal weights of one standard deviation in every layer, as in AlexNet's paper (0.01)."""
 
     std: float = argument(positive_number, "the standard deviation")
@@ -87,7 +92,7 @@ class Normal(Initialisation):
         init.normal_(weight, std=self.std)
 
 
-class Orthogonal(Initialisation):
+class Orthogonal(Filling):
     """A matrix, outputs by all else, with orthonormal rows or columns (Saxe et al., 2014)."""
 
     gain: float = argument(positive_number, "factor of the weights", 1.0)
@@ -96,7 +101,7 @@ class Orthogonal(Initialisation):
         init.orthogonal_(weight, gain=self.gain)
 
 
-class DeltaOrthogonal(Initialisation):
+class DeltaOrthogonal(Filling):
     """Zeros but for the kernel's centre, which is an orthogonal matrix (Xiao et al., 2018, Algorithm 2).
 
     Each unit then begins as an orthogonal map of the channels at its own place, and a plain network of
@@ -122,7 +127,7 @@ class DeltaOrthogonal(Initialisation):
         weight[(slice(None), slice(None), *centre)] = matrix
 
 
-class Bilinear(Initialisation):
+class Bilinear(Filling):
     """Each channel by itself as bilinear interpolation does it: the upsampling that FCN's begins with.
 
     Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, Section 3.3.
@@ -140,10 +145,42 @@ class Bilinear(Initialisation):
             weight[channel, channel] = kernel
 
 
-class Default(Initialisation):
+class Default(Filling):
     """What torch's own layers begin with."""
 
     bias: float | None = argument(number, "what biases are; `none` leaves them as they are", None)
 
     def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
         pass
+
+
+class Pretrained(Initialisation):
+    """The weights of a file: of `torch.save`, `.safetensors`, or the folder of another run.
+
+    The layers' biases and running statistics come with them. Names need not be the network's: tensors are
+    matched by name, else by the order of layers, else by prefixes and shapes, and what is left open is
+    refused. Layers of parts that have an initialisation of their own are not asked for.
+
+    ```arch
+    network Classifier {
+      input image: [3, 32, 32]
+      features: conv(16, kernel=3) -> batch_norm -> relu
+      global_avg_pool -> flatten
+      head: linear(5)
+    }
+
+    train {
+      data       = image_folder("pictures")
+      loss       = cross_entropy
+      optimizer  = sgd(lr=0.01)
+      batch      = 10
+      epochs     = 2
+      initialize = pretrained("of_100_classes.pth", ignored="fc")
+      head.initialize = he
+      features.rate   = 0.1
+    }
+    ```
+    """
+
+    file: str = argument(path, "the file, or the folder of a run")
+    ignored: tuple[str, ...] = argument(names, "prefixes of the file's names to leave out", ())

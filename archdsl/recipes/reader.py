@@ -201,6 +201,7 @@ class _Reader:
                 "described": described,
                 "shape": shape,
                 "seed": 0 if seed is None else seed,
+                "places": {key: setting.values[0].span for key, setting in settings.items()},
             }
         )
 

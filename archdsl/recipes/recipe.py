@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from archdsl.recipes.metrics import Metric
 from archdsl.recipes.optimizers import Optimizer
 from archdsl.recipes.schedules import Schedule, rate_factor
 from archdsl.recipes.transforms import Transform
+from archdsl.source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Recipe:
     measurements: int = 100
     """How often the network is measured and saved: often enough for a curve, rarely enough to cost little."""
     parts: tuple[Part, ...] = field(default=())
+    places: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
+    """Where each key's value stands that is not left at its default."""
 
     def steps_per_epoch(self, examples: int) -> int:
         return -(-examples // self.batch)
@@ -88,9 +92,14 @@ class Recipe:
 
     def part_of(self, layer: str, what: str) -> Any:
         """What the last part that has a layer says of it, or None."""
+        part = self.part_that_says(layer, what)
+        return None if part is None else getattr(part, what)
+
+    def part_that_says(self, layer: str, what: str) -> Part | None:
+        """The last part that has a layer and says something of it."""
         for part in reversed(self.parts):
             if layer in part.layers and getattr(part, what) is not None:
-                return getattr(part, what)
+                return part
         return None
 
     @staticmethod
@@ -117,7 +126,7 @@ class Recipe:
             "accumulate": self.accumulate,
             "steps": self.steps,
             "epochs": self.epochs,
-            "initialize": str(self.initialize),
+            "initialize": str(self.initialize.located()),
             "augment": " -> ".join(map(str, self.augment)) or None,
             "evaluate": " -> ".join(map(str, self.evaluate)) or None,
             "clip": None if self.clip is None else str(self.clip),
@@ -129,7 +138,7 @@ class Recipe:
             "parts": {
                 part.name: {
                     "rate": part.rate,
-                    "initialize": None if part.initialize is None else str(part.initialize),
+                    "initialize": None if part.initialize is None else str(part.initialize.located()),
                 }
                 for part in self.parts
             },

@@ -8,11 +8,25 @@ its namespace, so that a recipe can be checked, explained and written down witho
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any, ClassVar, Self
 
 from archdsl.compiler.signatures import Signature
-from archdsl.layers.arguments import Parameter, declared, written
+from archdsl.layers.arguments import Kind, Parameter, declared, written
+
+path = Kind(
+    "a path between quotes", lambda value: value if isinstance(value, str) and value else None, role="path"
+)
+"""A path is meant from the folder of the file that says it, and from the current one on the command line."""
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    some = (value,) if isinstance(value, str) else value
+    return some if isinstance(some, tuple) and all(isinstance(one, str) and one for one in some) else None
+
+
+names = Kind("names between quotes, in a list where they are several", _names)
 
 
 class Word:
@@ -58,6 +72,15 @@ class Word:
     def signature(cls) -> Signature:
         return Signature.of_arguments(cls.word, cls.arguments)
 
+    def located(self) -> Self:
+        """The same word, good from any folder: its paths are in full."""
+        paths = {
+            name: os.path.abspath(value)
+            for name, value in self.values.items()
+            if self.arguments[name].kind.role == "path"
+        }
+        return type(self)({**self.values, **paths})
+
     def check(self) -> None:
         """Raise `Fault` where arguments that are right by themselves don't go together."""
 
@@ -72,6 +95,8 @@ class Word:
 
     def _written(self, name: str, value: Any) -> str:
         kind = self.arguments[name].kind
+        if kind is names:
+            return f"[{', '.join(map(json.dumps, value))}]"
         quoted = isinstance(value, str) and value not in kind.words and kind.role != "output"
         return json.dumps(value) if quoted else written(value)
 

@@ -8,23 +8,53 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from archdsl.recipes.initialisations import Fans
+from archdsl.compiler import Network
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.problems import Fault
+from archdsl.recipes.initialisations import Fans, Filling, Pretrained
 from archdsl.recipes.recipe import Recipe
+from archdsl.weights.loading import load_weights
+from archdsl.weights.matching import Matching
 
 
 @torch.no_grad()
 def initialise(model: nn.Module, recipe: Recipe) -> None:
     """Fill the weights of convolutions and linear layers as the recipe says, and their biases.
 
-    All other parameters, those of normalisations among them, stay as their layers make them. Draws from
-    torch's own random state.
+    All other parameters, those of normalisations among them, stay as their layers make them, and so do
+    layers whose weights come from a file. Draws from torch's own random state.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | _ConvNd):
             how = recipe.part_of(name, "initialize") or recipe.initialize
+            if not isinstance(how, Filling):
+                continue
             how.fill(nn.init, module.weight, _fans(module), isinstance(module, _ConvTransposeNd))
             if module.bias is not None and how.bias is not None:
                 nn.init.constant_(module.bias, how.bias)
+
+
+def take_pretrained(model: nn.Module, network: Network, recipe: Recipe) -> list[tuple[Pretrained, Matching]]:
+    """Take the weights that the recipe has from files, and say which layers have which.
+
+    Raises `ArchError` where a file is none, or is not of this network.
+    """
+    asked: dict[Pretrained, list[str]] = {}
+    keys: dict[Pretrained, str] = {}
+    for node in network.nodes:
+        part = recipe.part_that_says(node.name, "initialize")
+        how = recipe.initialize if part is None else part.initialize
+        if isinstance(how, Pretrained):
+            asked.setdefault(how, []).append(node.name)
+            keys.setdefault(how, "initialize" if part is None else f"{part.name}.initialize")
+    found: list[tuple[Pretrained, Matching]] = []
+    for how, layers in asked.items():
+        try:
+            found.append((how, load_weights(model, network, how.file, how.ignored, layers)))
+        except Fault as fault:
+            place = recipe.places.get(keys[how], network.place)
+            raise ArchError([Diagnostic.of(fault.problem, place)]) from None
+    return found
 
 
 def _fans(module: nn.Linear | _ConvNd) -> Fans:

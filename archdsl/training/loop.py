@@ -19,7 +19,7 @@ from archdsl.recipes.recipe import Recipe
 from archdsl.recipes.schedules import Schedule
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
-from archdsl.training.initialisation import initialise
+from archdsl.training.initialisation import initialise, take_pretrained
 from archdsl.training.measuring import measure
 from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError
@@ -66,14 +66,19 @@ def train(
     With `resume` the run in the folder goes on from its last checkpoint, as if it had not stopped.
     `progress` is told of every measurement. Ctrl-C ends the run early, with everything written. Raises
     `TrainingError` where the device is not there, where the folder exists (or does not, to resume),
-    holds another run or can't be written, and where the loss is no number any more.
+    holds another run or can't be written, and where the loss is no number any more; `ArchError` where the
+    recipe begins from weights that are not there or not the network's.
     """
     where = device_of(device)
-    run = Run(folder, network, recipe, resume)
     with _threads(network, recipe):
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, recipe)
+        # A run that goes on has its weights, and the files that it began with may be gone.
+        taken = [] if resume else take_pretrained(model, network, recipe)
+        run = Run(folder, network, recipe, resume)
+        for how, matching in taken:
+            run.began_from(how, matching)
         model.to(where)
         freeze(model, recipe)
         examples = load(recipe, where)
@@ -106,7 +111,8 @@ class _Training:
         with self._interruptible():
             self._begin()
             begun = self.done
-            self._compile()
+            if begun < self.steps:
+                self._compile()
             for inputs, targets in self._left(self.steps):
                 if self.interrupted:
                     break

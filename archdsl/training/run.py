@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -18,8 +20,10 @@ from safetensors.torch import save as packed
 from torch import Tensor
 
 from archdsl.compiler import Network
+from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.curve import draw
+from archdsl.weights.matching import Matching
 
 NETWORK = "network.arch"
 CHECKPOINTS = "checkpoints"
@@ -76,6 +80,7 @@ class Run:
         self._network = network
         self._recipe = recipe
         self._log: list[str] = []
+        self._began: list[tuple[str, str, str]] = []
         self._begun = time.perf_counter()
         if resume:
             self._take_up()
@@ -161,6 +166,17 @@ class Run:
                 (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
                 self._write(str(beside), source.text.encode())
         self._write("recipe.json", (json.dumps(whole, indent=2) + "\n").encode())
+
+    def began_from(self, how: Pretrained, found: Matching) -> None:
+        """Write down which layer began with the weights of which module of a file."""
+        unused = f", {len(found.unused):,} left unused" if found.unused else ""
+        count = len(found.matches)
+        begin = "1 layer begins" if count == 1 else f"{count:,} layers begin"
+        self.log(f"{begin} with {how.file}, matched by {found.by}{unused}")
+        self._began += [(match.layer, match.module, how.file) for match in found.matches]
+        table = StringIO()
+        csv.writer(table).writerows([("layer", "module", "file"), *self._began])
+        self._write("pretrained.csv", table.getvalue().encode())
 
     def log(self, line: str) -> None:
         """Add a line to the log, with the seconds since the run was begun."""

