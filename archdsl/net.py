@@ -97,11 +97,12 @@ class Net:
 
         if weights is None:
             return build(self.network, device)
+        from archdsl.weights.archive import read_state
         from archdsl.weights.loading import load_weights
 
         model = build(self.network)
         try:
-            load_weights(model, self.network, str(weights), ignored)
+            load_weights(model, self.network, read_state(str(weights)), ignored)
         except Fault as fault:
             raise ArchError([Diagnostic.of(fault.problem, self.network.place)]) from None
         return model.to(device)

@@ -94,7 +94,7 @@ def test_every_problem_has_its_case() -> None:
     with_data = {
         "moves-targets",
         "bad-weights",
-        "nothing-ignored",
+        "no-such-prefix",
         "layers-without-weights",
         "weights-without-layers",
         "permuted-weights",

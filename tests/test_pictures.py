@@ -124,8 +124,14 @@ def test_a_network_learns_colours(
 @pytest.mark.parametrize(
     ("file", "count", "batch", "steps"), [("alexnet.arch", 3, 4, 2), ("vgg.arch:VGG16", 1, 2, 1)]
 )
-def test_the_recipes_of_the_papers(tmp_path: Path, file: str, count: int, batch: int, steps: int) -> None:
-    """On a folder that lies as ImageNet does: windows, mirror images, colours, errors on ten windows."""
+def test_the_recipes_of_the_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, count: int, batch: int, steps: int
+) -> None:
+    """On a folder that lies as ImageNet does: windows, mirror images, colours, errors on ten windows.
+
+    VGG-16 begins with layers of VGG-11, which is trained before it.
+    """
+    monkeypatch.chdir(tmp_path)
     for part, some in (("train", count), ("val", 1)):
         made(tmp_path / "imagenet" / part / "red", some, (200, 40, 40), ".JPEG")
         made(tmp_path / "imagenet" / part / "green", some, (40, 200, 40), ".JPEG")
@@ -147,9 +153,29 @@ def test_the_recipes_of_the_papers(tmp_path: Path, file: str, count: int, batch:
         settings["evaluate"] = "resize(384) -> center_crop(224) -> normalize([0.485, 0.456, 0.406])"
         recipe, _ = read_recipe(net.network.train, net.network, settings, look=True)
         assert recipe is not None
+        shallower = archdsl.load("vgg.arch:VGG11", parameters={"classes": 2}).network
+        its, _ = read_recipe(shallower.train, shallower, settings, look=True)
+        assert its is not None
+        train(shallower, its, Path("runs/VGG11-1"))
     done = train(net.network, recipe, tmp_path / "run")
     assert done.steps == steps and done.measured.test[1] == 0.0
     assert done.measured.loss is not None and 0 < done.measured.loss < 50
+    if "vgg" in file:
+        rows = Path("run/pretrained.csv").read_text().splitlines()[1:]
+        assert [row.split(",")[:2] for row in rows] == [
+            ["features.stage_1.conv_1", "features.stage_1.conv"],
+            ["features.stage_2.conv_1", "features.stage_2.conv"],
+            *(
+                [layer, layer]
+                for layer in (
+                    "features.stage_3.conv_1",
+                    "features.stage_3.conv_2",
+                    "classifier.fc6.linear",
+                    "classifier.fc7.linear",
+                    "classifier.logits",
+                )
+            ),
+        ]
 
 
 # ------------------------------------------------------------------------------ decoding

@@ -364,7 +364,7 @@ def test_what_does_not_fit_is_shown_in_the_recipe(here: Path) -> None:
     wrong = done.output
     settings = ["--set", 'train.initialize=pretrained("seven.pth", ignored="stam")']
     done = run("train", "mine.arch", "--out", "run", *settings)
-    assert "error[nothing-ignored]" in done.output and "did you mean `stem`?" in done.output
+    assert "error[no-such-prefix]" in done.output and "did you mean `stem`?" in done.output
     done = run("train", "mine.arch", "--out", "run", "--set", 'train.initialize=pretrained("none.pth")')
     assert "error[bad-weights]: `none.pth` is not there" in done.output, wrong
 

@@ -39,8 +39,8 @@ class BadWeights(Problem):
         return "no weights"
 
 
-class NothingIgnored(Problem):
-    """What is to be left out of a file with `ignored` is not in it."""
+class NoSuchPrefix(Problem):
+    """What is to be left out of a file of weights, or alone to be taken from it, is not in it."""
 
     prefix: str
     meant: str | None

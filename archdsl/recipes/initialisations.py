@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from archdsl.layers.arguments import argument, choice, number, positive_number
 from archdsl.problems import Fault
 from archdsl.problems.recipes import NotDeltaOrthogonal
-from archdsl.recipes.word import Word, names, path
+from archdsl.recipes.word import Word, name, names, path
 
 
 class Fans(NamedTuple):
@@ -184,3 +184,4 @@ class Pretrained(Initialisation):
 
     file: str = argument(path, "the file, or the folder of a run")
     ignored: tuple[str, ...] = argument(names, "prefixes of the file's names to leave out", ())
+    only: str | None = argument(name, "the prefix of the file's names to take from, and no others", None)

@@ -21,6 +21,9 @@ path = Kind(
 """A path is meant from the folder of the file that says it, and from the current one on the command line."""
 
 
+name = Kind("a name between quotes", lambda value: value if isinstance(value, str) and value else None)
+
+
 def _names(value: Any) -> tuple[str, ...] | None:
     some = (value,) if isinstance(value, str) else value
     return some if isinstance(some, tuple) and all(isinstance(one, str) and one for one in some) else None

@@ -13,6 +13,7 @@ from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.problems import Fault
 from archdsl.recipes.initialisations import Fans, Filling, Pretrained
 from archdsl.recipes.recipe import Recipe
+from archdsl.weights.archive import State, read_state
 from archdsl.weights.loading import load_weights
 from archdsl.weights.matching import Matching
 
@@ -47,10 +48,12 @@ def take_pretrained(model: nn.Module, network: Network, recipe: Recipe) -> list[
         if isinstance(how, Pretrained):
             asked.setdefault(how, []).append(node.name)
             keys.setdefault(how, "initialize" if part is None else f"{part.name}.initialize")
+    states: dict[str, State] = {}
     found: list[tuple[Pretrained, Matching]] = []
     for how, layers in asked.items():
         try:
-            found.append((how, load_weights(model, network, how.file, how.ignored, layers)))
+            state = states[how.file] = states.get(how.file) or read_state(how.file)
+            found.append((how, load_weights(model, network, state, how.ignored, how.only, layers)))
         except Fault as fault:
             place = recipe.places.get(keys[how], network.place)
             raise ArchError([Diagnostic.of(fault.problem, place)]) from None

@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from archdsl.compiler import Network
-from archdsl.weights.archive import State, read_state
+from archdsl.weights.archive import State
 from archdsl.weights.matching import COUNTER, Matching, layers_of, match
 
 
 def load_weights(
     model: nn.Module,
     network: Network,
-    path: str,
+    state: State,
     ignored: Sequence[str] = (),
+    only: str | None = None,
     wanted: Iterable[str] | None = None,
 ) -> Matching:
     """Put the weights and statistics of a file into `model`, which was built from `network`.
 
-    Of the layers only the `wanted` ones, if they are named; `ignored` are prefixes of the file to leave out.
-    Raises `Fault`, with the model as it was, where the file is none or does not fit.
+    Of the layers only the `wanted` ones, if they are named; `ignored` are prefixes of the file to leave out,
+    `only` is one to take from alone. Raises `Fault`, with the model as it was, where the file does not fit.
     """
-    state = read_state(path)
-    found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored)
+    found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored, only)
     _copy(model, state, found)
     return found
 

@@ -32,7 +32,7 @@ from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.pretrained import (
     AmbiguousWeights,
     LayersWithoutWeights,
-    NothingIgnored,
+    NoSuchPrefix,
     PermutedWeights,
     WeightsWithoutLayers,
 )
@@ -100,18 +100,24 @@ def layers_of(network: Network, wanted: Iterable[str] | None = None) -> list[Mod
 
 
 def match(
-    layers: Sequence[Module], shapes: Mapping[str, Extents], ordered: bool, ignored: Sequence[str] = ()
+    layers: Sequence[Module],
+    shapes: Mapping[str, Extents],
+    ordered: bool,
+    ignored: Sequence[str] = (),
+    only: str | None = None,
 ) -> Matching:
     """Match layers to the tensors of a file, whose names are in its order if it is `ordered`.
 
-    `ignored` are prefixes of the file that are left out. Raises `Fault` where something has no counterpart,
-    or where more than one way is open.
+    `ignored` are prefixes of the file that are left out, and `only` is one beside which all is. Raises
+    `Fault` where something has no counterpart, or where more than one way is open.
     """
     modules = _modules(shapes)
-    for prefix in ignored:
+    for prefix in ignored if only is None else (only, *ignored):
         if not any(_under(module.name, prefix) for module in modules):
-            raise Fault(NothingIgnored(prefix, nearest(prefix, _prefixes(modules))))
+            raise Fault(NoSuchPrefix(prefix, nearest(prefix, _prefixes(modules))))
     modules = [m for m in modules if not any(_under(m.name, prefix) for prefix in ignored)]
+    if only is not None:
+        modules = [module for module in modules if _under(module.name, only)]
     named = {module.name: module for module in modules}
     if all(layer.name in named and _fits(layer, named[layer.name]) is not None for layer in layers):
         asked = {layer.name for layer in layers}
