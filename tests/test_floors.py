@@ -51,6 +51,7 @@ WITH_TORCH = {
     "onnxscript",
     "rich",
     "safetensors",
+    "filelock",
     "mnist1d",
     "matplotlib",
 }

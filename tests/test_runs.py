@@ -211,3 +211,42 @@ def test_how_often_a_run_is_measured(tmp_path: Path) -> None:
     run(tmp_path / "run", NETWORK.replace("steps          = 300", "steps = 50\n  measurements = 5"))
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["0", "10", "20", "30", "40", "50"]
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "noisy.arch").write_text(NETWORK.replace("= 300", "= 100_000"))
+    command = [sys.executable, "-m", "archdsl", "train", "noisy.arch", "--out", "run"]
+    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while not list((tmp_path / "run" / CHECKPOINTS).glob("step-*")) and time.monotonic() < until:
+            time.sleep(0.01)
+        second = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+        assert second.returncode == 1
+        assert second.stderr == "error: another process is training in run\n"
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
+    # What held the folder is gone with the process that did.
+    run(tmp_path / "run", NETWORK.replace("= 300", "= 100_000"), stop=1000, resume=True)
+
+
+def test_tensorboard_shows_what_was_measured(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    net = archdsl.loads(NETWORK)
+    recipe, _ = read_recipe(net.network.train, net.network, {"steps": "40", "measurements": "4"})
+    assert recipe is not None
+    train(net.network, recipe, tmp_path / "run", progress=StopAt(20), tensorboard=True)
+    train(net.network, recipe, tmp_path / "run", resume=True, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
+    events.Reload()
+    names = ["error", "top_3_error"]
+    wanted = {"loss", "rate", *(f"{name}/{which}" for name in names for which in ("training", "test"))}
+    assert set(events.Tags()["scalars"]) == wanted
+    rows = [line.split(",") for line in (tmp_path / "run/metrics.csv").read_text().splitlines()]
+    place = rows[0].index("test_error")
+    found = [(event.step, round(event.value, 5)) for event in events.Scalars("error/test")]
+    assert found == [(int(row[0]), float(row[place])) for row in rows[1:]]
+    assert [step for step, _ in found] == [0, 10, 20, 30, 40]

@@ -119,6 +119,7 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
         "weights.safetensors",
         "checkpoints",
         "curve.svg",
+        ".lock",
     }
     assert (tmp_path / "run/network.arch").read_text() == (ARCHITECTURES / CONV).read_text()
     recipe = json.loads((tmp_path / "run/recipe.json").read_text())["recipe"]

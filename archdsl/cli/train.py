@@ -37,6 +37,7 @@ INTERRUPTED = 130
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest.")
 @click.option("--explain", is_flag=True, help="Say in words what the recipe does, and train nothing.")
 @click.option("--allow-python", is_flag=True, help="Run the Python that the recipe names.")
+@click.option("--tensorboard", is_flag=True, help="Write what is measured for TensorBoard, too.")
 @click.option("--device", default="cpu", help="Where to train, as torch names it: cpu, cuda, cuda:1 [cpu].")
 @network_options
 def train(
@@ -45,6 +46,7 @@ def train(
     resume: bool,
     explain: bool,
     allow_python: bool,
+    tensorboard: bool,
     device: str,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
@@ -97,7 +99,7 @@ def train(
     folder = out or (last_folder(net.name) if resume else free_folder(net.name))
     try:
         with _progress(recipe) as progress:
-            run = loop.train(net.network, recipe, folder, device, progress, resume)
+            run = loop.train(net.network, recipe, folder, device, progress, resume, tensorboard)
     except ArchError as error:
         show(error.diagnostics)
         message(f"{summary(error.diagnostics)} in {file.source.name}")

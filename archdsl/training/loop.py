@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from archdsl.compiler import Network
 from archdsl.lowering.build import build
 from archdsl.recipes.recipe import Recipe
 from archdsl.recipes.schedules import Schedule
+from archdsl.training.board import Board
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
@@ -60,14 +61,16 @@ def train(
     device: str = "cpu",
     progress: Progress | None = None,
     resume: bool = False,
+    tensorboard: bool = False,
 ) -> Result:
     """Train a network as its recipe says, and write the run into a new folder.
 
     With `resume` the run in the folder goes on from its last checkpoint, as if it had not stopped.
-    `progress` is told of every measurement. Ctrl-C ends the run early, with everything written. Raises
-    `TrainingError` where the device is not there, where the folder exists (or does not, to resume),
-    holds another run or can't be written, and where the loss is no number any more; `ArchError` where the
-    recipe begins from weights that are not there or not the network's.
+    `progress` is told of every measurement, and with `tensorboard` so are event files for it. Ctrl-C ends
+    the run early, with everything written. Raises `TrainingError` where the device is not there, where the
+    folder exists (or does not, to resume), holds another run, is written by another process or can't be
+    written, and where the loss is no number any more; `ArchError` where the recipe begins from weights that
+    are not there or not the network's.
     """
     where = device_of(device)
     with _threads(network, recipe):
@@ -76,28 +79,37 @@ def train(
         initialise(model, recipe)
         # A run that goes on has its weights, and the files that it began with may be gone.
         taken = [] if resume else take_pretrained(model, network, recipe)
-        run = Run(folder, network, recipe, resume)
-        for how, matching in taken:
-            run.began_from(how, matching)
-        model.to(where)
-        freeze(model, recipe)
-        examples = load(recipe, where)
-        run.describe(where, examples.classes)
-        step = Step(model, recipe, optimizer(model, network, recipe))
-        return _Training(run, step, recipe, examples, progress).all_steps()
+        with closing(Run(folder, network, recipe, resume)) as run:
+            for how, matching in taken:
+                run.began_from(how, matching)
+            model.to(where)
+            freeze(model, recipe)
+            examples = load(recipe, where)
+            run.describe(where, examples.classes)
+            step = Step(model, recipe, optimizer(model, network, recipe))
+            since = 0 if run.last is None else run.last.step
+            with Board(folder, recipe, since) if tensorboard else nullcontext() as board:
+                return _Training(run, step, recipe, examples, progress, board).all_steps()
 
 
 class _Training:
     """One training under way."""
 
     def __init__(
-        self, run: Run, step: Step, recipe: Recipe, examples: Examples, progress: Progress | None
+        self,
+        run: Run,
+        step: Step,
+        recipe: Recipe,
+        examples: Examples,
+        progress: Progress | None,
+        board: Board | None,
     ) -> None:
         self.run = run
         self.step = step
         self.recipe = recipe
         self.examples = examples
         self.progress = progress
+        self.board = board
         self.steps = recipe.all_steps(examples.count)
         self.done = 0
         self.plateau = Plateau(recipe)
@@ -239,6 +251,8 @@ class _Training:
         if step.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         self.run.measured(measured, weights, Checkpoint(self.done, tensors))
+        if self.board is not None:
+            self.board.add(measured)
         self._tell_of_data()
         if self.progress is not None:
             self.progress(self.done, self.steps, measured)

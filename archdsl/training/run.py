@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
@@ -83,6 +84,7 @@ class Run:
         self._began: list[tuple[str, str, str]] = []
         self._begun = time.perf_counter()
         if resume:
+            self._lock()
             self._take_up()
             return
         try:
@@ -93,6 +95,23 @@ class Run:
             ) from None
         except OSError as error:
             raise TrainingError(f"{folder} can't be made: {error.strerror}") from None
+        self._lock()
+
+    def _lock(self) -> None:
+        """Keep others from writing into the folder, until this process ends or the run is closed."""
+        if not self.folder.is_dir():
+            raise TrainingError(f"there is no run in {self.folder} to resume")
+        self._held = FileLock(self.folder / ".lock", blocking=False)
+        try:
+            self._held.acquire()
+        except Timeout:
+            raise TrainingError(f"another process is training in {self.folder}") from None
+        except OSError as error:
+            raise TrainingError(f"{self.folder} can't be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Let others write into the folder."""
+        self._held.release()
 
     @property
     def seconds(self) -> float:
