@@ -27,16 +27,13 @@ from archdsl.recipes.transforms import (
     TenCrop,
     Transform,
 )
+from archdsl.training.draws import Draws
 
 SHAPES = ((3, 24, 30), (1, 40), (2, 12, 14, 16))
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def applied(transform: Transform, x: Tensor, seed: int = 0) -> Tensor:
-    result: Tensor = transform.apply(torch, x, generator(seed))
+    result: Tensor = transform.apply(torch, x, Draws(seed, len(x)))
     return result
 
 
@@ -191,7 +188,7 @@ def test_normalising_by_channel() -> None:
 
 
 def test_mixup_draws_from_its_beta_distribution() -> None:
-    shares = torch.tensor([Mixup.new(alpha=0.4).share(torch, generator(seed)) for seed in range(3000)])
+    shares = torch.tensor([Mixup.new(alpha=0.4).share(Draws(seed, 1)) for seed in range(3000)])
     expected = torch.distributions.Beta(0.4, 0.4)
     assert shares.mean().item() == pytest.approx(0.5, abs=0.02)
     assert shares.var().item() == pytest.approx(expected.variance.item(), rel=0.05)
@@ -216,3 +213,24 @@ def test_mixup_draws_from_its_beta_distribution() -> None:
 def test_what_does_not_fit(transform: Transform, shape: tuple[int, ...]) -> None:
     with pytest.raises(Fault):
         transform.shape(shape)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        RandomCrop.new(size=20, padding=2),
+        RandomResizedCrop.new(size=16),
+        RandomScaleCrop.new(size=16, shortest=(16, 24)),
+        HorizontalFlip.new(),
+        ColorJitter.new(brightness=0.4, contrast=0.4, saturation=0.4),
+        PcaColor.new(),
+        Cutout.new(size=6),
+    ],
+    ids=str,
+)
+def test_an_example_is_transformed_alike_in_a_part_of_its_batch(transform: Transform) -> None:
+    """Whichever process it falls to."""
+    x = torch.rand(7, 3, 24, 30)
+    whole = transform.apply(torch, x, Draws(3, 7))
+    parts = [transform.apply(torch, x[part], Draws(3, 7, part)) for part in (slice(0, 4), slice(4, 7))]
+    torch.testing.assert_close(torch.cat(parts), whole)

@@ -45,6 +45,15 @@ def width(stream: TextIO) -> int | None:
     return None
 
 
+_hushed = False
+
+
+def hush(hushed: bool = True) -> None:
+    """Write nothing from now on: of several processes that do the same, one speaks."""
+    global _hushed
+    _hushed = hushed
+
+
 def result(text: str) -> None:
     """Write a result to standard output."""
     _write(text, sys.stdout)
@@ -67,6 +76,8 @@ def show(diagnostics: list[Diagnostic], to_error: bool = True) -> None:
 
 def _write(text: str, stream: TextIO) -> None:
     """Write a text and a line's end. Where nobody reads any more, the command ends."""
+    if _hushed:
+        return
     try:
         # Colours were decided where the text was made.
         click.echo(text, stream, color=True)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import message, result, show
+from archdsl.cli.output import hush, message, result, show
 from archdsl.cli.settings import network_options, recipe_settings
 from archdsl.cli.targets import STANDARD_INPUT, File, Target
+from archdsl.training.place import LAUNCHED, place
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from archdsl.compiler import Network
     from archdsl.diagnostics import Diagnostic
     from archdsl.recipes.recipe import Recipe
     from archdsl.training.run import Measurement
@@ -39,6 +43,13 @@ INTERRUPTED = 130
 @click.option("--allow-python", is_flag=True, help="Run the Python that the recipe names.")
 @click.option("--tensorboard", is_flag=True, help="Write what is measured for TensorBoard, too.")
 @click.option("--device", default="cpu", help="Where to train, as torch names it: cpu, cuda, cuda:1 [cpu].")
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on N devices of this machine, a process each.",
+)
+@click.option("--shard", is_flag=True, help="Split weights and optimizer state over the devices, too.")
 @network_options
 def train(
     file: Target,
@@ -48,11 +59,16 @@ def train(
     allow_python: bool,
     tensorboard: bool,
     device: str,
+    devices: int | None,
+    shard: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
     """Train a network as its train block says; --set train.steps=1000 replaces a key of it."""
+    here = place()
+    # Whoever started the processes has said what is to say of the file; else the first of them does.
+    hush(LAUNCHED in os.environ or (here is not None and here.rank > 0))
     from archdsl.recipes.reader import read_recipe
     from archdsl.report.diagnostics import summary
 
@@ -92,48 +108,112 @@ def train(
         result(f"\n  time            {takes}; measuring comes on top")
         return 0
 
+    from archdsl.training.run import TrainingError
+
+    if devices is not None and devices > 1 and place() is None:
+        from archdsl.training.launching import launch
+
+        if file.source.name == STANDARD_INPUT:
+            raise click.UsageError("--devices starts others, who can't read the same standard input")
+        try:
+            return launch(_without(sys.argv[1:], "--devices"), devices, device)
+        except TrainingError as error:
+            message(f"error: {error}")
+            return WRONG
+    words = _Words(file, settings, sizes, inputs, tensorboard, shard)
+    return _train(words, net.network, recipe, out, resume, device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the command line says of a training that a resumed one must say again."""
+
+    file: Target
+    settings: tuple[tuple[str, str], ...]
+    sizes: tuple[tuple[str, int], ...]
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    tensorboard: bool
+    shard: bool
+
+    def resume(self, folder: Path, processes: int) -> str:
+        """The command that goes on with a run."""
+        file = self.file
+        name = file.source.name if file.source.name != STANDARD_INPUT else str(folder / "network.arch")
+        words = ["archdsl", "train", f"{name}:{file.network}" if file.network else name]
+        for option, given in (("--set", self.settings), ("--size", self.sizes)):
+            words += [word for key, value in given for word in (option, f"{key}={value}")]
+        shapes = [(key, ",".join(map(str, shape))) for key, shape in self.inputs]
+        words += [word for key, shape in shapes for word in ("--input", f"{key}={shape}")]
+        words += ["--tensorboard"] * self.tensorboard + ["--shard"] * self.shard
+        words += ["--devices", str(processes)] if LAUNCHED in os.environ else []
+        return shlex.join([*words, "--resume", "--out", str(folder)])
+
+
+def _train(
+    words: _Words, network: Network, recipe: Recipe, out: Path | None, resume: bool, device: str
+) -> int:
+    """Train, among the processes that were started with this one."""
     from archdsl.diagnostics import ArchError
+    from archdsl.report.diagnostics import summary
     from archdsl.training import loop
+    from archdsl.training.processes import Agreed, device_here, joined
     from archdsl.training.run import TrainingError, free_folder, last_folder, said
 
-    folder = out or (last_folder(net.name) if resume else free_folder(net.name))
     try:
-        with _progress(recipe) as progress:
-            run = loop.train(net.network, recipe, folder, device, progress, resume, tensorboard)
+        device = device_here(device)
+        with joined(loop.device_of(device)) as processes:
+            hush(not processes.first)
+            name = network.name
+            folder = processes.by_the_first(
+                lambda: out or (last_folder(name) if resume else free_folder(name))
+            )
+            with _progress(recipe) if processes.first else nullcontext() as progress:
+                run = loop.train(
+                    network,
+                    recipe,
+                    folder,
+                    device,
+                    progress,
+                    resume=resume,
+                    tensorboard=words.tensorboard,
+                    processes=processes,
+                    sharded=words.shard,
+                )
+            wide = max(len(name) for name, _ in said(recipe, run.measured))
+            for name, text in said(recipe, run.measured):
+                result(f"{name:<{wide}}  {text:>7}")
+            rate = run.taken / run.seconds if run.seconds else 0
+            took = f"{run.taken:,} steps in {run.seconds:,.1f} s ({rate:,.0f} a second)"
+            message(f"{took}; the run is in {run.folder}")
+            if run.interrupted:
+                message("interrupted: what was trained until then is saved. To go on:")
+                message(f"  {words.resume(run.folder, processes.count)}")
+                return INTERRUPTED
+            return 0
+    except Agreed:
+        return WRONG
     except ArchError as error:
         show(error.diagnostics)
-        message(f"{summary(error.diagnostics)} in {file.source.name}")
+        message(f"{summary(error.diagnostics)} in {words.file.source.name}")
         return WRONG
     except (TrainingError, RuntimeError) as error:
-        message(f"error: {str(error).splitlines()[0]}")
+        # What went wrong in one of several processes is said by it.
+        hush(False)
+        here = place()
+        of = "" if here is None or here.rank == 0 else f" in process {here.rank + 1} of {here.count}"
+        message(f"error{of}: {str(error).splitlines()[0]}")
         return WRONG
-    words = said(recipe, run.measured)
-    wide = max(len(name) for name, _ in words)
-    for name, text in words:
-        result(f"{name:<{wide}}  {text:>7}")
-    rate = run.taken / run.seconds if run.seconds else 0
-    message(f"{run.taken:,} steps in {run.seconds:,.1f} s ({rate:,.0f} a second); the run is in {run.folder}")
-    if run.interrupted:
-        message("interrupted: what was trained until then is saved. To go on:")
-        message(f"  {_going_on(file, settings, sizes, inputs, run.folder)}")
-        return INTERRUPTED
-    return 0
 
 
-def _going_on(
-    file: Target,
-    settings: tuple[tuple[str, str], ...],
-    sizes: tuple[tuple[str, int], ...],
-    inputs: tuple[tuple[str, tuple[int, ...]], ...],
-    folder: Path,
-) -> str:
-    """The command that resumes a run."""
-    name = file.source.name if file.source.name != STANDARD_INPUT else str(folder / "network.arch")
-    words = ["archdsl", "train", f"{name}:{file.network}" if file.network else name]
-    for option, given in (("--set", settings), ("--size", sizes)):
-        words += [word for key, value in given for word in (option, f"{key}={value}")]
-    words += [word for key, shape in inputs for word in ("--input", f"{key}={','.join(map(str, shape))}")]
-    return shlex.join([*words, "--resume", "--out", str(folder)])
+def _without(arguments: list[str], option: str) -> list[str]:
+    """A command line without an option that takes a value."""
+    kept: list[str] = []
+    skipped = False
+    for argument in arguments:
+        if not skipped and argument != option and not argument.startswith(f"{option}="):
+            kept.append(argument)
+        skipped = argument == option and not skipped
+    return kept
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Transforms: what is done to examples on their way into the network, a batch at a time.
 
 `augment` is a chain of them for training; `evaluate` one for measuring, where nothing is left to chance.
-A transform is handed torch's namespace, a batch `[n, channels, ...]`, its targets and a generator of
-random numbers on the CPU, so that a seed gives the same numbers on every device.
+A transform is handed torch's namespace, a batch `[n, channels, ...]` and, where it leaves something to
+chance, what draws random numbers for the batch's examples: `archdsl.training.draws.Draws`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Transform(Word, family="transform"):
         return x
 
     apply: Callable[[Any, Any, Any], Any]
-    """Given torch, a batch and a generator: the transformed batch. One that mixes has none."""
+    """Given torch, a batch and draws for it: the transformed batch. One that mixes has none."""
 
 
 def _pictures(word: Word, x: Shape) -> None:
@@ -115,7 +115,7 @@ class RandomCrop(Crop):
             x = torch.nn.functional.pad(x, [self.padding] * 2 * axes)
         for axis in range(2, x.dim()):
             room = x.shape[axis] - self.size + 1
-            start = torch.randint(room, (len(x), 1), generator=random)
+            start = random.integers(0, room, 1)
             index = (start + torch.arange(self.size)).to(x.device)
             index = index.reshape(len(x), *[1] * (axis - 1), self.size, *[1] * (x.dim() - axis - 1))
             x = x.gather(axis, index.expand(*x.shape[:axis], self.size, *x.shape[axis + 1 :]))
@@ -178,8 +178,8 @@ class RandomResizedCrop(Transform):
         return (x[0], self.size, self.size)
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
-        count, height, width = len(x), x.shape[2], x.shape[3]
-        shares, turns, across, down = torch.rand(4, count, generator=random)
+        height, width = x.shape[2:]
+        shares, turns, across, down = random.uniform(4).unbind(1)
         area = (self.scale[0] + (self.scale[1] - self.scale[0]) * shares) * height * width
         low, high = (math.log(bound) for bound in self.ratio)
         aspect = torch.exp(low + (high - low) * turns)
@@ -209,8 +209,8 @@ class RandomScaleCrop(Transform):
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
         low, high = self.shortest
-        extents = torch.randint(low, high + 1, (len(x),), generator=random)
-        across, down = torch.rand(2, len(x), generator=random)
+        extents = random.integers(low, high + 1)
+        across, down = random.uniform(2).unbind(1)
         side = self.size / extents * min(x.shape[2:])
         return _windows(torch, x, self.size, side / x.shape[3], side / x.shape[2], across, down)
 
@@ -273,7 +273,7 @@ class HorizontalFlip(Transform):
     probability: float = argument(fraction, "how often", 0.5)
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
-        mirrored = torch.rand(len(x), generator=random).to(x.device) < self.probability
+        mirrored = random.uniform().to(x.device) < self.probability
         return torch.where(mirrored.reshape(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
 
 
@@ -293,7 +293,7 @@ class ColorJitter(Transform):
         return x
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
-        draws = 2 * torch.rand(3, len(x), 1, 1, 1, generator=random) - 1
+        draws = (2 * random.uniform(3, 1, 1, 1) - 1).unbind(1)
         bright, contrast, saturation = (
             (1 + width * draw).clamp(min=0).to(x.device, x.dtype)
             for width, draw in zip((self.brightness, self.contrast, self.saturation), draws, strict=True)
@@ -329,7 +329,7 @@ class PcaColor(Transform):
         return x
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
-        drawn = self.std * torch.randn(len(x), 3, generator=random)
+        drawn = self.std * random.normal(3)
         values = torch.tensor(PCA_VALUES)
         moved = (drawn * values) @ torch.tensor(PCA_VECTORS).T
         return x + moved.to(x.device, x.dtype).reshape(len(x), 3, 1, 1)
@@ -351,7 +351,7 @@ class Cutout(Transform):
         inside = torch.ones(len(x), *[1] * (x.dim() - 1), dtype=torch.bool)
         for axis in range(2, x.dim()):
             extent = x.shape[axis]
-            centre = torch.randint(extent, (len(x), 1), generator=random)
+            centre = random.integers(0, extent, 1)
             start = centre - self.size // 2
             place = torch.arange(extent)
             along = (place >= start) & (place < start + self.size)
@@ -389,8 +389,7 @@ class Mixup(Transform):
 
     alpha: float = argument(positive_number, "both parameters of the beta distribution", 0.2)
 
-    def share(self, torch: Any, random: Any) -> float:
+    def share(self, random: Any) -> float:
         """How much of itself an example keeps."""
         # A beta number is a gamma number by the sum of two; torch draws those by no generator of ours.
-        drawn = Random(int(torch.randint(2**31, (), generator=random)))
-        return drawn.betavariate(self.alpha, self.alpha)
+        return Random(random.seed()).betavariate(self.alpha, self.alpha)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+Share = Callable[[int], slice]
+"""Which of so many examples a process takes; by itself it takes all."""
+
+
+def whole(count: int) -> slice:
+    """All of so many examples."""
+    return slice(0, count)
+
 
 Batch = tuple[Tensor, Tensor]
 """Examples `[n, *shape]` and their targets, on the device."""
@@ -27,19 +36,20 @@ class Examples(ABC):
     """What was left out, and why, each once."""
 
     @abstractmethod
-    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+    def batches(self, batch: int, steps: int, seed: int, begin: int, share: Share = whole) -> Iterator[Batch]:
         """Batches without replacement, in a new order each epoch, from step `begin` until `steps` are done.
 
-        The orders follow from the seed alone, so that a run that goes on sees what it would have.
+        The orders follow from the seed alone, so that a run that goes on sees what it would have. Of each
+        batch a `share` may be taken, which may be empty.
         """
 
     @abstractmethod
-    def training(self, most: int) -> Iterator[Batch]:
-        """Training examples to measure, at most so many of them, in order."""
+    def training(self, most: int, share: Share = whole) -> Iterator[Batch]:
+        """Training examples to measure, at most so many of them, in order, or a share of them."""
 
     @abstractmethod
-    def testing(self) -> Iterator[Batch]:
-        """The test examples, in order."""
+    def testing(self, share: Share = whole) -> Iterator[Batch]:
+        """The test examples, in order, or a share of them."""
 
 
 def orders(count: int, batch: int, steps: int, seed: int, begin: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -73,30 +83,31 @@ class InMemory(Examples):
         self.classes = classes
         self.skipped = {}
 
-    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+    def batches(self, batch: int, steps: int, seed: int, begin: int, share: Share = whole) -> Iterator[Batch]:
         x, y = self._training
         for done, end, order in orders(self.count, batch, steps, seed, begin):
             shuffled = order.to(x.device)
             xs, ys = x[shuffled], y[shuffled]
             for step in range(done, end):
                 piece = slice(step * batch, (step + 1) * batch)
-                yield numbers(xs[piece]), ys[piece]
+                own = share(len(xs[piece]))
+                yield numbers(xs[piece][own]), ys[piece][own]
 
-    def training(self, most: int) -> Iterator[Batch]:
-        return _pieces(self._training, min(most, self.count))
+    def training(self, most: int, share: Share = whole) -> Iterator[Batch]:
+        return _pieces(self._training, share(min(most, self.count)))
 
-    def testing(self) -> Iterator[Batch]:
-        return _pieces(self._testing, self.tests)
+    def testing(self, share: Share = whole) -> Iterator[Batch]:
+        return _pieces(self._testing, share(self.tests))
 
 
 AT_ONCE = 1_000
 """The most examples that are measured together."""
 
 
-def _pieces(examples: Batch, count: int) -> Iterator[Batch]:
+def _pieces(examples: Batch, own: slice) -> Iterator[Batch]:
     x, y = examples
-    for start in range(0, count, AT_ONCE):
-        end = min(start + AT_ONCE, count)
+    for start in range(own.start, own.stop, AT_ONCE):
+        end = min(start + AT_ONCE, own.stop)
         yield numbers(x[start:end]), y[start:end]
 
 

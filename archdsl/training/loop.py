@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from archdsl.analysis import analyse
 from archdsl.compiler import Network
@@ -21,12 +24,13 @@ from archdsl.training.board import Board
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
-from archdsl.training.measuring import measure
+from archdsl.training.measuring import measured
 from archdsl.training.parameters import freeze, optimizer
-from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError
+from archdsl.training.processes import ALONE, Processes
+from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError, write_state
 from archdsl.training.sources import load
 from archdsl.training.step import NotCompiled, Step
-from archdsl.training.transforming import augmented
+from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
 """The most training examples that are measured."""
@@ -62,34 +66,77 @@ def train(
     progress: Progress | None = None,
     resume: bool = False,
     tensorboard: bool = False,
+    processes: Processes = ALONE,
+    sharded: bool = False,
 ) -> Result:
     """Train a network as its recipe says, and write the run into a new folder.
 
     With `resume` the run in the folder goes on from its last checkpoint, as if it had not stopped.
-    `progress` is told of every measurement, and with `tensorboard` so are event files for it. Ctrl-C ends
-    the run early, with everything written. Raises `TrainingError` where the device is not there, where the
-    folder exists (or does not, to resume), holds another run, is written by another process or can't be
-    written, and where the loss is no number any more; `ArchError` where the recipe begins from weights that
-    are not there or not the network's.
+    `progress` is told of every measurement, and with `tensorboard` so are event files for it. Of several
+    `processes` each takes its share of every batch; `sharded` splits the network's state over them, too.
+    Ctrl-C ends the run early, with everything written. Raises `TrainingError` where the device is not
+    there, where the folder exists (or does not, to resume), holds another run, is written by another
+    process or can't be written, and where the loss is no number any more; `ArchError` where the recipe
+    begins from weights that are not there or not the network's.
     """
     where = device_of(device)
-    with _threads(network, recipe):
+    if sharded and recipe.precision == "float16":
+        raise processes.failure(
+            "weights that are split over devices are not trained in float16: try bfloat16"
+        )
+    with _threads(network, recipe, processes):
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, recipe)
         # A run that goes on has its weights, and the files that it began with may be gone.
         taken = [] if resume else take_pretrained(model, network, recipe)
-        with closing(Run(folder, network, recipe, resume)) as run:
+
+        def begun() -> Run:
+            return Run(folder, network, recipe, resume, writes=processes.first)
+
+        # The first makes the folder, and what it has against that the others hear.
+        run = _begun(begun, processes)
+        with closing(run):
             for how, matching in taken:
                 run.began_from(how, matching)
             model.to(where)
             freeze(model, recipe)
             examples = load(recipe, where)
-            run.describe(where, examples.classes)
-            step = Step(model, recipe, optimizer(model, network, recipe))
+            run.describe(where, examples.classes, processes.count)
+            parallel = _together(model, network, recipe, processes, sharded, where)
+            step = Step(model, recipe, optimizer(model, network, recipe, sharded), parallel, processes.count)
             since = 0 if run.last is None else run.last.step
-            with Board(folder, recipe, since) if tensorboard else nullcontext() as board:
-                return _Training(run, step, recipe, examples, progress, board).all_steps()
+            shown = tensorboard and processes.first
+            with Board(folder, recipe, since) if shown else nullcontext() as board:
+                return _Training(run, step, recipe, examples, progress, board, processes, sharded).all_steps()
+
+
+def _begun(begin: Callable[[], Run], processes: Processes) -> Run:
+    """The run, of which the first process makes the folder before the others look into it."""
+    found: list[Run] = []
+    processes.by_the_first(lambda: found.append(begin()))
+    return found[0] if found else begin()
+
+
+def _together(
+    model: nn.Module,
+    network: Network,
+    recipe: Recipe,
+    processes: Processes,
+    sharded: bool,
+    device: torch.device,
+) -> nn.Module:
+    """The model as all processes compute with it."""
+    if sharded:
+        from archdsl.training.sharding import shard
+
+        shape = tuple(network.inputs[0].shape)
+        shard(model, torch.zeros(2, *shape, device=device))  # type: ignore[arg-type]
+        return model
+    if processes.count == 1:
+        return model
+    judged = {term.output for term in recipe.loss}
+    return DistributedDataParallel(model, find_unused_parameters=len(judged) < len(network.outputs))
 
 
 class _Training:
@@ -103,6 +150,8 @@ class _Training:
         examples: Examples,
         progress: Progress | None,
         board: Board | None,
+        processes: Processes,
+        sharded: bool,
     ) -> None:
         self.run = run
         self.step = step
@@ -110,8 +159,11 @@ class _Training:
         self.examples = examples
         self.progress = progress
         self.board = board
+        self.processes = processes
+        self.sharded = sharded
         self.steps = recipe.all_steps(examples.count)
         self.done = 0
+        self.interrupted = False
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
         self._seconds = run.seconds
@@ -126,11 +178,13 @@ class _Training:
             if begun < self.steps:
                 self._compile()
             for inputs, targets in self._left(self.steps):
-                if self.interrupted:
+                stop, whole = self.processes.summed(self.interrupted, len(inputs))
+                if stop:
+                    self.interrupted = True
                     break
                 self.step.set_rate(self._rate())
-                x, mixed = augmented(self.recipe, self.done, inputs, targets)
-                self.step(x, targets, mixed)
+                x, mixed = self._augmented(inputs, targets, int(whole))
+                self.step(x, targets, mixed, int(whole))
                 self.done += 1
                 if self.done % every == 0 or self.done == self.steps:
                     self._check_loss()
@@ -148,10 +202,10 @@ class _Training:
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         """While this is active Ctrl-C, or SIGTERM, waits for the step to end; a second one does not."""
-        self.interrupted = False
 
         def stop(number: int, frame: object) -> None:
-            if self.interrupted:
+            # A launcher that hears of Ctrl-C ends its processes, who have heard of it themselves.
+            if self.interrupted and (self.processes.count == 1 or number == signal.SIGINT):
                 raise KeyboardInterrupt
             self.interrupted = True
             if self.progress is not None:
@@ -173,20 +227,62 @@ class _Training:
         """From the last checkpoint where there is one, otherwise from the initial weights."""
         last = self.run.last
         if last is None:
+            # Until here all drew the same; what a layer drops is each process's own.
+            self._sow(0)
             self._measure()
             return
-        self.step.restore(last.tensors)
-        torch.set_rng_state(last.tensors["random"])
-        if "random.cuda" in last.tensors:
-            torch.cuda.set_rng_state(last.tensors["random.cuda"])
+        self._restore(last)
         self.done = last.step
-        for measured in self.run.measurements:
-            self.plateau.see(measured)
+        for found in self.run.measurements:
+            self.plateau.see(found)
         self.run.log(f"going on after step {self.done:,}")
 
+    def _restore(self, last: Checkpoint) -> None:
+        """Take up the state of a checkpoint, and the random numbers that this process would draw next."""
+        if last.in_parts or self.sharded:
+            from archdsl.training.sharding import load_state
+
+            saved = self._template(last)
+            load_state(saved, last.place, alone=self.processes.count == 1)
+        else:
+            saved = last.tensors()
+        self.step.restore(saved)
+        name = _random(self.processes.rank)
+        if name in saved and _random(self.processes.count) not in saved:
+            torch.set_rng_state(saved[name])
+            if f"{name}.cuda" in saved:
+                torch.cuda.set_rng_state(saved[f"{name}.cuda"])
+        else:
+            # There were more processes, or fewer: what they would have drawn next is no one's.
+            self._sow(last.step)
+
+    def _template(self, last: Checkpoint) -> dict[str, Tensor]:
+        """Tensors for all that a checkpoint in parts holds, split as this process has them."""
+        from archdsl.training.sharding import extents_in
+
+        known = dict(self.step.state())
+        found: dict[str, Tensor] = {}
+        for name, (extents, dtype) in extents_in(last.place).items():
+            like = known.get(name)
+            if like is None and name.startswith("optimizer/"):
+                parameter = self.step.parameters[name.split("/")[1]]
+                like = torch.zeros_like(parameter) if tuple(parameter.shape) == extents else None
+            found[name] = torch.zeros(extents, dtype=dtype) if like is None else torch.zeros_like(like)
+        return found
+
+    def _sow(self, step: int) -> None:
+        """Begin the random numbers of several processes anew, in each its own."""
+        if self.processes.count > 1:
+            torch.manual_seed((self.recipe.seed << 20) + step * self.processes.count + self.processes.rank)
+
+    def _augmented(self, inputs: Tensor, targets: Tensor, whole: int) -> tuple[Tensor, Mixed | None]:
+        first = self.processes.share(whole).start
+        return augmented(self.recipe, self.done, inputs, targets, whole, first)
+
     def _left(self, steps: int) -> Iterator[Batch]:
-        """The batches of the steps that are left of so many."""
-        return self.examples.batches(self.recipe.batch, steps, self.recipe.seed, self.done)
+        """The batches of the steps that are left of so many, this process's share of them."""
+        recipe = self.recipe
+        return self.examples.batches(recipe.batch, steps, recipe.seed, self.done, self.processes.share)
 
     def _rate(self) -> float:
         return self.recipe.rate(self.done, self.examples.count, self.plateau.drops)
@@ -195,15 +291,23 @@ class _Training:
         busy = None if self.progress is None else self.progress.busy
         try:
             inputs, targets = next(self._left(self.steps))
-            x, _ = augmented(self.recipe, 0, inputs, targets)
+            x, _ = augmented(self.recipe, self.done, inputs, targets)
             self.step.compile(x, targets, self.steps, busy)
             self.run.log("the step is compiled")
         except NotCompiled as reason:
             self.run.log(f"the step is not compiled: {reason}")
 
     def _check_loss(self) -> None:
+        """Sum the loss over the processes, and end the run where it is no number."""
+        self.processes.add(self.step.total_loss)
         if torch.isfinite(self.step.total_loss):
             return
+        if self.processes.count > 1:
+            since = self.run.measurements[-1].step
+            raise self.processes.failure(
+                f"the loss is no number after a step from {since + 1:,} to {self.done:,}: try a lower "
+                f"learning rate (weights and metrics from before are in {self.run.folder})"
+            )
         step, layer = self._first_without_number()
         self.run.log(f"the loss is no number from step {step:,} on, first in {layer}")
         raise TrainingError(
@@ -218,8 +322,7 @@ class _Training:
         """
         last = Checkpoint.newest(self.run.folder)
         assert last is not None
-        self.step.restore(last.tensors)
-        torch.set_rng_state(last.tensors["random"])
+        self._restore(last)
         end = self.done
         self.done = last.step
         for inputs, targets in self._left(end):
@@ -237,25 +340,63 @@ class _Training:
         since = self.done - (self.run.measurements[-1].step if self.run.measurements else 0)
         loss = (step.total_loss / since).item() if since else None
         step.total_loss.zero_()
+        # A batch normalisation's statistics are those of the first process's examples.
+        self.processes.follow_the_first(step.model.buffers())
+        # What is gathered for each layer must be gathered by all: then every process measures everything.
+        share = ALONE.share if self.sharded else self.processes.share
         with step.averaged():
             training, test = (
                 # As the metrics file has them, so that a run that goes on sees the same numbers.
-                [round(value, 5) for value in measure(step.model, self.recipe, some, step.precision())]
-                for some in (examples.training(MEASURED), examples.testing())
+                [round(value, 5) for value in self._measured(some)]
+                for some in (examples.training(MEASURED, share), examples.testing(share))
             )
-            weights = {name: tensor.detach().clone() for name, tensor in step.model.state_dict().items()}
+            weights = self._weights()
         rate = self.recipe.rate(max(self.done - 1, 0), examples.count, self.plateau.drops)
-        measured = Measurement(self.done, training, test, loss, rate)
-        self.plateau.see(measured)
-        tensors = {**dict(step.state()), "random": torch.get_rng_state()}
-        if step.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
-        self.run.measured(measured, weights, Checkpoint(self.done, tensors))
+        found = Measurement(self.done, training, test, loss, rate)
+        self.plateau.see(found)
+        self.run.keep(weights)
+        self.run.measured(found)
+        # Last: what is measured after the checkpoint that a run goes on from is measured again.
+        self._save()
         if self.board is not None:
-            self.board.add(measured)
+            self.board.add(found)
         self._tell_of_data()
         if self.progress is not None:
-            self.progress(self.done, self.steps, measured)
+            self.progress(self.done, self.steps, found)
+
+    def _measured(self, examples: Iterator[Batch]) -> list[float]:
+        """The metrics on examples, of which each process has its share."""
+        tally = measured(self.step.model, self.recipe, examples, self.step.precision())
+        if not self.sharded:
+            tally.join(self.processes.all_of(tally))
+        return tally.values()
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The model's weights as they are now, for the process that writes them."""
+        state: dict[str, Tensor] = self.step.model.state_dict()
+        if self.sharded:
+            from archdsl.training.sharding import gathered
+
+            return gathered(state, self.processes.first)
+        return (
+            {name: tensor.detach().clone() for name, tensor in state.items()} if self.processes.first else {}
+        )
+
+    def _save(self) -> None:
+        state = dict(self.step.state())
+        name = _random(self.processes.rank)
+        random = {name: torch.get_rng_state()}
+        if self.step.device.type == "cuda":
+            random[f"{name}.cuda"] = torch.cuda.get_rng_state()
+        with self.run.checkpoint(self.done, self.processes.wait) as place:
+            if self.sharded:
+                from archdsl.training.sharding import save_state
+
+                save_state({**state, **random}, place)
+            else:
+                everyone = self.processes.all_of(random)
+                if self.processes.first:
+                    write_state({**state, **{k: v for one in everyone for k, v in one.items()}}, place)
 
     def _tell_of_data(self) -> None:
         """Log what share of the time since the last measurement training waited for examples."""
@@ -268,6 +409,11 @@ class _Training:
             share = (waited - self._waited) / max(seconds - self._seconds, 1e-9)
             self.run.log(f"waited for examples {share:.1%} of the time")
         self._seconds, self._waited = seconds, waited
+
+
+def _random(rank: int) -> str:
+    """What a checkpoint calls the state of a process's random numbers."""
+    return f"random.{rank}"
 
 
 class Plateau:
@@ -304,11 +450,13 @@ def device_of(name: str) -> torch.device:
 
 
 @contextmanager
-def _threads(network: Network, recipe: Recipe) -> Iterator[None]:
-    """One thread for a small network, and after the run as many as before."""
+def _threads(network: Network, recipe: Recipe, processes: Processes) -> Iterator[None]:
+    """One thread for a small network, else a share of the cores, and after the run as many as before."""
     before = torch.get_num_threads()
     if analyse(network).totals.macs * recipe.batch < MACS_OF_ONE_THREAD:
         torch.set_num_threads(1)
+    elif processes.count > 1 and "LOCAL_WORLD_SIZE" in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
     try:
         yield
     finally:

@@ -35,14 +35,14 @@ def scored(
             yield output.float(), target
 
 
-def measure(
+def measured(
     model: nn.Module, recipe: Recipe, examples: Iterable[Batch], precision: AbstractContextManager[Any]
-) -> list[float]:
-    """The value of each metric of the recipe."""
+) -> Tally:
+    """The metrics of the recipe on examples."""
     tally = Tally(recipe.metrics)
     for output, target in scored(model, recipe, examples, precision):
         tally.add(output, target)
-    return tally.values()
+    return tally
 
 
 class Tally:
@@ -53,11 +53,21 @@ class Tally:
         self._sums: list[tuple[Any, ...]] = []
 
     def add(self, output: Tensor, target: Tensor) -> None:
-        tallies = [metric.tally(output, target) for metric in self._metrics]
-        if self._sums:
-            pairs = zip(self._sums, tallies, strict=True)
-            tallies = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
-        self._sums = tallies
+        self._join([metric.tally(output, target) for metric in self._metrics])
+
+    def join(self, tallies: Sequence[Tally]) -> None:
+        """Become what several tallies, this one among them, come to together."""
+        parts = [tally._sums for tally in tallies]
+        self._sums = []
+        for sums in parts:
+            self._join(sums)
+
+    def _join(self, sums: list[tuple[Any, ...]]) -> None:
+        if not self._sums or not sums:
+            self._sums = self._sums or sums
+            return
+        pairs = zip(self._sums, sums, strict=True)
+        self._sums = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
 
     def values(self) -> list[float]:
         return [metric.value(*sums) for metric, sums in zip(self._metrics, self._sums, strict=True)]

@@ -52,9 +52,12 @@ def groups(model: nn.Module, network: Network, recipe: Recipe) -> list[dict[str,
     return list(found.values())
 
 
-def optimizer(model: nn.Module, network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer(
+    model: nn.Module, network: Network, recipe: Recipe, sharded: bool = False
+) -> torch.optim.Optimizer:
     """The recipe's optimizer over the trained parameters."""
-    options = {"fused": True} if recipe.optimizer.torch_name in FUSED else {}
+    # Not every such kernel takes parameters that are split over devices.
+    options = {"fused": True} if recipe.optimizer.torch_name in FUSED and not sharded else {}
     made: torch.optim.Optimizer = recipe.optimizer.build(
         torch.optim, groups(model, network, recipe), **options
     )

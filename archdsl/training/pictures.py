@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import Pictures
-from archdsl.training.examples import Batch, Examples, InMemory, numbers, orders
+from archdsl.training.examples import Batch, Examples, InMemory, Share, numbers, orders, whole
 from archdsl.training.run import TrainingError
 
 KEPT = 1 << 30
@@ -61,35 +61,40 @@ class Streamed(Examples):
         self.classes = training.classes
         self.skipped: dict[str, None] = {}
 
-    def batches(self, batch: int, steps: int, seed: int, begin: int) -> Iterator[Batch]:
+    def batches(self, batch: int, steps: int, seed: int, begin: int, share: Share = whole) -> Iterator[Batch]:
         chosen = (
-            order[step * batch : (step + 1) * batch].tolist()
+            piece[share(len(piece))].tolist()
             for done, end, order in orders(self.count, batch, steps, seed, begin)
             for step in range(done, end)
+            for piece in [order[step * batch : (step + 1) * batch]]
         )
-        return self._decoded(self._training, list(chosen))
+        return self._decoded(self._training, list(chosen), share is not whole)
 
-    def training(self, most: int) -> Iterator[Batch]:
+    def training(self, most: int, share: Share = whole) -> Iterator[Batch]:
         count = min(most, self.count)
         # Files come class by class: every so many of them, so that all classes are among those measured.
-        return self._decoded(self._training, _split([i * self.count // count for i in range(count)]))
+        chosen = [i * self.count // count for i in range(count)]
+        return self._decoded(self._training, _split(chosen[share(count)]))
 
-    def testing(self) -> Iterator[Batch]:
-        return self._decoded(self._testing, _split(list(range(self.tests))))
+    def testing(self, share: Share = whole) -> Iterator[Batch]:
+        return self._decoded(self._testing, _split(list(range(self.tests))[share(self.tests)]))
 
     def whole(self, pictures: Pictures) -> Batch:
         """All of the pictures in order, as bytes."""
         found = list(self._raw(pictures, _split(list(range(len(pictures.files))))))
         return torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])
 
-    def _decoded(self, pictures: Pictures, chosen: list[list[int]]) -> Iterator[Batch]:
-        for x, y in self._raw(pictures, chosen):
+    def _decoded(self, pictures: Pictures, chosen: list[list[int]], empty: bool = False) -> Iterator[Batch]:
+        for x, y in self._raw(pictures, chosen, empty):
             move = self._device.type == "cuda"
             x, y = (one.to(self._device, non_blocking=move) for one in (x, y))
             yield numbers(x), y
 
-    def _raw(self, pictures: Pictures, chosen: list[list[int]]) -> Iterator[Batch]:
-        """Batches of decoded pictures. What is waited for is counted; what is no picture is named."""
+    def _raw(self, pictures: Pictures, chosen: list[list[int]], empty: bool = False) -> Iterator[Batch]:
+        """Batches of decoded pictures; `empty` ones too, where each is one of several processes' shares.
+
+        What is waited for is counted; what is no picture is named.
+        """
         loader = DataLoader(
             _Files(self._data, pictures),
             batch_sampler=chosen,
@@ -112,6 +117,8 @@ class Streamed(Examples):
             self.skipped.update(dict.fromkeys(broken))
             if len(x):
                 yield x, y
+            elif empty:
+                yield x.new_empty(0, self._data.channels, self._data.size, self._data.size), y
 
 
 def _split(indices: list[int]) -> list[list[int]]:

@@ -8,14 +8,15 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor
@@ -49,33 +50,57 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything that a run goes on from, after so many steps."""
+    """Everything that a run goes on from, after so many steps, in a folder of `.safetensors` files.
+
+    It is one file, or one of each process that had a part of the state.
+    """
 
     step: int
-    tensors: dict[str, Tensor]
+    place: Path
+
+    @property
+    def in_parts(self) -> bool:
+        return not (self.place / STATE).exists()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state of a run that was not in parts."""
+        return load_file(self.place / STATE)
+
+    def whole(self) -> bool:
+        """Whether no file was cut short, by a full disk or by hand."""
+        files = list(self.place.glob("*.safetensors"))
+        try:
+            for file in files:
+                with safe_open(file, framework="pt"):
+                    pass
+        except (OSError, SafetensorError):
+            return False
+        return bool(files)
 
     @staticmethod
     def newest(folder: Path) -> Checkpoint | None:
         """The last whole checkpoint of a run. One that is being written has no name yet, so none is half."""
-        found = sorted((folder / CHECKPOINTS).glob("step-*"), reverse=True)
-        for place in found:
-            try:
-                return Checkpoint(int(place.name.removeprefix("step-")), load_file(place / STATE))
-            except (OSError, ValueError, SafetensorError):
-                # Cut short by a full disk or by hand: the one before it is whole.
-                continue
+        for place in sorted((folder / CHECKPOINTS).glob("step-*"), reverse=True):
+            number = place.name.removeprefix("step-")
+            if number.isdigit() and Checkpoint(int(number), place).whole():
+                return Checkpoint(int(number), place)
         return None
 
 
 class Run:
     """A run's folder. `measurements` are those so far, `last` the checkpoint that it goes on from.
 
-    A run never overwrites another. Raises `TrainingError` where the folder is there already or can't be
-    written; and, to resume, where there is no run in it or the run is of another network or recipe.
+    Of several processes one `writes`, and the others know what it does. A run never overwrites another.
+    Raises `TrainingError` where the folder is there already or can't be written; and, to resume, where there
+    is no run in it or the run is of another network or recipe.
     """
 
-    def __init__(self, folder: Path, network: Network, recipe: Recipe, resume: bool = False) -> None:
+    def __init__(
+        self, folder: Path, network: Network, recipe: Recipe, resume: bool = False, writes: bool = True
+    ) -> None:
         self.folder = folder
+        self._writes = writes
+        self._held: FileLock | None = None
         self.measurements: list[Measurement] = []
         self.last: Checkpoint | None = None
         self._network = network
@@ -86,6 +111,8 @@ class Run:
         if resume:
             self._lock()
             self._take_up()
+            return
+        if not writes:
             return
         try:
             folder.mkdir(parents=True)
@@ -101,6 +128,8 @@ class Run:
         """Keep others from writing into the folder, until this process ends or the run is closed."""
         if not self.folder.is_dir():
             raise TrainingError(f"there is no run in {self.folder} to resume")
+        if not self._writes:
+            return
         self._held = FileLock(self.folder / ".lock", blocking=False)
         try:
             self._held.acquire()
@@ -111,7 +140,8 @@ class Run:
 
     def close(self) -> None:
         """Let others write into the folder."""
-        self._held.release()
+        if self._held is not None:
+            self._held.release()
 
     @property
     def seconds(self) -> float:
@@ -159,11 +189,12 @@ class Run:
                     )
                 )
 
-    def describe(self, device: torch.device, classes: tuple[str, ...] | None) -> None:
+    def describe(self, device: torch.device, classes: tuple[str, ...] | None, processes: int = 1) -> None:
         """Write down the files, the recipe as it was resolved, the classes' names and what it runs on."""
         machine = {
             "device": str(device),
             "threads": torch.get_num_threads(),
+            "processes": processes,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "system": platform.platform(),
@@ -178,7 +209,7 @@ class Run:
         }
         main, *_ = sources = (self._network.place.source, *self._network.sources)
         self._write(NETWORK, main.text.encode())
-        for source in sources:
+        for source in sources if self._writes else ():
             beside = Path(os.path.relpath(source.name, Path(main.name).parent))
             # What is imported from the bundled architectures is found there again.
             if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
@@ -202,10 +233,12 @@ class Run:
         self._log.append(f"{self.seconds:9.1f} s  {line}\n")
         self._write("train.log", "".join(self._log).encode())
 
-    def measured(self, found: Measurement, weights: Mapping[str, Tensor], state: Checkpoint) -> None:
-        """Add a measurement to the metrics and the log, and save the weights that were measured and the
-        state that a run would go on from. No file can hold code."""
+    def keep(self, weights: Mapping[str, Tensor]) -> None:
+        """Save the weights that are being measured."""
         self._write("weights.safetensors", packed(_plain(weights)))
+
+    def measured(self, found: Measurement) -> None:
+        """Add a measurement to the metrics and the log."""
         self.measurements.append(found)
         titles = [metric.title for metric in self._recipe.metrics]
         heads = [f"{which}_{title}" for title in titles for which in ("training", "test")]
@@ -213,24 +246,29 @@ class Run:
         self._write("metrics.csv", ("\n".join(lines) + "\n").encode())
         words = ", ".join(f"{name} {text}" for name, text in said(self._recipe, found))
         self.log(f"step {found.step:,}: {words}")
-        # Last: what is measured after the checkpoint that a run goes on from is measured again.
-        self._save(state)
 
-    def _save(self, state: Checkpoint) -> None:
-        """Write a checkpoint aside, give it its name in one step, and remove those before it."""
+    @contextmanager
+    def checkpoint(self, step: int, wait: Callable[[], None]) -> Iterator[Path]:
+        """A folder to write a checkpoint into, which gets its name when all is there; older ones then go.
+
+        All processes are in it at a time, and `wait` for each other. No file in it may hold code.
+        """
         folder = self.folder / CHECKPOINTS
-        place = folder / f"step-{state.step:012}"
-        aside = folder / "part"
+        place, aside = folder / f"step-{step:012}", folder / "part"
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            (aside / STATE).write_bytes(packed(_plain(state.tensors)))
-            if place.exists():
-                shutil.rmtree(place)
-            os.replace(aside, place)
-            for old in folder.glob("step-*"):
-                if old != place:
-                    shutil.rmtree(old, ignore_errors=True)
+            if self._writes:
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir(parents=True)
+            wait()
+            yield aside
+            wait()
+            if self._writes:
+                if place.exists():
+                    shutil.rmtree(place)
+                os.replace(aside, place)
+                for old in folder.glob("step-*"):
+                    if old != place:
+                        shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise TrainingError(f"{place} can't be written: {error.strerror}") from None
 
@@ -243,6 +281,8 @@ class Run:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file beside its place and move it there, so that no one sees half of it."""
+        if not self._writes:
+            return
         path = self.folder / name
         aside = path.with_name(f"{path.name}.part")
         try:
@@ -282,6 +322,11 @@ def last_folder(name: str) -> Path:
     while (Path("runs") / f"{name}-{number + 1}").exists():
         number += 1
     return Path("runs") / f"{name}-{number}"
+
+
+def write_state(tensors: Mapping[str, Tensor], place: Path) -> None:
+    """Write a state into the folder of a checkpoint."""
+    (place / STATE).write_bytes(packed(_plain(tensors)))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

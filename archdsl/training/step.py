@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from archdsl.recipes.optimizers import SGD
 from archdsl.recipes.recipe import Recipe
@@ -44,8 +45,18 @@ class Step:
     changed in place, and so are the optimizer's state and the averaged weights.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        optimizer: torch.optim.Optimizer,
+        parallel: nn.Module | None = None,
+        processes: int = 1,
+    ) -> None:
+        """`parallel` is the model as several `processes` compute with it, who take their mean gradient."""
         self.model = model
+        self.parallel = parallel or model
+        self.processes = processes
         self.recipe = recipe
         self.optimizer = optimizer
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -79,23 +90,33 @@ class Step:
         dtype = getattr(torch, self.recipe.precision)
         return torch.autocast(self.device.type, dtype=dtype)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, mixed: Mixed | None = None) -> None:
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, mixed: Mixed | None = None, whole: int | None = None
+    ) -> None:
+        """Take a step on examples, which may be a part of a batch of `whole` that all processes have."""
         # The last batch of an epoch may be smaller than the one that the compiled step takes.
         if self._compiled is not None and len(inputs) == self._batch:
             self._compiled(*self._state(), self.rate, inputs, targets)
             return
-        pieces = self.recipe.accumulate
-        size = -(-len(inputs) // pieces)
-        for start in range(0, len(inputs), size):
+        whole = len(inputs) if whole is None else whole
+        size = max(-(-len(inputs) // self.recipe.accumulate), 1)
+        starts = [k * size for k in range(self.recipe.accumulate)]
+        if self.processes == 1:
+            starts = [start for start in starts if start < len(inputs)]
+        for start in starts:
             piece = slice(start, start + size)
-            x = inputs[piece]
-            with self.precision():
-                if mixed is None:
-                    loss = self.loss(self.model, x, targets[piece])
+            x, y = inputs[piece], targets[piece]
+            with self.precision(), self._gathering(start == starts[-1]):
+                if not len(x):
+                    # Nothing is left for this process; but each must take part, or the others would wait.
+                    none = [one.new_zeros(2, *one.shape[1:]) for one in (inputs, targets)]
+                    loss = self.loss(self.parallel, *none) * 0
+                elif mixed is None:
+                    loss = self.loss(self.parallel, x, y)
                 else:
-                    loss = self._mixed_loss(x, targets[piece], mixed.targets[piece], mixed.share)
-            loss = loss * (len(x) / len(inputs))
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                    loss = self._mixed_loss(x, y, mixed.targets[piece], mixed.share)
+                loss = loss * (len(x) / whole)
+                self.scaler.scale(loss * self.processes).backward()  # type: ignore[no-untyped-call]
             self.total_loss += loss.detach()
         if self.recipe.clip is not None:
             self.scaler.unscale_(self.optimizer)
@@ -105,12 +126,19 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         self._follow()
 
+    def _gathering(self, last: bool) -> AbstractContextManager[Any]:
+        """While this is active gradients are summed over the processes, in the last piece of a batch only."""
+        if isinstance(self.parallel, DistributedDataParallel) and not last:
+            waiting: AbstractContextManager[Any] = self.parallel.no_sync()
+            return waiting
+        return nullcontext()
+
     def loss(self, forward: Call, x: Tensor, y: Tensor) -> Tensor:
         """The recipe's loss on examples, without axes."""
         return self._judged(outputs_of(forward(x)), y)
 
     def _mixed_loss(self, x: Tensor, y: Tensor, other: Tensor, share: float) -> Tensor:
-        outputs = outputs_of(self.model(x))
+        outputs = outputs_of(self.parallel(x))
         return share * self._judged(outputs, y) + (1 - share) * self._judged(outputs, other)
 
     def _judged(self, outputs: Sequence[Tensor], y: Tensor) -> Tensor:
@@ -154,6 +182,8 @@ class Step:
         """
         if inputs.device.type != "cpu":
             raise NotCompiled("it is on no CPU")
+        if self.processes > 1:
+            raise NotCompiled("several processes take it together")
         if steps < FEWEST_STEPS:
             raise NotCompiled(f"it would not pay for {steps:,} steps")
         self._refuse_what_is_not_traced()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from archdsl.recipes.recipe import Recipe
 from archdsl.recipes.transforms import Mixup
+from archdsl.training.draws import Draws
 
 
 class Mixed(NamedTuple):
@@ -18,15 +19,22 @@ class Mixed(NamedTuple):
     share: float
 
 
-def augmented(recipe: Recipe, step: int, x: Tensor, y: Tensor) -> tuple[Tensor, Mixed | None]:
-    """A training batch transformed. What is drawn follows from the seed and the step alone."""
+def augmented(
+    recipe: Recipe, step: int, x: Tensor, y: Tensor, whole: int | None = None, first: int = 0
+) -> tuple[Tensor, Mixed | None]:
+    """A training batch transformed, or a part of one of `whole` examples, from its example `first` on.
+
+    What is drawn follows from the seed, the step and an example's place in the batch alone. But mixing is
+    among the examples that are there.
+    """
     if not recipe.augment:
         return x, None
-    random = torch.Generator().manual_seed((recipe.seed * 0x9E3779B97F4A7C15 + step) % 2**63)
+    seed = (recipe.seed * 0x9E3779B97F4A7C15 + step) % 2**63
+    random = Draws(seed, len(x) if whole is None else whole, slice(first, first + len(x)))
     for transform in recipe.augment:
         if isinstance(transform, Mixup):
-            share = transform.share(torch, random)
-            others = torch.randperm(len(x), generator=random).to(x.device)
+            share = transform.share(random)
+            others = random.order(len(x)).to(x.device)
             return share * x + (1 - share) * x[others], Mixed(y[others], share)
         x = transform.apply(torch, x, random)
     return x, None

@@ -1,0 +1,251 @@
+"""Several processes that train together: real ones, on this machine's CPU."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from archdsl.training.processes import Processes
+from archdsl.training.run import CHECKPOINTS, Checkpoint
+from archdsl.training.trained import Trained
+
+PLAIN = """network Small {
+  input signal: [1, 40]
+  conv(8, kernel=3, stride=2) -> relu
+  body: { conv(8, kernel=3, stride=2) -> relu }
+  flatten -> linear(10)
+}
+
+train {
+  data           = mnist1d(examples=490)
+  loss           = cross_entropy
+  optimizer      = OPTIMIZER
+  batch          = 97
+  steps          = 60
+  measurements   = 6
+  augment        = random_crop(40, padding=2)
+  moving_average = 0.9
+  clip           = norm(1)
+}
+"""
+"""490 examples: the last batch of an epoch has five, which two processes share."""
+NORMALISED = PLAIN.replace("-> relu\n  body", "-> batch_norm -> relu\n  body").replace(
+    "OPTIMIZER", "sgd(lr=0.1, momentum=0.9)"
+)
+ADAM = PLAIN.replace("OPTIMIZER", "adamw(lr=0.01)")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "archdsl", "train", "small.arch", *arguments]
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+
+
+def losses(folder: Path) -> list[float]:
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    return [float(row[rows[0].index("loss")]) for row in rows[2:]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process comes to."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "small.arch").write_text(ADAM)
+    done = run(folder, "--out", "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def agree(found: Path, wanted: Path) -> None:
+    """Losses to a thousandth, and weights to a hundredth: sums are taken in another order."""
+    assert losses(found) == pytest.approx(losses(wanted), rel=1e-3)
+    ours, theirs = (load_file(folder / "weights.safetensors") for folder in (found, wanted))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(
+            tensor, theirs[name], rtol=1e-2, atol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_every_example_is_someones_share() -> None:
+    for count in (0, 1, 2, 5, 96, 97):
+        for processes in (1, 2, 3, 8):
+            shares = [Processes(rank, processes).share(count) for rank in range(processes)]
+            assert [i for share in shares for i in range(share.start, share.stop)] == list(range(count))
+            sizes = [share.stop - share.start for share in shares]
+            assert max(sizes) - min(sizes) <= 1 and sizes[0] == max(sizes)
+
+
+@pytest.mark.parametrize("more", [[], ["--shard"]], ids="-".join)
+def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path, more: list[str]) -> None:
+    """The same examples make up a step, augmented alike; and only one process speaks and writes."""
+    (tmp_path / "small.arch").write_text(ADAM)
+    done = run(tmp_path, "--out", "run", "--devices", "2", *more)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("step 60 of 60") == 1 and done.stdout.count("training error") == 1
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    agree(tmp_path / "run", alone)
+    parts = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).glob("*/*"))
+    assert len(parts) == (2 if "--shard" in more else 1)
+
+
+@pytest.mark.parametrize("shard", [[], ["--shard"]], ids="-".join)
+def test_processes_agree_on_statistics(tmp_path: Path, shard: list[str]) -> None:
+    """What is measured by all is what the saved network scores: running statistics are of one process."""
+    (tmp_path / "small.arch").write_text(NORMALISED)
+    done = run(tmp_path, "--out", "run", "--devices", "2", *shard)
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
+    last = float(rows[-1].split(",")[rows[0].split(",").index("test_error")])
+    assert Trained(tmp_path / "run").score().metrics["error"] == pytest.approx(last, abs=1e-5)
+
+
+def free_port() -> int:
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        port: int = some.getsockname()[1]
+        return port
+
+
+def test_two_machines(tmp_path: Path, alone: Path) -> None:
+    """Two launchers that meet on the loopback, a process each."""
+    (tmp_path / "small.arch").write_text(ADAM)
+    port = free_port()
+    launchers = [
+        subprocess.Popen(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1",
+                f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}",
+                "-m", "archdsl", "train", "small.arch", "--out", "run",
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    said = [launcher.communicate(timeout=240) for launcher in launchers]
+    assert [launcher.returncode for launcher in launchers] == [0, 0], said
+    assert "step 60 of 60" in said[0][1] and "step" not in said[1][1]
+    agree(tmp_path / "run", alone)
+
+
+def test_the_place_that_slurm_gives(tmp_path: Path, alone: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    words = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
+    tasks = [
+        subprocess.Popen(
+            command("--out", "run"),
+            cwd=tmp_path,
+            env={**os.environ, **words, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [task.communicate(timeout=240)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], said
+    agree(tmp_path / "run", alone)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(["--devices", "2"], ["--devices", "3", "--shard"]), (["--devices", "2", "--shard"], [])],
+    ids=["2-to-3-split", "2-split-to-1"],
+)
+def test_a_killed_run_goes_on_with_another_number_of_processes(
+    tmp_path: Path, alone: Path, before: list[str], after: list[str]
+) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    process = subprocess.Popen(
+        command("--out", "run", *before),
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while not list((tmp_path / "run" / CHECKPOINTS).glob("step-*[1-9]*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    # The launcher's processes have sessions of their own.
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").resolve() == tmp_path.resolve():
+                os.kill(int(place.name), signal.SIGKILL)
+    process.wait()
+    last = Checkpoint.newest(tmp_path / "run")
+    assert last is not None and 0 < last.step < 60
+    done = run(tmp_path, "--out", "run", "--resume", *after)
+    assert done.returncode == 0, done.stderr
+    assert f"going on after step {last.step}" in (tmp_path / "run/train.log").read_text()
+    agree(tmp_path / "run", alone)
+
+
+def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM.replace("= 60", "= 100_000"))
+    process = subprocess.Popen(
+        command("--out", "run", "--devices", "2"),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    # As a terminal does: to the launcher and to its processes.
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert "archdsl train small.arch --devices 2 --resume --out run" in said
+    assert "Traceback" not in said and "internal error" not in said
+
+
+def test_what_the_first_process_has_against_a_folder_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    (tmp_path / "run").mkdir()
+    done = run(tmp_path, "--out", "run", "--devices", "2")
+    assert done.returncode == 1
+    assert (
+        done.stderr == "error: run exists already: name another folder with --out, or go on with --resume\n"
+    )
+
+
+def test_a_loss_that_is_no_number_ends_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(
+        PLAIN.replace("OPTIMIZER", "sgd(lr=1e30)").replace("norm(1)", "norm(1e30)")
+    )
+    done = run(tmp_path, "--out", "run", "--devices", "2")
+    assert done.returncode == 1
+    assert done.stderr.count("the loss is no number after a step from 1 to 10") == 1
+
+
+def test_what_can_not_be_split(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    done = run(tmp_path, "--out", "run", "--devices", "2", "--shard", "--set", "train.precision=float16")
+    assert done.returncode == 1
+    assert done.stderr.count("are not trained in float16") == 1
+    done = run(tmp_path, "--out", "run", "--device", "cuda", "--devices", "99")
+    assert done.returncode == 1 and "devices to train on here, not 99" in done.stderr
