@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from archdsl.training import pictures
 from archdsl.training.examples import Examples
 from archdsl.training.loop import train
 from archdsl.training.pictures import Streamed, decode
-from archdsl.training.run import TrainingError
+from archdsl.training.run import Checkpoint, Measurement, TrainingError
 from archdsl.training.sources import load
 
 CPU = torch.device("cpu")
@@ -176,6 +179,30 @@ def test_the_recipes_of_the_papers(
                 )
             ),
         ]
+
+
+def test_a_worker_that_is_killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a machine that runs out of memory: the run ends with a message, and what it saved is there."""
+    monkeypatch.setattr(pictures, "KEPT", 0)
+    monkeypatch.setattr(pictures, "workers_for", lambda count: 2)
+    net, recipe, found = recipe_for(f'image_folder("{folder}", size=28)')
+    assert recipe is not None, found
+
+    class Killer:
+        def __call__(self, step: int, steps: int, measured: Measurement) -> None:
+            if step:
+                for worker in multiprocessing.active_children():
+                    os.kill(worker.pid or 0, signal.SIGKILL)
+
+        def busy(self, what: str) -> None:
+            pass
+
+    with pytest.raises(TrainingError, match="as where memory runs out: --resume goes on"):
+        train(net.network, recipe, tmp_path / "run", progress=Killer())
+    last = Checkpoint.newest(tmp_path / "run")
+    assert last is not None and last.step == 1
+    again = train(net.network, recipe, tmp_path / "run", resume=True)
+    assert again.taken == again.steps - 1
 
 
 # ------------------------------------------------------------------------------ decoding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from archdsl.analysis import analyse
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
 from archdsl.recipes.recipe import Recipe
 from archdsl.recipes.schedules import Schedule
 from archdsl.training.board import Board
+from archdsl.training.choices import Choices, choose, threads
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
@@ -34,8 +33,6 @@ from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
 """The most training examples that are measured."""
-MACS_OF_ONE_THREAD = 20_000_000
-"""Below so many multiplications a batch, threads cost more than they save."""
 
 
 class Progress(Protocol):
@@ -68,12 +65,14 @@ def train(
     tensorboard: bool = False,
     processes: Processes = ALONE,
     sharded: bool = False,
+    choices: Choices | None = None,
 ) -> Result:
     """Train a network as its recipe says, and write the run into a new folder.
 
     With `resume` the run in the folder goes on from its last checkpoint, as if it had not stopped.
     `progress` is told of every measurement, and with `tensorboard` so are event files for it. Of several
     `processes` each takes its share of every batch; `sharded` splits the network's state over them, too.
+    `choices` are the program's own unless they are given.
     Ctrl-C ends the run early, with everything written. Raises `TrainingError` where the device is not
     there, where the folder exists (or does not, to resume), holds another run, is written by another
     process or can't be written, and where the loss is no number any more; `ArchError` where the recipe
@@ -84,7 +83,8 @@ def train(
         raise processes.failure(
             "weights that are split over devices are not trained in float16: try bfloat16"
         )
-    with _threads(network, recipe, processes):
+    chosen = choices or choose(network, recipe, where)
+    with threads(chosen.threads):
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, recipe)
@@ -99,12 +99,19 @@ def train(
         with closing(run):
             for how, matching in taken:
                 run.began_from(how, matching)
-            model.to(where)
+            model.to(where, memory_format=chosen.memory_format)  # type: ignore[call-overload]
             freeze(model, recipe)
             examples = load(recipe, where)
-            run.describe(where, examples.classes, processes.count)
+            run.describe(where, examples.classes, chosen, processes.count)
             parallel = _together(model, network, recipe, processes, sharded, where)
-            step = Step(model, recipe, optimizer(model, network, recipe, sharded), parallel, processes.count)
+            step = Step(
+                model,
+                recipe,
+                optimizer(model, network, recipe, sharded),
+                parallel=parallel,
+                processes=processes.count,
+                memory_format=chosen.memory_format,
+            )
             since = 0 if run.last is None else run.last.step
             shown = tensorboard and processes.first
             with Board(folder, recipe, since) if shown else nullcontext() as board:
@@ -447,17 +454,3 @@ def device_of(name: str) -> torch.device:
         said = str(error).strip().splitlines()[0]
         raise TrainingError(f"there is no device {name!r} to train on ({said})") from None
     return device
-
-
-@contextmanager
-def _threads(network: Network, recipe: Recipe, processes: Processes) -> Iterator[None]:
-    """One thread for a small network, else a share of the cores, and after the run as many as before."""
-    before = torch.get_num_threads()
-    if analyse(network).totals.macs * recipe.batch < MACS_OF_ONE_THREAD:
-        torch.set_num_threads(1)
-    elif processes.count > 1 and "LOCAL_WORLD_SIZE" in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -110,7 +110,10 @@ class Streamed(Examples):
             except StopIteration:
                 return
             except RuntimeError as error:
-                raise TrainingError(f"decoding pictures failed: {str(error).splitlines()[0]}") from None
+                said = str(error).splitlines()[0]
+                raise TrainingError(
+                    f"decoding pictures failed ({said}), as where memory runs out: --resume goes on"
+                ) from None
             self.waited += time.perf_counter() - begun
             if broken and self._data.corrupt == "refuse":
                 raise TrainingError(f"{broken[0]}; image_folder(..., corrupt=skip) leaves such files out")

@@ -24,6 +24,7 @@ from torch import Tensor
 from archdsl.compiler import Network
 from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
+from archdsl.training.choices import Choices
 from archdsl.training.curve import draw
 from archdsl.weights.matching import Matching
 
@@ -189,11 +190,14 @@ class Run:
                     )
                 )
 
-    def describe(self, device: torch.device, classes: tuple[str, ...] | None, processes: int = 1) -> None:
-        """Write down the files, the recipe as it was resolved, the classes' names and what it runs on."""
+    def describe(
+        self, device: torch.device, classes: tuple[str, ...] | None, choices: Choices, processes: int = 1
+    ) -> None:
+        """Write down the files, the recipe as it was resolved, the classes' names and what it runs on, with
+        what the program chose by itself."""
         machine = {
             "device": str(device),
-            "threads": torch.get_num_threads(),
+            **choices.to_dict(),
             "processes": processes,
             "torch": torch.__version__,
             "python": platform.python_version(),

@@ -52,11 +52,16 @@ class Step:
         optimizer: torch.optim.Optimizer,
         parallel: nn.Module | None = None,
         processes: int = 1,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
-        """`parallel` is the model as several `processes` compute with it, who take their mean gradient."""
+        """`parallel` is the model as several `processes` compute with it, who take their mean gradient.
+
+        Inputs are brought into `memory_format`, which the model's parameters have.
+        """
         self.model = model
         self.parallel = parallel or model
         self.processes = processes
+        self.memory_format = memory_format
         self.recipe = recipe
         self.optimizer = optimizer
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -105,7 +110,7 @@ class Step:
             starts = [start for start in starts if start < len(inputs)]
         for start in starts:
             piece = slice(start, start + size)
-            x, y = inputs[piece], targets[piece]
+            x, y = inputs[piece].contiguous(memory_format=self.memory_format), targets[piece]
             with self.precision(), self._gathering(start == starts[-1]):
                 if not len(x):
                     # Nothing is left for this process; but each must take part, or the others would wait.
@@ -342,6 +347,9 @@ class Step:
                     # torch keeps an optimizer's counter of steps on the CPU, unless it is fused.
                     key = full.removeprefix(begin)
                     moves = tensor.dim() or self.optimizer.param_groups[0].get("fused")
+                    if tensor.shape == parameter.shape:
+                        # In the parameter's own layout, whatever that of the file.
+                        tensor = torch.zeros_like(parameter).copy_(tensor)
                     self.optimizer.state[parameter][key] = tensor.to(self.device) if moves else tensor
         self.total_loss.copy_(saved["total_loss"])
         if self.scaler.is_enabled():

@@ -1,0 +1,322 @@
+"""What a training step costs beside a hand-written loop: `python benchmarks/image_steps.py`.
+
+The claim: AlexNet and ResNet-18 train on synthetic pictures within 3 % of the best loop written by hand in
+torch, or faster. The loops take turns, a step each: whenever ours asks for its next batch, each of the
+hand-written ones takes a step of its own, so whatever else the machine does falls on all alike. They are
+`train` itself, with its files, measurements and signals, and torch modules written out below with the same
+optimizer, in the layouts and with the threads that one may choose; the best of them is the peer. The same
+choices are tried for ours, and those that the program makes by itself must be the fastest, within 3 % too.
+
+`--device cuda` does it on a GPU, with VGG-16 and ResNet-50 as well, and says which share of the device's
+rate of matrix products, measured in the same run, the steps reach. Ends with exit code 1 where a claim does
+not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import archdsl
+from archdsl.compiler import Network
+from archdsl.recipes.reader import read_recipe
+from archdsl.recipes.recipe import Recipe
+from archdsl.training.choices import Choices, choose
+from archdsl.training.examples import InMemory
+from archdsl.training.loop import train
+
+ALLOWED = 1.03
+CLASSES = 1000
+
+# ------------------------------------------------------------------------------ by hand
+
+
+class AlexNet(nn.Module):
+    """Krizhevsky, Sutskever and Hinton (2012), on one device, as `alexnet.arch` has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def normalised(*convolution: int) -> list[nn.Module]:
+            taken, made, kernel, stride, padding = convolution
+            conv = nn.Conv2d(taken, made, kernel, stride, padding)
+            return [conv, nn.ReLU(), nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2), nn.MaxPool2d(3, 2)]
+
+        self.features = nn.Sequential(
+            *normalised(3, 96, 11, 4, 2),
+            *normalised(96, 256, 5, 1, 2),
+            *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        )
+        self.classifier = nn.Sequential(
+            *(nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout()),
+            *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
+            nn.Linear(4096, CLASSES),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.classifier(self.features(x).flatten(1))
+        return y
+
+
+class Block(nn.Module):
+    """A residual block: two 3 x 3 convolutions, or with `narrow` channels between a bottleneck."""
+
+    def __init__(self, before: int, after: int, stride: int, narrow: int | None) -> None:
+        super().__init__()
+        if narrow is None:
+            sizes = [(before, after, 3, stride), (after, after, 3, 1)]
+        else:
+            sizes = [(before, narrow, 1, stride), (narrow, narrow, 3, 1), (narrow, after, 1, 1)]
+        layers: list[nn.Module] = []
+        for taken, made, kernel, step in sizes:
+            layers.append(nn.Conv2d(taken, made, kernel, step, kernel // 2, bias=False))
+            layers += [nn.BatchNorm2d(made), nn.ReLU()]
+        self.body = nn.Sequential(*layers[:-1])
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            conv = nn.Conv2d(before, after, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet(depths: tuple[int, ...], bottleneck: bool) -> nn.Module:
+    """He et al. (2016), Table 1."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    layers.append(nn.MaxPool2d(3, 2, 1))
+    before = 64
+    for stage, depth in enumerate(depths):
+        width = 64 << stage
+        after = 4 * width if bottleneck else width
+        for number in range(depth):
+            stride = 2 if stage and number == 0 else 1
+            layers.append(Block(before, after, stride, width if bottleneck else None))
+            before = after
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, CLASSES))
+
+
+def vgg16() -> nn.Module:
+    """Simonyan and Zisserman (2015), Table 1, column D."""
+    layers: list[nn.Module] = []
+    before = 3
+    for channels, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(depth):
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
+            before = channels
+        layers.append(nn.MaxPool2d(2))
+    layers.append(nn.Flatten())
+    for taken in (25088, 4096):
+        layers += [nn.Linear(taken, 4096), nn.ReLU(), nn.Dropout()]
+    return nn.Sequential(*layers, nn.Linear(4096, CLASSES))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network of ours and by hand, and the batches that they train on."""
+
+    file: str
+    by_hand: Callable[[], nn.Module]
+    extent: int
+    batch: int
+
+
+ON_CPU = {
+    "AlexNet": Case("alexnet.arch:AlexNet", AlexNet, 224, 16),
+    "ResNet-18": Case("resnet.arch:ResNet18", lambda: resnet((2, 2, 2, 2), False), 64, 32),
+}
+ON_GPU = {
+    "AlexNet": Case("alexnet.arch:AlexNet", AlexNet, 224, 256),
+    "ResNet-18": Case("resnet.arch:ResNet18", lambda: resnet((2, 2, 2, 2), False), 224, 256),
+    "VGG-16": Case("vgg.arch:VGG16", vgg16, 224, 64),
+    "ResNet-50": Case("resnet.arch:ResNet50", lambda: resnet((3, 4, 6, 3), True), 224, 128),
+}
+
+# ------------------------------------------------------------------------------ steps in turn
+
+
+def hand_written(case: Case, device: torch.device, layout: str, precision: str) -> Callable[[], None]:
+    """A step of the loop as one who knows torch writes it."""
+    form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    torch.manual_seed(0)
+    model = case.by_hand().to(device, memory_format=form)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
+    x = torch.rand(case.batch, 3, case.extent, case.extent).to(device, memory_format=form)
+    y = torch.randint(CLASSES, (case.batch,), device=device)
+    dtype = getattr(torch, precision)
+
+    def step() -> None:
+        with torch.autocast(device.type, dtype=dtype, enabled=precision != "float32"):
+            loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+class Turns:
+    """Times the steps of a run, and lets others take theirs between them."""
+
+    def __init__(self, others: dict[str, Callable[[], None]], device: torch.device) -> None:
+        self.times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
+        self._others = others
+        self._device = device
+
+    def now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    def between(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches of a run, each given when the others have had their turn."""
+        given: float | None = None
+        for batch in batches:
+            if given is not None:
+                self.times["ours"].append(self.now() - given)
+            for name, step in self._others.items():
+                begun = self.now()
+                step()
+                self.times[name].append(self.now() - begun)
+            given = self.now()
+            yield batch
+
+    def seconds(self, name: str) -> float:
+        """The median of a loop's steps; the first three warm up."""
+        return median(self.times[name][3:])
+
+
+def recipe_for(case: Case, network: Network, folder: str, steps: int, precision: str) -> Recipe:
+    """A recipe on synthetic pictures, two batches of them, which stay in memory."""
+    shape = (3, case.extent, case.extent)
+    random = np.random.default_rng(0)
+    x = random.random((2 * case.batch + 2, *shape), dtype=np.float32)
+    y = random.integers(CLASSES, size=len(x))
+    y[-1] = CLASSES - 1
+    np.savez(f"{folder}/own.npz", x=x[2:], y=y[2:], test_x=x[:2], test_y=y[:2])
+    settings = {
+        "data": f'arrays("{folder}/own.npz")',
+        "loss": "cross_entropy",
+        "optimizer": "sgd(lr=0.01, momentum=0.9, weight_decay=5e-4)",
+        "batch": str(case.batch),
+        "steps": str(steps),
+        "measurements": "1",
+        "precision": precision,
+        "metrics": "error",
+    }
+    recipe, found = read_recipe(None, network, settings, look=True)
+    assert recipe is not None, [d.message for d in found]
+    return recipe
+
+
+def in_turns(
+    network: Network,
+    recipe: Recipe,
+    device: torch.device,
+    others: dict[str, Callable[[], None]],
+    choices: Choices,
+) -> Turns:
+    """Train a network of ours, with others' steps between."""
+    turns = Turns(others, device)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = InMemory.batches
+        InMemory.batches = lambda self, *given: turns.between(whole(self, *given))  # type: ignore[method-assign]
+        try:
+            train(network, recipe, Path(folder) / "run", str(device), choices=choices)
+        finally:
+            InMemory.batches = whole  # type: ignore[method-assign]
+    return turns
+
+
+def choices_there_are(own: Choices, device: torch.device) -> list[Choices]:
+    """The program's own, and those that it could have made."""
+    other = "contiguous" if own.layout == "channels_last" else "channels_last"
+    found = [own, Choices(own.threads, other)]
+    if device.type == "cpu" and own.threads > 1:
+        found.append(Choices(1, own.layout))
+    return found
+
+
+def compared(
+    name: str, case: Case, device: torch.device, steps: int, precision: str, rate: float
+) -> list[tuple[str, float]]:
+    """Print what steps take, and give each claim with its ratio."""
+    net = archdsl.load(case.file, inputs={"image": (3, case.extent, case.extent)})
+    macs = 3 * net.report().to_dict()["totals"]["macs"] * case.batch
+    layouts = ("contiguous", "channels_last")
+    others = {f"by hand, {layout}": hand_written(case, device, layout, precision) for layout in layouts}
+    ratios: dict[Choices, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = recipe_for(case, net.network, folder, steps, precision)
+        own = choose(net.network, recipe, device)
+        for made in choices_there_are(own, device):
+            turns = in_turns(net.network, recipe, device, others, made)
+            seconds, best = turns.seconds("ours"), min(turns.seconds(other) for other in others)
+            ratios[made] = seconds / best
+            what = f"{made.layout}, {made.threads} threads" if device.type == "cpu" else made.layout
+            print(f"{name}, ours, {what}: {1000 * seconds:.1f} ms; ours / best by hand {seconds / best:.3f}")
+            if made == own:
+                for other in others:
+                    print(f"{name}, {other}: {1000 * turns.seconds(other):.1f} ms")
+                share = macs / seconds / rate
+                print(
+                    f"{name}: {case.batch / seconds:,.0f} pictures a second, {share:.0%} of matrix products"
+                )
+    return [
+        (f"{name}, ours / best by hand", ratios[own]),
+        (f"{name}, own choice / fastest choice", ratios[own] / min(ratios.values())),
+    ]
+
+
+def matrix_rate(device: torch.device, precision: str) -> float:
+    """Multiply-accumulates a second of the device's matrix products, the fastest of a few large ones."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.rand(size, size, device=device, dtype=getattr(torch, precision)) for _ in range(2))
+    clock = Turns({}, device)
+    fastest = float("inf")
+    for _ in range(5):
+        begun = clock.now()
+        torch.mm(a, b)
+        fastest = min(fastest, clock.now() - begun)
+    return size**3 / fastest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="What a training step costs beside a hand-written loop.")
+    parser.add_argument("--device", default="cpu", help="as torch names it [cpu]")
+    parser.add_argument("--steps", type=int, default=15, help="steps of each loop [15]")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16 or float16 [float32]")
+    parser.add_argument("--only", help="one of the networks")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
+    print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.precision}")
+    rate = matrix_rate(device, options.precision)
+    print(f"matrix products: {rate / 1e12:.3f} T multiply-accumulates a second")
+    claims: list[tuple[str, float]] = []
+    for network, case in (ON_GPU if device.type == "cuda" else ON_CPU).items():
+        if options.only in (None, network):
+            claims += compared(network, case, device, options.steps, options.precision, rate)
+    print()
+    for what, ratio in claims:
+        print(f"{'holds' if ratio <= ALLOWED else 'FAILS':<6} {what:<42} {ratio:6.3f} (limit {ALLOWED})")
+    return 0 if all(ratio <= ALLOWED for _, ratio in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
