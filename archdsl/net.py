@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ class Net:
 
         With `weights` it has those of a file of `torch.save`, a `.safetensors` file or a run's folder, whose
         names need not be the network's; `ignored` are prefixes of the file's names to leave out. Raises
-        `ArchError` where they are not this network's.
+        `ArchError` where they are not this network's, and warns where only the order of the file tells
+        which of two layers of equal shape is which.
         """
         from archdsl.lowering.build import build
 
@@ -102,9 +104,11 @@ class Net:
 
         model = build(self.network)
         try:
-            load_weights(model, self.network, read_state(str(weights)), ignored)
+            found = load_weights(model, self.network, read_state(str(weights)), ignored)
         except Fault as fault:
             raise ArchError([Diagnostic.of(fault.problem, self.network.place)]) from None
+        if found.doubt is not None:
+            warnings.warn(f"{weights}: {found.doubt}", stacklevel=2)
         return model.to(device)
 
     def __repr__(self) -> str:

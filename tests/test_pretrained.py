@@ -269,6 +269,73 @@ def test_weights_that_are_refused(tmp_path: Path, spoil: str) -> None:
     assert said in " ".join([diagnostic.message, *diagnostic.notes])
 
 
+def state_named(*names: str, shape: Extents = (6, 6)) -> dict[str, Tensor]:
+    """Linear layers of equal shape, whose weights tell them apart: the number of each in the file."""
+    found: dict[str, Tensor] = {}
+    for number, name in enumerate(names):
+        found[f"{name}.weight"] = torch.full(shape, float(number))
+        found[f"{name}.bias"] = torch.full(shape[:1], float(number))
+    return found
+
+
+CHAIN = """network Chain {
+  input x: [6]
+  A: linear(6) -> relu
+  B: linear(6) -> relu
+  C: linear(6)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "wanted"),
+    [
+        # Named as the network, whatever the order, and whatever stands before all of them.
+        ("a b c", ["c", "a", "b"], [1, 2, 0]),
+        ("a b c", ["module.c", "module.b", "module.a"], [2, 1, 0]),
+        ("a b c", ["net.body.c", "net.body.a", "net.body.b"], [1, 2, 0]),
+        # Some are; then the others have the places that are left.
+        ("a b c", ["z", "a", "y"], [1, 0, 2]),
+        ("first second third", ["third", "second", "head"], [2, 1, 0]),
+        # None is: order alone decides, and that is said.
+        ("a b c", ["x", "y", "z"], None),
+        ("a b c", ["layer.0", "layer.3", "layer.12"], [0, 1, 2]),
+        ("a b c", ["fc1", "fc2", "fc3"], [0, 1, 2]),
+    ],
+)
+def test_names_that_the_network_has_decide(
+    tmp_path: Path, labels: str, names: list[str], wanted: list[int] | None
+) -> None:
+    torch.save(state_named(*names), tmp_path / "weights.pth")
+    text = CHAIN
+    for old, new in zip("ABC", labels.split(), strict=True):
+        text = text.replace(f"  {old}:", f"  {new}:")
+    net = archdsl.loads(text)
+    if wanted is None:
+        with pytest.warns(UserWarning, match="only the order of the file tells which is which"):
+            model = net.build(weights=tmp_path / "weights.pth")
+        wanted = [0, 1, 2]
+    else:
+        model = net.build(weights=tmp_path / "weights.pth")
+    weights = [tensor for name, tensor in model.state_dict().items() if name.endswith("weight")]
+    assert [int(tensor[0, 0]) for tensor in weights] == wanted
+
+
+def test_an_order_that_agrees_less_with_the_scopes_is_refused(tmp_path: Path) -> None:
+    """A shortcut that stands before its branch, of the same shapes."""
+    text = """network Residual {
+      input x: [6]
+      parallel add {
+        branch: { linear(6) -> relu -> linear(6) }
+        side: linear(6)
+      }
+    }
+    """
+    torch.save(state_named("shortcut", "body.0", "body.2"), tmp_path / "weights.pth")
+    with pytest.raises(archdsl.ArchError, match="may be `shortcut` or `body"):
+        archdsl.loads(text).build(weights=tmp_path / "weights.pth")
+
+
 class Trap:
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("this ran",))

@@ -99,6 +99,8 @@ def train(
         with closing(run):
             for how, matching in taken:
                 run.began_from(how, matching)
+                if progress is not None and matching.doubt is not None:
+                    progress.busy(f"note: of {how.file}, {matching.doubt}")
             model.to(where, memory_format=chosen.memory_format)  # type: ignore[call-overload]
             freeze(model, recipe)
             examples = load(recipe, where)

@@ -227,6 +227,8 @@ class Run:
         count = len(found.matches)
         begin = "1 layer begins" if count == 1 else f"{count:,} layers begin"
         self.log(f"{begin} with {how.file}, matched by {found.by}{unused}")
+        if found.doubt is not None:
+            self.log(f"of {how.file}: {found.doubt}")
         self._began += [(match.layer, match.module, how.file) for match in found.matches]
         table = StringIO()
         csv.writer(table).writerows([("layer", "module", "file"), *self._began])

@@ -1,10 +1,11 @@
-"""Which tensor of a state file is which of a network, from order, prefixes and shapes.
+"""Which tensor of a state file is which of a network, from names, order, prefixes and shapes.
 
 No library names its layers as another does, but all of them put a layer's tensors under one prefix, and
 nest prefixes as they nest modules. So a file is a tree, and a network a sequence of layers with tensors,
 in order of execution. They are matched in this order:
 
-1. By name, where the file has every name that the network asks for, with its shapes.
+1. By name, where the file has every name that the network asks for, with its shapes. A prefix that all of
+   the file's names have is left off where that helps.
 2. By order, where the file's layers come as the network's do: files of torch keep the order in which
    modules were defined.
 3. By prefixes. What stands under a prefix stays together, but what stands beside each other may come in
@@ -13,8 +14,10 @@ in order of execution. They are matched in this order:
    its place. Of several such orders that is meant whose prefixes agree most often with the network's own
    scopes, if there is one.
 
-Anything that leaves two ways open is refused, and so is an order that the names' own numbers contradict:
-shapes alone would not tell `conv2` from `conv1`. Nothing here reads a tensor.
+What is called like a layer or a label of the network is that one, or nothing fits. Refused is also what the
+file's own numbers contradict (`conv2` before `conv1`, of equal shape), and an order beside which another
+agrees better with the network's scopes. Where order alone tells modules of equal shape apart, that is said
+(`doubts`). Nothing here reads a tensor.
 """
 
 from __future__ import annotations
@@ -71,11 +74,23 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Every match, in order of execution, how they were found, and what of the file was not asked for."""
+    """Every match, in order of execution, how they were found, and what of the file was not asked for.
+
+    `doubts` are modules of equal shape that only the order of the file tells apart.
+    """
 
     matches: list[Match]
     by: str
-    unused: list[str]
+    unused: list[str] = field(default_factory=list)
+    doubts: tuple[str, str] | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """The doubt in words."""
+        if self.doubts is None:
+            return None
+        a, b = self.doubts
+        return f"`{a}` and `{b}` have equal shapes, and only the order of the file tells which is which"
 
 
 def layers_of(network: Network, wanted: Iterable[str] | None = None) -> list[Module]:
@@ -112,24 +127,55 @@ def match(
     `Fault` where something has no counterpart, or where more than one way is open.
     """
     modules = _modules(shapes)
-    for prefix in ignored if only is None else (only, *ignored):
-        if not any(_under(module.name, prefix) for module in modules):
-            raise Fault(NoSuchPrefix(prefix, nearest(prefix, _prefixes(modules))))
-    modules = [m for m in modules if not any(_under(m.name, prefix) for prefix in ignored)]
+    common = _common_prefix(modules)
     if only is not None:
-        modules = [module for module in modules if _under(module.name, only)]
-    named = {module.name: module for module in modules}
-    if all(layer.name in named and _fits(layer, named[layer.name]) is not None for layer in layers):
-        asked = {layer.name for layer in layers}
-        unused = [module.name for module in modules if module.name not in asked]
-        return Matching(_matches(layers, [named[layer.name] for layer in layers]), "name", unused)
+        modules = _part(modules, only, common)
+    for prefix in ignored:
+        left_out = {module.name for module in _part(modules, prefix, common)}
+        modules = [module for module in modules if module.name not in left_out]
+    common = _common_prefix(modules)
+    for start in (0, *(len(part) + 1 for part in _nested(common))):
+        named = {module.name[start:]: module for module in modules}
+        if all(layer.name in named and _fits(layer, named[layer.name]) is not None for layer in layers):
+            asked = {layer.name for layer in layers}
+            unused = [module.name for module in modules if module.name[start:] not in asked]
+            return Matching(_matches(layers, [named[layer.name] for layer in layers]), "name", unused)
     _same_kinds(layers, modules)
-    tree = _Tree.of(modules)
-    if ordered and all(_fits(*both) is not None for both in zip(layers, modules, strict=True)):
+    return _arranged(layers, modules, ordered, len(common) + 1 if common else 0)
+
+
+def _arranged(layers: Sequence[Module], modules: Sequence[Module], ordered: bool, start: int) -> Matching:
+    """Match as many modules as there are layers, whose names count from `start` on."""
+    tree = _Tree.of(modules, _Anchors(layers, modules, start))
+    if ordered:
         _refuse_contradiction(tree)
-        return Matching(_matches(layers, modules), "order", [])
-    found = _Arranging(layers, ordered).arrange(tree)
-    return Matching(_matches(layers, found), "prefixes", [])
+    arranging = _Arranging(layers, ordered)
+    best, other = arranging.arrange(tree)
+    in_order = ordered and all(_fits(*both) is not None for both in zip(layers, modules, strict=True))
+    anchored = in_order and all(tree.anchors.allows(*both) for both in zip(layers, modules, strict=True))
+    if best is None:
+        if in_order:
+            layer, module = next(
+                both for both in zip(layers, modules, strict=True) if not tree.anchors.allows(*both)
+            )
+            raise Fault(AmbiguousWeights(layer.name, module.name, tree.anchors.of(module) or ""))
+        raise Fault(PermutedWeights(None, None))
+    if not anchored:
+        if other is not None:
+            raise _open_between(layers, best, other)
+        return Matching(_matches(layers, best), "prefixes")
+    doubts = arranging.alike
+    if other is not None:
+        a, b = next((a, b) for a, b in zip(best, other, strict=True) if a is not b)
+        doubts = a.name, b.name
+    elif any(a is not b for a, b in zip(best, modules, strict=True)) and doubts is None:
+        raise _open_between(layers, modules, best)
+    return Matching(_matches(layers, modules), "order", doubts=doubts)
+
+
+def _open_between(layers: Sequence[Module], first: Sequence[Module], second: Sequence[Module]) -> Fault:
+    layer, a, b = next(m for m in zip(layers, first, second, strict=True) if m[1] is not m[2])
+    return Fault(AmbiguousWeights(layer.name, a.name, b.name))
 
 
 # ------------------------------------------------------------------------------ one module
@@ -148,11 +194,36 @@ def _under(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
 
 
+def _nested(name: str) -> list[str]:
+    """`a`, `a.b` and `a.b.c` of the last."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)] if name else []
+
+
+def _common_prefix(modules: Sequence[Module]) -> str:
+    """What the names of all modules begin with, in whole parts, and not the whole name of any."""
+    if not modules:
+        return ""
+    parts = [module.name.split(".")[:-1] for module in modules]
+    shared = 0
+    while all(len(p) > shared and p[shared] == parts[0][shared] for p in parts):
+        shared += 1
+    return ".".join(parts[0][:shared])
+
+
+def _part(modules: Sequence[Module], prefix: str, common: str) -> list[Module]:
+    """What stands under a prefix, which may leave off the one that all names have."""
+    for one in (prefix, f"{common}.{prefix}"):
+        found = [module for module in modules if _under(module.name, one)]
+        if found:
+            return found
+    raise Fault(NoSuchPrefix(prefix, nearest(prefix, _prefixes(modules))))
+
+
 def _prefixes(modules: Iterable[Module]) -> list[str]:
     found: dict[str, None] = {}
     for module in modules:
-        parts = module.name.split(".")
-        found.update(dict.fromkeys(".".join(parts[:n]) for n in range(1, len(parts) + 1)))
+        found.update(dict.fromkeys(_nested(module.name)))
     return list(found)
 
 
@@ -225,13 +296,31 @@ def _widest(left: Sequence[Module], modules: Sequence[Module]) -> tuple[str, ...
     over = {module.name for module in left}
     found: dict[str, None] = {}
     for module in left:
-        parts = module.name.split(".")
-        for n in range(1, len(parts) + 1):
-            prefix = ".".join(parts[:n])
+        for prefix in _nested(module.name):
             if all(other.name in over for other in modules if _under(other.name, prefix)):
                 found[prefix] = None
                 break
     return tuple(found)
+
+
+class _Anchors:
+    """What in a file is called like something in the network: a layer, or a label with as many layers."""
+
+    def __init__(self, layers: Sequence[Module], modules: Sequence[Module], start: int) -> None:
+        inside = Counter(name for layer in layers for name in _nested(layer.name))
+        there = Counter(name for module in modules for name in _nested(module.name[start:]))
+        self._names = {name for name, count in inside.items() if there[name] == count}
+        self._start = start
+
+    def of(self, module: Module) -> str | None:
+        """The longest name that a module shares with the network."""
+        shared = [name for name in _nested(module.name[self._start :]) if name in self._names]
+        return shared[-1] if shared else None
+
+    def allows(self, layer: Module, module: Module) -> bool:
+        """Whether a module's name leaves it open that it is a layer's."""
+        shared = self.of(module)
+        return shared is None or _under(layer.name, shared)
 
 
 # ------------------------------------------------------------------------------ the tree of prefixes
@@ -248,27 +337,28 @@ class _Tree:
     """How many modules there are."""
     form: object = None
     """Equal for parts that can stand for each other: the same names inside, with the same shapes."""
+    anchors: _Anchors = field(kw_only=True)
 
     @staticmethod
-    def of(modules: Sequence[Module]) -> _Tree:
-        root = _Tree("")
+    def of(modules: Sequence[Module], anchors: _Anchors) -> _Tree:
+        root = _Tree("", anchors=anchors)
         known = {"": root}
 
         def at(prefix: str) -> _Tree:
             if prefix not in known:
                 around, _, _ = prefix.rpartition(".")
-                known[prefix] = _Tree(prefix)
+                known[prefix] = _Tree(prefix, anchors=anchors)
                 at(around).parts.append(known[prefix])
             return known[prefix]
 
         for module in modules:
-            at(module.name).parts.append(_Tree(module.name, module, [], 1))
+            at(module.name).parts.append(_Tree(module.name, module, [], 1, anchors=anchors))
         root.measure()
         return root
 
     def measure(self) -> None:
         if self.module is not None:
-            self.form = tuple(sorted(self.module.tensors.items()))
+            self.form = (*sorted(self.module.tensors.items()), self.anchors.of(self.module))
             return
         for part in self.parts:
             part.measure()
@@ -343,42 +433,38 @@ class _Arranging:
         self._ordered = ordered
         self._scopes = _ranges(layers)
         self._known: dict[tuple[int, int, frozenset[int]], _Way | None] = {}
+        self.alike: tuple[str, str] | None = None
+        """Two parts that nothing but the order of the file tells apart."""
 
     @deep()
-    def arrange(self, tree: _Tree) -> list[Module]:
+    def arrange(self, tree: _Tree) -> tuple[list[Module] | None, list[Module] | None]:
+        """The best order, None where there is none, and another as good, if there is one."""
         for one in tree.all():
             self._order(one)
         found = self._way(tree, 0)
         if found is None:
-            raise Fault(PermutedWeights(None, None))
-        order = list(_flat(found.order))
-        if found.other is not None:
-            other = _flat(found.other)
-            layer, a, b = next(m for m in zip(self._layers, order, other, strict=True) if m[1] is not m[2])
-            raise Fault(AmbiguousWeights(layer.name, a.name, b.name))
-        return order
+            return None, None
+        return list(_flat(found.order)), None if found.other is None else list(_flat(found.other))
 
     def _order(self, tree: _Tree) -> None:
         """Put equal parts into the one order that they may have: that of their numbers, or of the file."""
         if not self._ordered:
             tree.parts.sort(key=_natural)
-        alike: dict[object, _Tree] = {}
+        last: dict[object, _Tree] = {}
         for part in tree.parts:
-            before = alike.setdefault(part.form, part)
-            if before is part:
-                continue
-            if _numbered(before.name) != _numbered(part.name):
+            before = last.get(part.form)
+            if before is not None and _numbered(before.name) != _numbered(part.name):
                 if not self._ordered:
                     raise Fault(AmbiguousWeights(None, before.name, part.name))
-            elif _natural(part) < _natural(before):
-                raise Fault(PermutedWeights(before.name, part.name))
-            alike[part.form] = part
+                self.alike = self.alike or (before.name, part.name)
+            last[part.form] = part
 
     def _way(self, tree: _Tree, at: int) -> _Way | None:
         """The best order in which what is under a prefix fits the layers from one on."""
         if tree.module is not None:
-            fits = at < len(self._layers) and _fits(self._layers[at], tree.module) is not None
-            return _Way(0, tree.module) if fits else None
+            if at == len(self._layers) or not tree.anchors.allows(self._layers[at], tree.module):
+                return None
+            return None if _fits(self._layers[at], tree.module) is None else _Way(0, tree.module)
         found = self._rest(tree, at, frozenset(range(len(tree.parts))))
         if found is not None and tree.size > 1 and (at, at + tree.size) in self._scopes:
             return _Way(found.agrees + 1, found.order, found.other)
