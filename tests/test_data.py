@@ -137,7 +137,7 @@ class Trap:
     ("arrays", "said"),
     [
         ({"x": np.ones((4, 3))}, "has no array `y`, but x"),
-        ({"x": np.ones((4, 3)), "y": np.array([0, 1, 0])}, "`x` has 3 examples and `y` 2"),
+        ({"x": np.ones((4, 3)), "y": np.array([0, 1, 0])}, "`x` has 4 examples and `y` 3"),
         (
             {"x": np.array([Trap()] * 4, object), "y": np.zeros(4, int)},
             "pickled objects, which could run code",
@@ -145,6 +145,15 @@ class Trap:
         ({"x": np.array(["a"] * 4), "y": np.zeros(4, int)}, "`x` holds no numbers"),
         ({"x": np.ones((4, 3)), "y": np.array([-1, 0, 1, 2])}, "classes are counted from 0"),
         ({"x": np.ones((0, 3)), "y": np.zeros(0, int)}, "there is no example"),
+        ({"x": np.array([[1.0], [np.nan]] * 2), "y": np.arange(4) % 2}, "infinite or no numbers"),
+        (
+            {"x": np.ones((4, 3)), "y": np.arange(4) % 2, "test_x": np.ones((2, 3))},
+            "`test_x` and no `test_y`",
+        ),
+        (
+            {"x": np.ones((4, 3)), "y": np.arange(4) % 2, "test_x": np.ones((1, 4)), "test_y": np.array([0])},
+            "of `test_x` are [4], and those of `x` [3]",
+        ),
     ],
 )
 def test_arrays_that_can_not_be_trained_on(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:

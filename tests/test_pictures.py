@@ -231,6 +231,8 @@ def test_every_kind_of_picture_becomes_three_channels(tmp_path: Path, mode: str)
     made_of.save(tmp_path / f"own{ending}")
     found = decode(tmp_path / f"own{ending}", size=8, grey=False, pixels=10**6)
     assert found.shape == (3, 8, 8)
+    if mode == "I;16":
+        assert (found == 60000 // 257).all()
 
 
 @pytest.mark.parametrize(

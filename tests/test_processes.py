@@ -104,7 +104,7 @@ def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path, more: 
     assert done.stderr.count("step 60 of 60") == 1 and done.stdout.count("training error") == 1
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     agree(tmp_path / "run", alone)
-    parts = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).glob("*/*"))
+    parts = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).glob("*/*.safetensors"))
     assert len(parts) == (2 if "--shard" in more else 1)
 
 
@@ -249,3 +249,42 @@ def test_what_can_not_be_split(tmp_path: Path) -> None:
     assert done.stderr.count("are not trained in float16") == 1
     done = run(tmp_path, "--out", "run", "--device", "cuda", "--devices", "99")
     assert done.returncode == 1 and "devices to train on here, not 99" in done.stderr
+
+
+def test_a_mistake_in_the_file_is_said_under_a_launcher(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM.replace("batch          = 97", "batch = many"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, "-m", "archdsl", "train", "small.arch"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("error[") == 1 and "small.arch:12:" in done.stderr
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM.replace("= 60", "= 100_000"))
+    process = subprocess.Popen(
+        command("--out", "run", "--devices", "2"),
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 120
+    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    while "interrupted" not in (tmp_path / "run/train.log").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_one_part_of_a_checkpoint_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    assert run(tmp_path, "--out", "run", "--devices", "2", "--shard").returncode == 0
+    next((tmp_path / "run" / CHECKPOINTS).glob("*/shard-00002*")).unlink()
+    done = run(tmp_path, "--out", "run", "--resume")
+    assert done.returncode == 1
+    assert done.stderr == "error: the run in run has no whole checkpoint to resume from\n"
+    done = run(tmp_path, "--out", "other", "--shard")
+    assert done.returncode == 2 and "--devices N" in done.stderr

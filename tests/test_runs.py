@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import archdsl
 from archdsl.recipes.reader import read_recipe
 from archdsl.training.loop import Result, train
 from archdsl.training.run import CHECKPOINTS, Checkpoint, Measurement, TrainingError
+from archdsl.training.step import Step
 
 NETWORK = """network Noisy {
   input signal: [1, 40]
@@ -250,3 +252,60 @@ def test_tensorboard_shows_what_was_measured(tmp_path: Path) -> None:
     found = [(event.step, round(event.value, 5)) for event in events.Scalars("error/test")]
     assert found == [(int(row[0]), float(row[place])) for row in rows[1:]]
     assert [step for step, _ in found] == [0, 10, 20, 30, 40]
+
+
+class StopInStep:
+    """Presses Ctrl-C while a step is taken, which is not measured after it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.left = at
+        original = Step.__call__
+
+        def counted(step: Step, *given: Any) -> None:
+            original(step, *given)
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(Step, "__call__", counted)
+
+
+def test_stops_between_measurements_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the metrics, whose mean losses span them, nor in the patience of a plateau."""
+    text = NETWORK.replace("steps          = 300", "steps          = 120\n  measurements   = 12")
+    run(tmp_path / "whole", text)
+    resume = False
+    for steps in (7, 9, 31, 40):
+        with monkeypatch.context() as patch:
+            StopInStep(patch, steps)
+            assert run(tmp_path / "run", text, resume=resume).interrupted
+        resume = True
+    assert not run(tmp_path / "run", text, resume=True).interrupted
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_a_run_that_had_no_time_for_a_checkpoint_begins_anew(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").touch()
+    run(tmp_path / "run", resume=True)
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/thesis.txt").write_text("not a run's")
+    with pytest.raises(TrainingError, match=r"no run in .*own to resume"):
+        run(tmp_path / "own", resume=True)
+
+
+@pytest.mark.parametrize("lost", ["metrics.csv", "train.log", "network.arch"])
+def test_a_run_that_lost_a_file_is_refused(tmp_path: Path, lost: str) -> None:
+    run(tmp_path / "run", NETWORK.replace("= 300", "= 10"))
+    (tmp_path / "run" / lost).unlink()
+    with pytest.raises(TrainingError, match="can't be read"):
+        run(tmp_path / "run", NETWORK.replace("= 300", "= 10"), resume=True)
+
+
+def test_nothing_to_train(tmp_path: Path) -> None:
+    text = "network N {\n input signal: [1, 40]\n flatten\n head: linear(10)\n}\ntrain {\n data = mnist1d\n"
+    text += " loss = cross_entropy\n optimizer = sgd(lr=1)\n batch = 10\n steps = 5\n head.rate = 0\n}\n"
+    with pytest.raises(TrainingError, match="every part that learns has the rate 0"):
+        run(tmp_path / "run", text)

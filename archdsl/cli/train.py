@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import hush, message, result, show
 from archdsl.cli.settings import network_options, recipe_settings
 from archdsl.cli.targets import STANDARD_INPUT, File, Target
-from archdsl.training.place import LAUNCHED, place
+from archdsl.training.place import LAUNCHED, Place, place
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from archdsl.training.run import Measurement
 
 INTERRUPTED = 130
+FIRST_SPEAKS = 5.0
+"""Seconds that the other processes leave the first one to say what is wrong with a file."""
 
 
 @click.command(short_help="Train a network as its file says.")
@@ -72,7 +75,11 @@ def train(
     from archdsl.recipes.reader import read_recipe
     from archdsl.report.diagnostics import summary
 
-    net = compiled(file, settings, sizes, inputs)
+    try:
+        net = compiled(file, settings, sizes, inputs)
+    except click.exceptions.Exit:
+        _after_the_first(here)
+        raise
 
     def reading(look: bool) -> tuple[Recipe | None, list[Diagnostic]]:
         keys = recipe_settings(settings)
@@ -86,7 +93,10 @@ def train(
     show(diagnostics)
     if recipe is None:
         message(f"{summary(diagnostics)} in {file.source.name}")
+        _after_the_first(here)
         return WRONG
+    if shard and here is None and (devices or 1) == 1:
+        raise click.UsageError("--shard splits over several devices: --devices N")
     if explain:
         from archdsl.recipes.explaining import duration, explained
 
@@ -122,6 +132,13 @@ def train(
             return WRONG
     words = _Words(file, settings, sizes, inputs, tensorboard, shard)
     return _train(words, net.network, recipe, out, resume, device)
+
+
+def _after_the_first(here: Place | None) -> None:
+    """Wait, unless this is the first process: a launcher ends all others with the one that ends first, and
+    that shall be the one that says why."""
+    if here is not None and here.rank > 0:
+        time.sleep(FIRST_SPEAKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +213,9 @@ def _train(
         show(error.diagnostics)
         message(f"{summary(error.diagnostics)} in {words.file.source.name}")
         return WRONG
+    except click.exceptions.Exit:
+        # Which is a RuntimeError: nobody reads any more.
+        raise
     except (TrainingError, RuntimeError) as error:
         # What went wrong in one of several processes is said by it.
         hush(False)

@@ -49,6 +49,9 @@ def evaluate(
 
     try:
         score = trained.score()
+    except click.exceptions.Exit:
+        # Which is a RuntimeError: nobody reads any more.
+        raise
     except (TrainingError, RuntimeError) as error:
         message(f"error: {str(error).splitlines()[0]}")
         return WRONG
@@ -94,6 +97,9 @@ def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device
                 if not as_json:
                     words = _likeliest(output, trained.classes, top) if scores else _values(values)
                     result(f"{name}  {words}")
+        except click.exceptions.Exit:
+            # Which is a RuntimeError: nobody reads any more.
+            raise
         except (TrainingError, RuntimeError) as error:
             message(f"error: {str(error).splitlines()[0]}")
             wrong = True

@@ -179,6 +179,7 @@ positive_number = Kind("a number above 0", _number(0, INFINITY, open_low=True))
 small = Kind("a number above 0 and below 1", _number(0, 1, open_low=True, open_high=True))
 non_negative_number = Kind("a number of at least 0", _number(0, INFINITY))
 fraction = Kind("a number from 0 to 1", _number(0, 1))
+part = Kind("a number between 0 and 1", _number(0, 1, open_low=True, open_high=True))
 rate = Kind("a number from 0 up to, but not including, 1", _number(0, 1, open_high=True))
 
 extent = Kind("a positive whole number, or a list with one an axis", _per_axis(_whole(1)))

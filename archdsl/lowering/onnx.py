@@ -58,6 +58,10 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
             difference = max(difference, _difference(network, model, session, given))
         if not difference <= CLOSE:
             raise NotExported(f"the ONNX graph computes something else (they differ by {difference:.2g})")
+        # A temporary file is its owner's alone; this one is as others are.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(aside, 0o666 & ~umask)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -49,6 +49,8 @@ class DataMismatch(Problem):
     shapes: tuple[str, ...]
     through: str | None = None
     """The key whose transforms the examples pass through."""
+    input: str = "signal"
+    """What the network calls its input."""
 
     def message(self) -> str:
         gives = f"`{self.data}` gives {listed(self.shapes, 'or')}"
@@ -62,7 +64,7 @@ class DataMismatch(Problem):
         return "does not fit the network's input" + ("s" if len(self.found) > 1 else "")
 
     def help(self) -> str | None:
-        return f"`input signal: {self.shapes[0]}`"
+        return f"`input {self.input}: {self.shapes[0]}`" if len(self.found) == 1 else None
 
 
 class LossMismatch(Problem):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
-from archdsl.layers.arguments import Kind, argument, boolean, choice, fraction, positive
+from archdsl.layers.arguments import Kind, argument, boolean, choice, part, positive
 from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, pictures, time_series
 from archdsl.recipes.word import Word, path
 
@@ -150,7 +150,7 @@ class Arrays(Data):
     """
 
     path: str = argument(path, "the file")
-    test: float = argument(fraction, "the share for testing, where the file has no arrays for that", 0.2)
+    test: float = argument(part, "the share for testing, where the file has no arrays for that", 0.2)
 
     def look(self) -> Described:
         return _of_arrays(*arrays(self.path, self.test))
@@ -170,7 +170,7 @@ class ImageFolder(Data):
     grey: bool = argument(boolean, "one channel in place of three", False)
     corrupt: str = argument(choice("refuse", "skip"), "what a file is that can't be decoded", "refuse")
     pixels: int = argument(positive, "the most pixels of a picture", 50_000_000)
-    test: float = argument(fraction, "the share for testing, where the folder has no parts", 0.2)
+    test: float = argument(part, "the share for testing, where the folder has no parts", 0.2)
 
     @property
     def channels(self) -> int:

@@ -129,13 +129,27 @@ def checked_arrays(
     path: str, found: dict[str, np.ndarray], test: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Arrays held to what training takes; where none are for testing, the last share of them is."""
+    import numpy as np
+
     for name, array in found.items():
         if array.dtype.kind not in "iufb":
             raise Fault(BadData(path, f"`{name}` holds no numbers, but {array.dtype}"))
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise Fault(BadData(path, f"`{name}` holds values that are infinite or no numbers"))
     x, y = found["x"], found["y"]
-    if "test_x" in found and "test_y" in found:
+    halves = [name for name in ("test_x", "test_y") if name in found]
+    if len(halves) == 1:
+        (there,) = halves
+        lacking = "test_y" if there == "test_x" else "test_x"
+        raise Fault(BadData(path, f"it has `{there}` and no `{lacking}`"))
+    if halves:
         test_x, test_y = found["test_x"], found["test_y"]
+        if [n for n in test_x.shape[1:] if n != 1] != [n for n in x.shape[1:] if n != 1]:
+            shapes = f"{list(test_x.shape[1:])}, and those of `x` {list(x.shape[1:])}"
+            raise Fault(BadData(path, f"the examples of `test_x` are {shapes}"))
     else:
+        if len(x) != len(y):
+            raise Fault(BadData(path, f"`x` has {len(x)} examples and `y` {len(y)}"))
         count = max(1, round(test * len(x)))
         x, test_x, y, test_y = x[:-count], x[-count:], y[:-count], y[-count:]
     for one, other, name in ((x, y, ""), (test_x, test_y, "test_")):

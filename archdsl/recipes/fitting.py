@@ -84,7 +84,9 @@ class Fitting:
         labels = tuple(Label(node.use, f"this is {node.shape}") for node in self.network.inputs)
         given = tuple(str(node.shape) for node in self.network.inputs)
         through = key if chains[key] else None
-        problem = DataMismatch(self._data.word, given, tuple(str(list(one)) for one in comes_out), through)
+        shapes = tuple(str(list(one)) for one in comes_out)
+        name = self.network.inputs[0].name
+        problem = DataMismatch(self._data.word, given, shapes, through, name)
         self.reporter.report(problem, self._at(through or "data"), labels)
         return ()
 

@@ -31,7 +31,21 @@ def _two(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 two_rates = Kind("two numbers from 0 up to, but not including, 1, as in `[0.9, 0.999]`", _two(rate.check))
-two_factors = Kind("two numbers above 0, as in `[0.5, 1.2]`", _two(positive_number.check))
+_two_factors = _two(positive_number.check)
+
+
+def _rising(value: Any) -> Any:
+    checked = _two_factors(value)
+    return checked if checked and checked[0] <= checked[1] else None
+
+
+def _around_one(value: Any) -> Any:
+    checked = _two_factors(value)
+    return checked if checked and checked[0] < 1 < checked[1] else None
+
+
+two_rising = Kind("two rising numbers above 0, as in `[1e-6, 50]`", _rising)
+two_etas = Kind("a number below 1 and one above, as in `[0.5, 1.2]`", _around_one)
 
 
 class Optimizer(Word, family="optimizer"):
@@ -184,5 +198,5 @@ class Rprop(Optimizer, torch="Rprop", states=2):
     """Steps by the gradient's sign, which grow while it stays the same (Riedmiller and Braun, 1993)."""
 
     lr: float = argument(positive_number, "the first step's size", 0.01)
-    etas: tuple[float, float] = argument(two_factors, "by how much a step shrinks and grows", (0.5, 1.2))
-    step_sizes: tuple[float, float] = argument(two_factors, "the smallest and the largest step", (1e-6, 50.0))
+    etas: tuple[float, float] = argument(two_etas, "by how much a step shrinks and grows", (0.5, 1.2))
+    step_sizes: tuple[float, float] = argument(two_rising, "the smallest and the largest step", (1e-6, 50.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from torch.nn.parallel import DistributedDataParallel
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
 from archdsl.recipes.recipe import Recipe
-from archdsl.recipes.schedules import Schedule
 from archdsl.training.board import Board
 from archdsl.training.choices import Choices, choose, threads
 from archdsl.training.diagnosis import first_without_number
@@ -25,9 +25,12 @@ from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
 from archdsl.training.measuring import measured
 from archdsl.training.parameters import freeze, optimizer
+from archdsl.training.place import LAUNCHED
+from archdsl.training.plateau import Plateau
 from archdsl.training.processes import ALONE, Processes
-from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError, write_state
+from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError
 from archdsl.training.sources import load
+from archdsl.training.state import State
 from archdsl.training.step import NotCompiled, Step
 from archdsl.training.transforming import Mixed, augmented
 
@@ -88,8 +91,9 @@ def train(
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, recipe)
+        goes_on = resume and Checkpoint.newest(folder) is not None
         # A run that goes on has its weights, and the files that it began with may be gone.
-        taken = [] if resume else take_pretrained(model, network, recipe)
+        taken = [] if goes_on else take_pretrained(model, network, recipe)
 
         def begun() -> Run:
             return Run(folder, network, recipe, resume, writes=processes.first)
@@ -170,11 +174,13 @@ class _Training:
         self.board = board
         self.processes = processes
         self.sharded = sharded
+        self.state = State(step, recipe, processes, sharded)
         self.steps = recipe.all_steps(examples.count)
         self.done = 0
         self.interrupted = False
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
+        self._parent = os.getppid()
         self._seconds = run.seconds
         self._waited = 0.0
 
@@ -187,7 +193,7 @@ class _Training:
             if begun < self.steps:
                 self._compile()
             for inputs, targets in self._left(self.steps):
-                stop, whole = self.processes.summed(self.interrupted, len(inputs))
+                stop, whole = self.processes.summed(self.interrupted or self._orphaned(), len(inputs))
                 if stop:
                     self.interrupted = True
                     break
@@ -200,13 +206,22 @@ class _Training:
                     self._measure()
             interrupted = self.done < self.steps
             if interrupted:
-                self.run.log(f"interrupted after step {self.done:,}")
-            if self.run.measurements[-1].step != self.done:
-                self._measure()
+                self._stop()
             self.run.draw()
         last = self.run.measurements[-1]
         taken = self.done - begun
         return Result(self.run.folder, last, self.done, taken, self.run.seconds, interrupted)
+
+    def _stop(self) -> None:
+        """Save what the run goes on from, and nothing else: it is measured when it would have been."""
+        self.run.log(f"interrupted after step {self.done:,}")
+        if self.run.measurements[-1].step != self.done:
+            self._check_loss()
+            self.state.save(self.run, self.done)
+
+    def _orphaned(self) -> bool:
+        """Whether the process that started this one and its like is gone."""
+        return LAUNCHED in os.environ and os.getppid() != self._parent
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -237,52 +252,14 @@ class _Training:
         last = self.run.last
         if last is None:
             # Until here all drew the same; what a layer drops is each process's own.
-            self._sow(0)
+            self.state.sow(0)
             self._measure()
             return
-        self._restore(last)
+        self.state.restore(last)
         self.done = last.step
         for found in self.run.measurements:
             self.plateau.see(found)
         self.run.log(f"going on after step {self.done:,}")
-
-    def _restore(self, last: Checkpoint) -> None:
-        """Take up the state of a checkpoint, and the random numbers that this process would draw next."""
-        if last.in_parts or self.sharded:
-            from archdsl.training.sharding import load_state
-
-            saved = self._template(last)
-            load_state(saved, last.place, alone=self.processes.count == 1)
-        else:
-            saved = last.tensors()
-        self.step.restore(saved)
-        name = _random(self.processes.rank)
-        if name in saved and _random(self.processes.count) not in saved:
-            torch.set_rng_state(saved[name])
-            if f"{name}.cuda" in saved:
-                torch.cuda.set_rng_state(saved[f"{name}.cuda"])
-        else:
-            # There were more processes, or fewer: what they would have drawn next is no one's.
-            self._sow(last.step)
-
-    def _template(self, last: Checkpoint) -> dict[str, Tensor]:
-        """Tensors for all that a checkpoint in parts holds, split as this process has them."""
-        from archdsl.training.sharding import extents_in
-
-        known = dict(self.step.state())
-        found: dict[str, Tensor] = {}
-        for name, (extents, dtype) in extents_in(last.place).items():
-            like = known.get(name)
-            if like is None and name.startswith("optimizer/"):
-                parameter = self.step.parameters[name.split("/")[1]]
-                like = torch.zeros_like(parameter) if tuple(parameter.shape) == extents else None
-            found[name] = torch.zeros(extents, dtype=dtype) if like is None else torch.zeros_like(like)
-        return found
-
-    def _sow(self, step: int) -> None:
-        """Begin the random numbers of several processes anew, in each its own."""
-        if self.processes.count > 1:
-            torch.manual_seed((self.recipe.seed << 20) + step * self.processes.count + self.processes.rank)
 
     def _augmented(self, inputs: Tensor, targets: Tensor, whole: int) -> tuple[Tensor, Mixed | None]:
         first = self.processes.share(whole).start
@@ -331,7 +308,7 @@ class _Training:
         """
         last = Checkpoint.newest(self.run.folder)
         assert last is not None
-        self._restore(last)
+        self.state.restore(last)
         end = self.done
         self.done = last.step
         for inputs, targets in self._left(end):
@@ -359,14 +336,14 @@ class _Training:
                 [round(value, 5) for value in self._measured(some)]
                 for some in (examples.training(MEASURED, share), examples.testing(share))
             )
-            weights = self._weights()
+            weights = self.state.weights()
         rate = self.recipe.rate(max(self.done - 1, 0), examples.count, self.plateau.drops)
         found = Measurement(self.done, training, test, loss, rate)
         self.plateau.see(found)
         self.run.keep(weights)
         self.run.measured(found)
         # Last: what is measured after the checkpoint that a run goes on from is measured again.
-        self._save()
+        self.state.save(self.run, self.done)
         if self.board is not None:
             self.board.add(found)
         self._tell_of_data()
@@ -380,33 +357,6 @@ class _Training:
             tally.join(self.processes.all_of(tally))
         return tally.values()
 
-    def _weights(self) -> dict[str, Tensor]:
-        """The model's weights as they are now, for the process that writes them."""
-        state: dict[str, Tensor] = self.step.model.state_dict()
-        if self.sharded:
-            from archdsl.training.sharding import gathered
-
-            return gathered(state, self.processes.first)
-        return (
-            {name: tensor.detach().clone() for name, tensor in state.items()} if self.processes.first else {}
-        )
-
-    def _save(self) -> None:
-        state = dict(self.step.state())
-        name = _random(self.processes.rank)
-        random = {name: torch.get_rng_state()}
-        if self.step.device.type == "cuda":
-            random[f"{name}.cuda"] = torch.cuda.get_rng_state()
-        with self.run.checkpoint(self.done, self.processes.wait) as place:
-            if self.sharded:
-                from archdsl.training.sharding import save_state
-
-                save_state({**state, **random}, place)
-            else:
-                everyone = self.processes.all_of(random)
-                if self.processes.first:
-                    write_state({**state, **{k: v for one in everyone for k, v in one.items()}}, place)
-
     def _tell_of_data(self) -> None:
         """Log what share of the time since the last measurement training waited for examples."""
         for reason in self.examples.skipped:
@@ -418,33 +368,6 @@ class _Training:
             share = (waited - self._waited) / max(seconds - self._seconds, 1e-9)
             self.run.log(f"waited for examples {share:.1%} of the time")
         self._seconds, self._waited = seconds, waited
-
-
-def _random(rank: int) -> str:
-    """What a checkpoint calls the state of a process's random numbers."""
-    return f"random.{rank}"
-
-
-class Plateau:
-    """How often a reactive schedule has lowered the rate: after so many measurements without a better one."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.piece: Schedule | None = next((p for p in recipe.schedule if p.reactive), None)
-        self.falls = not recipe.metrics or recipe.metrics[0].falls
-        self.best: float | None = None
-        self.waited = 0
-        self.drops = 0
-
-    def see(self, measured: Measurement) -> None:
-        if self.piece is None:
-            return
-        value = measured.test[0] if self.falls else -measured.test[0]
-        if self.best is None or value < self.best:
-            self.best, self.waited = value, 0
-            return
-        self.waited += 1
-        if self.waited == self.piece.values["patience"]:
-            self.drops, self.waited = self.drops + 1, 0
 
 
 def device_of(name: str) -> torch.device:

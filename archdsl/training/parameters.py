@@ -10,6 +10,7 @@ from torch import nn
 from archdsl.compiler import Network
 from archdsl.layers import normalisation
 from archdsl.recipes.recipe import Recipe
+from archdsl.training.run import TrainingError
 
 FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
 """The optimizers that torch has in one kernel for all parameters, on a CPU too."""
@@ -58,6 +59,8 @@ def optimizer(
     """The recipe's optimizer over the trained parameters."""
     # Not every such kernel takes parameters that are split over devices.
     options = {"fused": True} if recipe.optimizer.torch_name in FUSED and not sharded else {}
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise TrainingError("there is nothing to train: every part that learns has the rate 0")
     made: torch.optim.Optimizer = recipe.optimizer.build(
         torch.optim, groups(model, network, recipe), **options
     )

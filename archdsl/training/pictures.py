@@ -164,7 +164,11 @@ def decode(file: Path, size: int, grey: bool, pixels: int) -> Tensor:
                 raise ValueError(f"has {opened.width} x {opened.height} pixels, over {pixels:,}")
             # A JPEG can be decoded at an eighth, a quarter or half of its extent.
             opened.draft("L" if grey else "RGB", (size, size))
-            picture = opened.convert("L" if grey else "RGB")
+            whole: Image.Image = opened
+            if opened.mode.startswith("I;16"):
+                # Pillow cuts off what has more than 8 bits, where it should be scaled.
+                whole = opened.point(lambda value: value / 257, "L")
+            picture = whole.convert("L" if grey else "RGB")
     except Image.DecompressionBombError:
         raise ValueError(f"has more than {pixels:,} pixels") from None
     except (OSError, SyntaxError, EOFError) as error:

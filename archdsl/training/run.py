@@ -31,6 +31,8 @@ from archdsl.weights.matching import Matching
 NETWORK = "network.arch"
 CHECKPOINTS = "checkpoints"
 STATE = "state.safetensors"
+PARTS = "parts.json"
+LOCK = ".lock"
 
 
 class TrainingError(Exception):
@@ -68,13 +70,15 @@ class Checkpoint:
         return load_file(self.place / STATE)
 
     def whole(self) -> bool:
-        """Whether no file was cut short, by a full disk or by hand."""
+        """Whether no file was cut short or lost, by a full disk or by hand."""
         files = list(self.place.glob("*.safetensors"))
         try:
+            if json.loads((self.place / PARTS).read_text(encoding="utf-8")) != len(files):
+                return False
             for file in files:
                 with safe_open(file, framework="pt"):
                     pass
-        except (OSError, SafetensorError):
+        except (OSError, ValueError, SafetensorError):
             return False
         return bool(files)
 
@@ -131,7 +135,7 @@ class Run:
             raise TrainingError(f"there is no run in {self.folder} to resume")
         if not self._writes:
             return
-        self._held = FileLock(self.folder / ".lock", blocking=False)
+        self._held = FileLock(self.folder / LOCK, blocking=False)
         try:
             self._held.acquire()
         except Timeout:
@@ -150,9 +154,16 @@ class Run:
         return time.perf_counter() - self._begun
 
     def _take_up(self) -> None:
-        """Read what is there of a run that stopped."""
-        if not (self.folder / "recipe.json").is_file():
+        """Read what is there of a run that stopped; one that had no time for a checkpoint begins anew."""
+        self.last = Checkpoint.newest(self.folder)
+        begun = (self.folder / "recipe.json").is_file()
+        if self.last is None and not (self.folder / CHECKPOINTS).exists():
+            if begun or {path.name for path in self.folder.iterdir()} <= {LOCK}:
+                return
+        if not begun:
             raise TrainingError(f"there is no run in {self.folder} to resume")
+        if self.last is None and any((self.folder / CHECKPOINTS).glob("step-*")):
+            raise TrainingError(f"the run in {self.folder} has no whole checkpoint to resume from")
         try:
             before = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))["recipe"]
             text = (self.folder / NETWORK).read_text(encoding="utf-8")
@@ -171,10 +182,12 @@ class Run:
                 f"the run in {self.folder} has another {changed[0]}: {before.get(changed[0])}, not "
                 f"{now[changed[0]]}"
             )
-        self.last = Checkpoint.newest(self.folder)
-        if self.last is None:
-            raise TrainingError(f"the run in {self.folder} has no whole checkpoint to resume from")
-        self._read_metrics(self.last.step)
+        if self.last is not None:
+            try:
+                self._read_metrics(self.last.step)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is broken"
+                raise TrainingError(f"{self.folder / 'metrics.csv'} can't be read: {reason}") from None
 
     def _read_metrics(self, end: int) -> None:
         """The measurements up to a step: those after it will be made again."""
@@ -269,6 +282,8 @@ class Run:
             yield aside
             wait()
             if self._writes:
+                parts = len(list(aside.glob("*.safetensors")))
+                (aside / PARTS).write_text(json.dumps(parts), encoding="utf-8")
                 if place.exists():
                     shutil.rmtree(place)
                 os.replace(aside, place)

@@ -39,13 +39,15 @@ def read_state(path: str) -> State:
     place = Path(path)
     if place.is_dir():
         place = place / WEIGHTS
+        if not place.is_file():
+            raise Fault(BadWeights(path, f"is a folder, but no run's: it has no {WEIGHTS}"))
     try:
         if place.suffix == ".safetensors":
             # Such files are sorted: by type, and then by name.
             return State(load_file(place), ordered=False)
         loaded = torch.load(place, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise Fault(BadWeights(path, "is not there, nor a run's folder")) from None
+        raise Fault(BadWeights(path, "is not there")) from None
     except OSError as error:
         raise Fault(BadWeights(path, f"can't be read: {error.strerror or error}")) from None
     except pickle.UnpicklingError:
