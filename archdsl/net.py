@@ -260,7 +260,7 @@ class _Facts:
 
     def of_value(self, wire: Wire, name: str) -> Any:
         """`receptive_field` and `stride`, one number an axis; none where the field is global."""
-        field = self._analysis[wire.node].receptive_field
+        field = self._analysis.receptive_field(wire._replace(port=0))
         if not isinstance(field, Field):
             return None
         values = field.to_dict()["size" if name == "receptive_field" else "stride"]

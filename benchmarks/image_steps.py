@@ -261,13 +261,16 @@ def compared(
     layouts = ("contiguous", "channels_last")
     others = {f"by hand, {layout}": hand_written(case, device, layout, precision) for layout in layouts}
     ratios: dict[Choices, float] = {}
+    reference = 1.0
     with tempfile.TemporaryDirectory() as folder:
         recipe = recipe_for(case, net.network, folder, steps, precision)
         own = choose(net.network, recipe, device)
         for made in choices_there_are(own, device):
             turns = in_turns(net.network, recipe, device, others, made)
             seconds, best = turns.seconds("ours"), min(turns.seconds(other) for other in others)
-            ratios[made] = seconds / best
+            # With fewer threads the others had fewer, too: then seconds are compared as they are.
+            reference = best if made.threads == own.threads else reference
+            ratios[made] = seconds / reference
             what = f"{made.layout}, {made.threads} threads" if device.type == "cpu" else made.layout
             print(f"{name}, ours, {what}: {1000 * seconds:.1f} ms; ours / best by hand {seconds / best:.3f}")
             if made == own:

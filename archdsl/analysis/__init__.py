@@ -7,6 +7,7 @@ network's `Totals`. Nothing here imports torch, prints, or changes the network.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.equivariance import Equivariance, equivariances
@@ -53,16 +54,30 @@ class Totals:
     """Of the first output, or of the last value before the field becomes global."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Analysis:
-    """The facts of every layer in order of execution, the totals, and memory over time."""
+    """The facts of every layer in order of execution, the totals, and memory over time.
 
-    facts: list[Facts]
+    `rules` and `activation_bytes` are by layer, `fields` and `certificates` by value.
+    """
+
+    rules: list[Rules]
+    activation_bytes: list[Size]
     totals: Totals
     memory: Memory
     flow: Flow
     fields: list[Field | Fields | None]
     certificates: list[Equivariance]
+
+    @cached_property
+    def facts(self) -> list[Facts]:
+        """What is known of each use of a layer, in order of execution."""
+        return [
+            Facts(node, rules, activation, self.fields[start], self.certificates[start])
+            for node, rules, activation, start in zip(
+                self.flow.nodes, self.rules, self.activation_bytes, self.flow.starts, strict=True
+            )
+        ]
 
     def __getitem__(self, node: Node) -> Facts:
         return self.facts[self.flow.index[node]]
@@ -88,14 +103,16 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
     over_time = memory(flow, spent, sizes, batch, precision_bytes, optimizer_state)
     fields = receptive_fields(flow)
     certificates = equivariances(flow)
-    facts: list[Facts] = []
-    for node, rules, start in zip(flow.nodes, flow.rules, flow.starts, strict=True):
-        activation = sizes[start]
-        if len(rules.counts) > 1:
-            activation = sum(sizes[start + 1 : start + len(rules.counts)], activation)
-        if node.first is not None:
-            rules = replace(rules, weights=0, biases=0, buffers=0, integer_buffers=0)
-        facts.append(Facts(node, rules, activation, fields[start], certificates[start]))
+    rules = [
+        one if node.first is None else replace(one, weights=0, biases=0, buffers=0, integer_buffers=0)
+        for node, one in zip(flow.nodes, flow.rules, strict=True)
+    ]
+    activations = [
+        sizes[start]
+        if len(one.counts) == 1
+        else sum(sizes[start + 1 : start + len(one.counts)], sizes[start])
+        for one, start in zip(rules, flow.starts, strict=True)
+    ]
     totals = Totals(
         spent.parameters,
         spent.parameters,
@@ -107,4 +124,4 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
         over_time.training_peak,
         last_local(flow, fields),
     )
-    return Analysis(facts, totals, over_time, flow, fields, certificates)
+    return Analysis(rules, activations, totals, over_time, flow, fields, certificates)

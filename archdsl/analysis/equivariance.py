@@ -89,6 +89,13 @@ class Equivariance:
 
     def to_dict(self) -> dict[str, Any]:
         """The object that the report prints."""
+        motions = self.motions
+        if self.translation == "equivariant" and len(motions) == 2 and motions[0] is motions[1]:
+            # By far the most frequent: a map with both axes alike.
+            shift, _, before, after, _ = motions[0]
+            border = None if before is None or after is None else max(before, after)
+            shifts, borders = [shift, shift], [border, border]
+            return {"translation": "equivariant", "shift": shifts, "border": borders, "ended_by": None}
         return {
             "translation": self.translation,
             "shift": self.shift,
@@ -113,6 +120,9 @@ def equivariances(flow: Flow) -> list[Equivariance]:
     for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
         if len(before) == 1:
             value = found[before[0]]
+            if rules.kept:
+                found.append(value)
+                continue
             for reader in rules.readers:
                 if reader.kept or value.translation != "equivariant":
                     found.append(value)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from archdsl.layers.layer import Layer, Saved
+from archdsl.layers.layer import Saved
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Offsets, Reach, Reads, Stencil
 from archdsl.sizes import Size
@@ -76,6 +76,8 @@ class Rules:
     """One for each result."""
     counts: tuple[Size, ...]
     """The elements of each result."""
+    kept: bool
+    """Whether there is one result, and every input is read at its own place."""
 
 
 class Flow:
@@ -113,7 +115,8 @@ class Flow:
         self.feeds: list[tuple[int, ...]] = []
         self.sources: list[tuple[int, ...]] = []
         self.indices: set[int] = set()
-        known: dict[tuple[Layer, tuple[Shape, ...]], Rules] = {}
+        # The compiler makes one tuple of shapes for a layer on inputs of given shapes: it stands for both.
+        known: dict[int, Rules] = {}
         # Names of its own for what every layer needs: the loop is run 100,000 times.
         index, starts, makers = self.index, self.starts, self.makers
         last_use, counts = self.last_use, self.counts
@@ -122,24 +125,22 @@ class Flow:
             wires = node.inputs
             if len(wires) == 1:
                 maker, port = wires[0]
-                xs: tuple[Shape, ...] = (maker.shapes[port],)
                 source = index[maker]
                 value = starts[source] + port
                 last_use[value] = i
                 feeds_of.append((value,))
                 sources_of.append((source,))
             else:
-                xs = tuple([maker.shapes[port] for maker, port in wires])
                 sources = tuple([index[maker] for maker, _ in wires])
                 feeds = tuple([starts[s] + port for s, (_, port) in zip(sources, wires, strict=True)])
                 for value in feeds:
                     last_use[value] = i
                 feeds_of.append(feeds)
                 sources_of.append(sources)
-            key = (node.layer, xs)
-            rules = known.get(key)
+            rules = known.get(id(node.shapes))
             if rules is None:
-                rules = known[key] = _ask(node, xs)
+                xs = tuple([maker.shapes[port] for maker, port in wires])
+                rules = known[id(node.shapes)] = _ask(node, xs)
             rules_of.append(rules)
             starts.append(len(makers))
             makes = rules.counts
@@ -174,7 +175,7 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
     layer = node.layer
     counts = tuple([shape.count for shape in node.shapes])
     if layer.kind == "input":
-        return Rules(0, 0, 0, 0, 0, 0, Saved(), (_reader((), xs, node.shape),), counts)
+        return Rules(0, 0, 0, 0, 0, 0, Saved(), (_reader((), xs, node.shape),), counts, False)
     weights: Size = 0
     biases: Size = 0
     for name, shape in layer.weights(*xs).items():
@@ -200,6 +201,7 @@ def _ask(node: Node, xs: tuple[Shape, ...]) -> Rules:
         layer.saved(*xs),
         readers,
         counts,
+        len(readers) == 1 and readers[0].kept,
     )
 
 

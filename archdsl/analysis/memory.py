@@ -108,11 +108,12 @@ def _backward(flow: Flow) -> list[bool]:
     sources = flow.sources
     trained: list[bool] = []
     for rules, before in zip(flow.rules, sources, strict=True):
-        learns = rules.weights != 0 or rules.biases != 0
-        if not learns:
-            for source in before:
-                learns = learns or trained[source]
-        trained.append(learns)
+        if rules.weights != 0 or rules.biases != 0:
+            trained.append(True)
+        elif len(before) == 1:
+            trained.append(trained[before[0]])
+        else:
+            trained.append(any(trained[source] for source in before))
     leads = [False] * len(trained)
     for value in flow.outputs:
         leads[flow.makers[value]] = True

@@ -249,6 +249,9 @@ def _fields(flow: Flow, source: int) -> list[Field | None]:
             field = fields[before[0]]
             if field is None:
                 continue
+            if rules[i].kept:
+                fields[starts[i]] = field
+                continue
             for value, reader in enumerate(rules[i].readers, starts[i]):
                 kept = reader.kept
                 fields[value] = field if kept else _read(field, reader.readings[0], reader.extents)

@@ -196,7 +196,8 @@ class LayerUses:
         xs = tuple(wire.shape for wire in inputs)
         try:
             shape = layer.shape(*xs)
-            shapes = (shape,) if isinstance(shape, Shape) else tuple(shape)
+            # A tuple of its own for these inputs, by which the analyses know them again.
+            shapes = (shape,) if isinstance(shape, Shape) else (*shape,)
             if any(isinstance(extent, Symbolic) for x in xs for extent in x):
                 for doubt in _doubts(layer, xs):
                     self._reporter.report(doubt, use, self._origins(inputs, name_span))

@@ -135,12 +135,14 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     last: Span | None = None
     file, line = "", 0
     layers: list[dict[str, Any]] = []
-    for facts in analysis.facts:
-        node, rules = facts.node, facts.rules
+    flow, fields_of, certificates_of = analysis.flow, analysis.fields, analysis.certificates
+    for node, rules, activation, start in zip(
+        flow.nodes, analysis.rules, analysis.activation_bytes, flow.starts, strict=True
+    ):
         kind = node.layer.kind
         if kind == "input":
             continue
-        field, certificate = facts.receptive_field, facts.equivariance
+        field, certificate = fields_of[start], certificates_of[start]
         weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
@@ -165,7 +167,7 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "buffers": rules.buffers,
                 "macs": rules.macs,
                 "flops": rules.flops,
-                "activation_bytes": facts.activation_bytes,
+                "activation_bytes": activation,
                 "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
                 "file": file,
