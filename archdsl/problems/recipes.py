@@ -340,6 +340,55 @@ class UnknownPart(Problem):
         return f"did you mean `{self.meant}`?" if self.meant else "no layer or label of this name"
 
 
+class NothingToLearn(Problem):
+    """A dotted key sets the rate or the initialisation of a part that has no weights.
+
+    It would do nothing, and nothing in a recipe is left out in silence.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      vector: flatten
+      score: linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      vector.rate = 0
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      vector: flatten
+      score: linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      score.rate = 10
+    }
+    ```
+    """
+
+    part: str
+
+    def message(self) -> str:
+        return f"`{self.part}` has no weights"
+
+    def label(self) -> str:
+        return "nothing to set here"
+
+
 class NesterovWithoutMomentum(Problem):
     """Nesterov's method looks ahead by the momentum, so there has to be one, undampened.
 

@@ -25,6 +25,7 @@ from archdsl.problems.recipes import (
     EndlessPiece,
     MissingSetting,
     NoRecipe,
+    NothingToLearn,
     UnknownPart,
     UnknownSetting,
 )
@@ -242,11 +243,22 @@ class _Reader:
             if there is not None and name not in there:
                 problem = UnknownPart(name, nearest(name, there))
                 self.reporter.report(problem, setting.key_span)
+            elif there is not None and not there[name] & self._learning():
+                self.reporter.report(NothingToLearn(name), setting.key_span)
             value = self._read(setting.key, setting, OF_PARTS[key])
             found.setdefault(name, {})[key] = value
         return tuple(
             Part(name, (there or {}).get(name, frozenset()), **values) for name, values in found.items()
         )
+
+    def _learning(self) -> set[str]:
+        """The names of the layers that have weights, or statistics that follow the examples."""
+        found: set[str] = set()
+        for node in self.network.nodes if self.network is not None else ():
+            xs = [wire.shape for wire in node.inputs]
+            if node.kind != "input" and (node.layer.weights(*xs) or node.layer.buffers(*xs)):
+                found.add(node.name)
+        return found
 
     def _read(self, name: str, setting: tree.Setting, key: Key) -> Any:
         """What a key says, or None where it is wrong."""
