@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from archdsl.training import pictures
 from archdsl.training.examples import Examples
 from archdsl.training.loop import train
 from archdsl.training.pictures import Streamed, decode
-from archdsl.training.run import Checkpoint, Measurement, TrainingError
+from archdsl.training.run import Checkpoint, TrainingError
 from archdsl.training.sources import load
 
 CPU = torch.device("cpu")
@@ -181,31 +180,39 @@ def test_the_recipes_of_the_papers(
         ]
 
 
-# torch raises in its handler of the signal, wherever the process is then.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_worker_that_is_killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by a machine that runs out of memory: the run ends with a message, and what it saved is there."""
-    monkeypatch.setattr(pictures, "KEPT", 0)
-    monkeypatch.setattr(pictures, "workers_for", lambda count: 2)
-    net, recipe, found = recipe_for(f'image_folder("{folder}", size=28)')
-    assert recipe is not None, found
+KILLING = """
+import multiprocessing, os, signal
+from archdsl.cli.main import main
+from archdsl.training import pictures
+from archdsl.training.step import Step
 
-    class Killer:
-        def __call__(self, step: int, steps: int, measured: Measurement) -> None:
-            if step:
-                for worker in multiprocessing.active_children():
-                    os.kill(worker.pid or 0, signal.SIGKILL)
+pictures.KEPT, pictures.workers_for = 0, lambda count: 2
+original = Step.__call__
 
-        def busy(self, what: str) -> None:
-            pass
+def killing(self, *given):
+    original(self, *given)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGKILL)
 
-    said = "as where memory runs out: --resume goes on|DataLoader worker .* is killed by signal"
-    with pytest.raises((TrainingError, RuntimeError), match=said):
-        train(net.network, recipe, tmp_path / "run", progress=Killer())
-    last = Checkpoint.newest(tmp_path / "run")
-    assert last is not None and 1 <= last.step < 16
-    again = train(net.network, recipe, tmp_path / "run", resume=True)
-    assert (again.steps, again.taken) == (16, 16 - last.step)
+Step.__call__ = killing
+main(["train", "own.arch", "--out", "run"])
+"""
+
+
+def test_a_worker_that_is_killed(folder: Path, tmp_path: Path) -> None:
+    """As by a machine that runs out of memory: the run ends with a message, and what it saved is there.
+
+    In a process of its own, for torch raises in its handler of the signal, wherever the process is then.
+    """
+    text = TEXT.replace("DATA", f'image_folder("{folder}", size=28)').replace("CLASSES", "3")
+    (tmp_path / "own.arch").write_text(text)
+    done = subprocess.run([sys.executable, "-c", KILLING], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "DataLoader worker" in done.stderr
+    assert Checkpoint.newest(tmp_path / "run") is not None
+    resume = [sys.executable, "-m", "archdsl", "train", "own.arch", "--out", "run", "--resume"]
+    again = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
 
 
 # ------------------------------------------------------------------------------ decoding
