@@ -60,6 +60,14 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+def until_it_measures(folder: Path) -> None:
+    """Wait for the first measurement of a run that another process takes."""
+    until = time.monotonic() + 120
+    while not (folder / "metrics.csv").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def losses(folder: Path) -> list[float]:
     rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     return [float(row[rows[0].index("loss")]) for row in rows[2:]]
@@ -211,9 +219,7 @@ def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
         text=True,
         start_new_session=True,
     )
-    until = time.monotonic() + 120
-    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    until_it_measures(tmp_path / "run")
     time.sleep(1)
     # As a terminal does: to the launcher and to its processes.
     os.killpg(process.pid, signal.SIGINT)
@@ -269,11 +275,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 120
-    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    until_it_measures(tmp_path / "run")
     process.kill()
     process.wait()
+    until = time.monotonic() + 120
     while "interrupted" not in (tmp_path / "run/train.log").read_text():
         assert time.monotonic() < until
         time.sleep(0.1)
