@@ -97,6 +97,22 @@ def found(network: Network) -> list[Any]:
     return [layers, scope(network.scope), wires(network.outputs), network.output_names]
 
 
+LOOPS = """
+block A(n) {
+  if n > 0 { repeat 3 { A(n - 1) } }
+  relu
+}
+network N {
+  input x: [3]
+  for n in [1, 2, 3] { repeat 2 { A(n) } }
+  shared s: A(2)
+  repeat 3 { s }
+  repeat 3 { A(1) }
+}
+"""
+"""Loops whose rounds use a block: within itself, with other arguments, and through a shared line."""
+
+
 def made(source: Source) -> list[Any]:
     """What each network of a program is compiled to, its report and its torch source."""
     program = program_of(source)
@@ -108,7 +124,7 @@ def made(source: Source) -> list[Any]:
     return networks
 
 
-@pytest.mark.parametrize("text", [MANY, *BUNDLED, *RANDOM])
+@pytest.mark.parametrize("text", [MANY, LOOPS, *BUNDLED, *RANDOM])
 def test_repeating_makes_what_unrolling_makes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source("case.arch", text)
     repeated = made(source)

@@ -12,12 +12,13 @@ from archdsl.compiler import limits
 from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
-from archdsl.compiler.network import Scope
+from archdsl.compiler.network import Scope, Wire
 from archdsl.compiler.recording import Key, Recording, Recordings, key_of
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Bound, Signature, bind
 from archdsl.compiler.unrolled import Unrolled
 from archdsl.compiler.values import UNKNOWN, Flow, Labelled, Unknown, wires_in
+from archdsl.layers.shapes import Shape
 from archdsl.problems.bounds import RecursionTooDeep
 from archdsl.problems.structure import InputCount, InputForm, NoValue
 from archdsl.source import Span
@@ -44,6 +45,15 @@ class SoFar(NamedTuple):
     said: tuple[int, int, int]
 
 
+class Repetition(NamedTuple):
+    """A use of a block that was repeated from a recording, and the shapes of its inputs."""
+
+    known: Recording
+    block: str
+    use: Span
+    shapes: tuple[Shape, ...]
+
+
 class BlockUses:
     """Uses blocks, whose bodies are unrolled by `body`."""
 
@@ -64,6 +74,8 @@ class BlockUses:
         self._scopes = unrolled.scopes
         self._nodes = unrolled.nodes
         self._recordings = Recordings()
+        self.repetition: Repetition | None = None
+        """The use that came last, if it was repeated from a recording."""
         self._bound: dict[tuple[tree.Block, int | Span], Bound] = {}
 
     def use(
@@ -82,6 +94,7 @@ class BlockUses:
         if bound is None:
             bound = bind(Signature.of_block(block), arguments, name_span, self._reporter)
             self._bound[written] = bound
+        self.repetition = None
         given = self._arguments(bound, arguments, frame)
         if not bound.whole or isinstance(value, Unknown):
             return Labelled(UNKNOWN, _unknown_frame(module))
@@ -97,10 +110,8 @@ class BlockUses:
         try:
             known = None if alike is None else self._repeatable(alike)
             if known is not None:
-                with self._scopes.inside(key, False, wires, block.name, known.arguments) as scope:
-                    self._reporter.spend(known.steps, use)
-                    self._nodes += known.repeat(scope, self._calls[0], self._unrolled.places)
-                return Labelled(scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs)
+                self.repetition = Repetition(known, block.name, use, tuple([wire.shape for wire in wires]))
+                return Labelled(self._repeat(known, block.name, key, use, wires))
             inner = Frame(module.frame, module, block)
             inner.names["input"] = value
             for parameter in block.parameters:
@@ -116,6 +127,7 @@ class BlockUses:
                 body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
                 results = self._body(body, inner, reached)
                 scope.outputs = wires_in(results.value)
+            self.repetition = None
             if alike is not None:
                 self._record(alike, begun, scope)
         finally:
@@ -125,17 +137,40 @@ class BlockUses:
             return Labelled(UNKNOWN, inner)
         return Labelled(results.value, inner)
 
+    def once_more(self, last: Repetition, value: Flow) -> Flow:
+        """Repeat a use that was repeated before, in the same frame; None where it has to be used anew."""
+        wires = wires_in(value)
+        if tuple([maker.shapes[port] for maker, port in wires]) != last.shapes:
+            return None
+        self._calls.append(last.use)
+        try:
+            # The line of the use is a step, too.
+            if not self._has_room(last.known, 1):
+                return None
+            self._reporter.spend(1, last.use)
+            key = self._scopes.next_use(last.block)
+            return self._repeat(last.known, last.block, key, last.use, wires)
+        finally:
+            self._calls.pop()
+
+    def _repeat(self, known: Recording, block: str, key: str, use: Span, inputs: tuple[Wire, ...]) -> Flow:
+        with self._scopes.inside(key, False, inputs, block, known.arguments) as scope:
+            self._reporter.spend(known.steps, use)
+            self._nodes += known.repeat(scope, self._calls[0], self._unrolled.places)
+        return scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs
+
     def _repeatable(self, alike: Key) -> Recording | None:
         """What to repeat for a use, unless that breaks a bound: then it is unrolled, to say where."""
         known = self._recordings.find(alike)
-        if known is None:
-            return None
-        fits = (
+        return known if known is not None and self._has_room(known) else None
+
+    def _has_room(self, known: Recording, before: int = 0) -> bool:
+        """Whether a recording can be repeated after so many steps."""
+        return (
             len(self._calls) <= known.depth
-            and known.steps <= self._reporter.steps_left
+            and known.steps + before <= self._reporter.steps_left
             and len(known) <= limits.LAYERS - len(self._nodes)
         )
-        return known if fits else None
 
     def _so_far(self) -> SoFar:
         reporter = self._reporter

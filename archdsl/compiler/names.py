@@ -5,7 +5,6 @@ branches that are not taken, which unrolling never sees.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from archdsl.compiler.elsewhere import FUNCTIONS_ELSEWHERE, layer_elsewhere
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
@@ -51,11 +50,8 @@ class _Names:
         # What could not be imported has been reported, and may be anything.
         self._defined |= set(module.frame.names)
         self._defined |= {parameter.name for parameter in block.parameters}
-        self._defined |= _defined_in(block.body)
-
-    @cached_property
-    def _loops(self) -> frozenset[str]:
-        return frozenset(_loops_in(self._block.body))
+        defined, self._loops = _defined_in(block.body)
+        self._defined |= defined
 
     def check(self) -> None:
         for parameter in self._block.parameters:
@@ -103,13 +99,12 @@ class _Names:
         if not self._callee(use.name, use):
             block = self._block
             usable = [*self._module.blocks, *(p.name for p in block.parameters), *_shared_in(block.body)]
-            problem = unknown_layer(use.name, usable)
-            self._reporter.report(problem, use.name_span)
-            if problem.foreign and problem.meant:
+            unknown = unknown_layer(use.name, usable)
+            self._reporter.report(unknown, use.name_span)
+            if unknown.foreign and unknown.meant:
                 # It is known which layer is meant, so its arguments are held to it, too.
-                signature = Signature.of_layer(LAYERS[problem.meant])
+                signature = Signature.of_layer(LAYERS[unknown.meant])
                 bind(signature, use.arguments, use.name_span, self._reporter)
-        takes = _words_of(use) if use.name not in self._module.blocks else {}
         for argument in use.arguments:
             value = argument.value
             if type(value) in LITERALS:
@@ -119,9 +114,12 @@ class _Names:
                 remark = f"an argument is given by one equals sign: `{value.span.text.replace('==', '=', 1)}`"
                 self._reporter.report(UnknownName(compared.id, None, remark=remark), compared.span)
                 continue
-            word = takes.get(argument.name) if isinstance(value, tree.Name) else None
-            if word is not None and isinstance(value, tree.Name) and not self._means_something(value.id):
-                self._reporter.report(_unknown_word(value.id, word), value.span)
+            if isinstance(value, tree.Name):
+                if not self._means_something(value.id):
+                    takes = _words_of(use) if use.name not in self._module.blocks else {}
+                    word = takes.get(argument.name)
+                    problem = self._unknown_name(value.id) if word is None else _unknown_word(value.id, word)
+                    self._reporter.report(problem, value.span)
             else:
                 self._expression(value)
 
@@ -225,9 +223,11 @@ def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
     return found
 
 
-def _defined_in(body: list[tree.Statement]) -> set[str]:
-    """Every name that a body defines, at any depth."""
+def _defined_in(body: list[tree.Statement]) -> tuple[set[str], set[str]]:
+    """Every name that a body defines, at any depth; and the loops among them, whose rounds are named
+    `label_1`, `label_2`."""
     found: set[str] = set()
+    loops: set[str] = set()
     bodies = [body]
     for inner in bodies:
         for statement in inner:
@@ -247,8 +247,10 @@ def _defined_in(body: list[tree.Statement]) -> set[str]:
                     continue
                 if isinstance(item, tree.For):
                     found.update(_targets(item.target))
+                if isinstance(item, tree.For | tree.Repeat) and isinstance(statement, tree.Line):
+                    loops.update([label.name for label in statement.labels])
                 bodies += bodies_of(item)
-    return found
+    return found, loops
 
 
 def _targets(target: tree.Target) -> Iterator[str]:
@@ -266,15 +268,3 @@ def _shared_in(body: list[tree.Statement]) -> Iterator[str]:
         for item in statement.items if isinstance(statement, tree.Line) else []:
             for inner in bodies_of(item):
                 yield from _shared_in(inner)
-
-
-def _loops_in(body: list[tree.Statement]) -> Iterator[str]:
-    """The labels of loops, whose rounds are named `label_1`, `label_2`."""
-    for statement in body:
-        items = statement.items if isinstance(statement, tree.Line | tree.Shared) else []
-        if isinstance(statement, tree.Line) and any(isinstance(i, tree.Repeat | tree.For) for i in items):
-            yield from (label.name for label in statement.labels)
-        for item in items:
-            if type(item) is not tree.Use:
-                for inner in bodies_of(item):
-                    yield from _loops_in(inner)

@@ -327,8 +327,16 @@ class Unroller:
         rounds: list[Labelled] = []
         target = item.target if isinstance(item, tree.For) else None
         start = value
+        # A round that only uses a block, as the round before it did, is repeated as that one was.
+        use = _only_use(item.body) if isinstance(item, tree.Repeat) and not (label or branches) else None
         for number, element in enumerate(values, 1):
             self.reporter.spend(1, span)
+            last = self._blocks.repetition
+            if number > 1 and last is not None and use is not None and last.use is use.span:
+                repeated = self._blocks.once_more(last, value)
+                if repeated is not None:
+                    value = repeated
+                    continue
             inner = Frame(frame, frame.module, loose=label is None)
             if target is not None:
                 self._unpack(target, element, inner)
@@ -455,3 +463,12 @@ class Unroller:
         key = id(maker.arguments) if maker.arguments else maker.layer
         plan = self._layers.plan(key, maker.layer, maker.arguments, maker.span)
         return Labelled(self._layers.use(plan, maker.layer, maker.span, use.span, frame, value, label, first))
+
+
+def _only_use(body: list[tree.Statement]) -> tree.Use | None:
+    """The use that is all of a body: it gets the value that comes in, and has no label."""
+    line = body[0] if len(body) == 1 else None
+    if not isinstance(line, tree.Line) or line.origin is not None or line.labels or len(line.items) != 1:
+        return None
+    item = line.items[0]
+    return item if isinstance(item, tree.Use) else None
