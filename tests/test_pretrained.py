@@ -368,6 +368,15 @@ def test_files_that_hold_no_weights(
     assert "this ran" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8])
+def test_weights_that_are_no_real_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = small()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    torch.save({name: tensor.to(dtype) for name, tensor in before.items()}, tmp_path / "weights.pth")
+    with pytest.raises(archdsl.ArchError, match=f"has {str(dtype)[6:]} numbers in"):
+        archdsl.loads(TEXT).build(weights=tmp_path / "weights.pth")
+
+
 def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     for name in ("weights.pth", "weights.safetensors"):
         file = tmp_path / name

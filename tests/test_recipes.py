@@ -423,7 +423,7 @@ def test_the_length_may_be_said_in_epochs() -> None:
         ({"stem.lr": "0"}, ("unknown-setting", "stem.lr")),
         ({"stem.rate": "-1"}, ("bad-setting", "-1")),
         ({"accumulate": "3"}, ("bad-setting", "3")),
-        ({"precision": "float8"}, ("unknown-name", "float8")),
+        ({"precision": "float8"}, ("bad-setting", "float8")),
         ({"batch": "H"}, ("bad-setting", "H")),
         ({"clip": "norm(0)"}, ("bad-argument", "0")),
         ({"moving_average": "1"}, ("bad-setting", "1")),

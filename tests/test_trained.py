@@ -128,6 +128,18 @@ def test_the_command_names_the_likeliest_classes(folder: Path, tmp_path: Path) -
     assert sum(said[0]["classes"]) == pytest.approx(1)
 
 
+def test_a_folder_is_all_that_can_be_read_in_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "new/more").mkdir(parents=True)
+    np.save(tmp_path / "new/one.npy", np.zeros((8, 8)))
+    Image.fromarray(np.zeros((8, 8), "uint8")).save(tmp_path / "new/more/two.PNG")
+    (tmp_path / "new/notes.txt").write_text("none of them")
+    said = json.loads(run("predict", str(folder), str(tmp_path / "new"), "--json").stdout)["said"]
+    assert [Path(one["input"]).name for one in said] == ["two.PNG", "one.npy"]
+    (tmp_path / "empty").mkdir()
+    done = run("predict", str(folder), str(tmp_path / "empty"))
+    assert done.return_value == 1 and "is a folder without pictures and arrays" in done.output
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,10 @@ def evaluate(
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
 def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device: str) -> int:
-    """Say what a trained run makes of pictures, or of the examples in .npy and .npz files."""
+    """Say what a trained run makes of pictures, or of the examples in .npy and .npz files.
+
+    Of a folder, of all such files in it.
+    """
     trained = read_run(run, device=device)
     if trained is None:
         return WRONG
@@ -89,8 +93,10 @@ def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device
     said: list[dict[str, object]] = []
     wrong = False
     scores = trained.recipe.loss[0].loss.applies == "softmax"
-    for file in inputs:
+    for file in _files(inputs):
         try:
+            if file.is_dir():
+                raise TrainingError(f"{file} is a folder without pictures and arrays")
             for name, output in trained.say(file):
                 values = output.flatten().tolist()
                 said.append({"input": name, "classes" if scores else "values": values})
@@ -108,6 +114,15 @@ def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device
 
         result(json.dumps({"schema": 1, "run": str(run), "classes": trained.classes, "said": said}, indent=2))
     return WRONG if wrong else 0
+
+
+def _files(inputs: tuple[Path, ...]) -> Iterator[Path]:
+    """The files that are meant: of a folder the pictures and arrays in it, or itself where it has none."""
+    from archdsl.recipes.files import PICTURES
+
+    for path in inputs:
+        inside = sorted(path.rglob("*")) if path.is_dir() else []
+        yield from [one for one in inside if one.suffix.lower() in (*PICTURES, ".npy", ".npz")] or [path]
 
 
 def read_run(

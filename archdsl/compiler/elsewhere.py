@@ -63,6 +63,17 @@ LAYERS_ELSEWHERE: dict[str, tuple[str | None, str]] = {
 FUNCTIONS_ELSEWHERE = {"int": "floor", "trunc": "floor", "log": "log2"}
 """Python's functions of numbers and lists, and those here that are most likely meant."""
 
+WORDS_ELSEWHERE = {
+    "f32": "float32",
+    "fp32": "float32",
+    "single": "float32",
+    "bf16": "bfloat16",
+    "f16": "float16",
+    "fp16": "float16",
+    "half": "float16",
+}
+"""Words of a recipe, as other libraries have them."""
+
 ARGUMENTS_ELSEWHERE: dict[str, tuple[tuple[str, ...], str | None]] = {
     "filters": (("channels",), None),
     "out_channels": (("channels",), None),

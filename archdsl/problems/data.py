@@ -120,6 +120,59 @@ class CropTooLarge(Problem):
         return "the window is larger than the example"
 
 
+class OtherChannels(Problem):
+    """A transform has a number for each channel, and the examples have more channels or fewer.
+
+    One number is for all channels.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = normalize(mean=[0.5, 0.4, 0.4], std=0.2)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = normalize(mean=0.4, std=0.2)
+    }
+    ```
+    """
+
+    transform: str
+    given: int
+    channels: int
+
+    def message(self) -> str:
+        have = "1 channel" if self.channels == 1 else f"{self.channels:,} channels"
+        return f"`{self.transform}` has {self.given} numbers for examples of {have}"
+
+    def label(self) -> str:
+        return "does not fit the examples"
+
+    def help(self) -> str | None:
+        return "one number, not in a list, is for all channels"
+
+
 class NeedsPictures(Problem):
     """A transform is for pictures, and for their colours, and the examples are something else.
 

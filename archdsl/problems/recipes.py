@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem, listed
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity, listed
 
 
 class UnknownSetting(Problem):
@@ -142,9 +144,12 @@ class ConflictingSettings(Problem):
 
     first: str
     second: str
+    piece: str | None = None
+    """The piece of a schedule whose length it is, if not the training's."""
 
     def message(self) -> str:
-        return f"`{self.first}` and `{self.second}` both say how long to train"
+        what = f"`{self.piece}` lasts" if self.piece else "to train"
+        return f"`{self.first}` and `{self.second}` both say how long {what}"
 
     def label(self) -> str:
         return "keep one of the two"
@@ -528,6 +533,55 @@ class EndlessPiece(Problem):
 
     def help(self) -> str | None:
         return f"`{self.piece}(epochs=5)` or `{self.piece}(steps=1000)`"
+
+
+class PieceNeverBegins(Problem):
+    """The pieces of a schedule that come first last longer than the training.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      schedule  = warm_up(steps=2_000) -> cosine
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 10_000
+      schedule  = warm_up(steps=2_000) -> cosine
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    piece: str
+    before: int
+    steps: int
+
+    def message(self) -> str:
+        return f"`{self.piece}` never begins: training ends after {self.steps:,} steps"
+
+    def label(self) -> str:
+        return f"it would begin after {self.before:,}"
 
 
 class NotDeltaOrthogonal(Problem):

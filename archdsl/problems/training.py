@@ -277,12 +277,102 @@ class MetricMismatch(Problem):
     metric: str
     target: str
     output: str
+    reason: str = "does not fit the data"
 
     def message(self) -> str:
         return f"`{self.metric}` can't judge {self.output} against {self.target}"
 
     def label(self) -> str:
-        return "does not fit the data"
+        return self.reason
+
+
+class RepeatedMetric(Problem):
+    """A recipe measures the same thing twice.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      metrics   = [error, top_error(5), error]
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      metrics   = [error, top_error(5)]
+    }
+    ```
+    """
+
+    metric: str
+
+    def message(self) -> str:
+        return f"`{self.metric}` is measured twice"
+
+    def label(self) -> str:
+        return "named a second time"
+
+
+class IgnoresNothing(Problem):
+    """A loss leaves out the targets of a class that there is none of.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy(ignore=255)
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy(ignore=9)
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+    """
+
+    ignored: int
+    classes: int
+
+    def message(self) -> str:
+        return f"no target is of class {self.ignored}: the data have {self.classes:,} classes, from 0"
+
+    def label(self) -> str:
+        return "leaves nothing out"
 
 
 class SoftmaxBeforeLoss(Problem):

@@ -12,8 +12,10 @@ from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.data import MovesTargets
 from archdsl.problems.training import (
     DataMismatch,
+    IgnoresNothing,
     LossMismatch,
     MetricMismatch,
+    RepeatedMetric,
     SoftmaxBeforeLoss,
     UnknownOutput,
     WhichOutput,
@@ -148,6 +150,9 @@ class Fitting:
         """An output must be one that the loss can hold against the data's targets."""
         if self.network is None:
             return
+        ignored, classes = getattr(loss, "ignore", None), described.target.classes
+        if ignored is not None and classes is not None and not 0 <= ignored < classes:
+            self.reporter.report(IgnoresNothing(ignored, classes), at)
         shapes = loss.outputs(described.target)
         wire = self.network.outputs[index]
         label = Label(wire.node.use, f"this is {wire.shape}")
@@ -172,10 +177,14 @@ class Fitting:
             return _usual(described)
         node = self.settings["metrics"].values[0]
         nodes = node.items if isinstance(node, tree.List) else [node]
-        for metric, one in zip(given, nodes, strict=True):
-            if not metric.fits(described.target, output):
-                problem = MetricMismatch(str(metric), str(described.target), str(list(output)))
+        for number, (metric, one) in enumerate(zip(given, nodes, strict=True)):
+            reason = metric.misfit(described.target, output)
+            if reason is not None:
+                problem = MetricMismatch(str(metric), str(described.target), str(list(output)), reason)
                 self.reporter.report(problem, one.span)
+            elif metric in given[:number]:
+                first = Label(nodes[given.index(metric)].span, "named first here")
+                self.reporter.report(RepeatedMetric(str(metric)), one.span, (first,))
         return tuple(given)
 
     # -------------------------------------------------------------------------- weights

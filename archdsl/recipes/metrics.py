@@ -30,6 +30,10 @@ class Metric(Word, family="metric"):
         """Whether it can judge outputs of a shape against such a target."""
         return target.classes is not None
 
+    def misfit(self, target: Target, output: tuple[Any, ...]) -> str | None:
+        """Why it can't judge outputs of a shape against such a target; None where it can."""
+        return None if self.fits(target, output) else "does not fit the data"
+
     tally: Callable[[Any, Any], tuple[Any, ...]]
     """Given a batch's outputs and targets: its sums, as tensors and numbers."""
 
@@ -69,8 +73,10 @@ class TopError(Metric):
     def title(self) -> str:
         return f"top_{self.k}_error"
 
-    def fits(self, target: Target, output: tuple[Any, ...]) -> bool:
-        return target.classes is not None and self.k <= output[0]
+    def misfit(self, target: Target, output: tuple[Any, ...]) -> str | None:
+        if target.classes is not None and self.k > output[0]:
+            return f"there are {output[0]} scores"
+        return super().misfit(target, output)
 
     def tally(self, output: Any, target: Any) -> tuple[Any, ...]:
         among = (output.topk(self.k, dim=1).indices == target.unsqueeze(1)).any(1)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from archdsl.compiler.elsewhere import WORDS_ELSEWHERE
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.network import Network
@@ -14,7 +15,7 @@ from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.signatures import bind, held, whole
 from archdsl.compiler.values import show
 from archdsl.diagnostics import Diagnostic, Label
-from archdsl.layers.arguments import Kind, Parameter
+from archdsl.layers.arguments import Kind, Parameter, non_negative_number
 from archdsl.problems import Fault, nearest
 from archdsl.problems.data import ChanceInEvaluation, MixesLast, PythonNotAllowed, ViewsInTraining
 from archdsl.problems.problem import listed
@@ -26,6 +27,7 @@ from archdsl.problems.recipes import (
     MissingSetting,
     NoRecipe,
     NothingToLearn,
+    PieceNeverBegins,
     UnknownPart,
     UnknownSetting,
 )
@@ -35,7 +37,7 @@ from archdsl.recipes.fitting import Fitting, parts_of
 from archdsl.recipes.initialisations import He
 from archdsl.recipes.keys import KEYS, LENGTH, OF_PARTS, Key
 from archdsl.recipes.recipe import Part, Recipe
-from archdsl.recipes.schedules import Schedule
+from archdsl.recipes.schedules import Schedule, begins
 from archdsl.recipes.transforms import Transform
 from archdsl.recipes.word import Word
 from archdsl.source import Source, Span
@@ -192,7 +194,7 @@ class _Reader:
         if required or self.reporter.has_errors or (found.get("steps") is found.get("epochs") is None):
             return None
         seed = found.pop("seed", None)
-        return Recipe(
+        recipe = Recipe(
             **{
                 **found,
                 "loss": terms,
@@ -205,6 +207,19 @@ class _Reader:
                 "places": {key: setting.values[0].span for key, setting in settings.items()},
             }
         )
+        if described is not None and recipe.schedule:
+            self._pieces(recipe, described.examples, settings["schedule"].values)
+        return recipe
+
+    def _pieces(self, recipe: Recipe, examples: int, nodes: list[tree.Expression]) -> None:
+        """Every piece of the schedule should begin before the training ends."""
+        steps = recipe.all_steps(examples)
+        for node, piece, begin in zip(
+            nodes, recipe.schedule, begins(recipe.schedule, recipe.steps_per_epoch(examples)), strict=True
+        ):
+            if begin >= steps:
+                self.reporter.report(PieceNeverBegins(piece.word, begin, steps), node.span)
+                return
 
     def _described(self, data: Data, at: Span, look: bool, allow_python: bool) -> Described | None:
         """What there is of the data; None where their files are not to be read."""
@@ -311,8 +326,7 @@ class _Reader:
             factor, at = node.left, node.right
             if _names_a_word(factor, family):
                 factor, at = at, factor
-            kind = Kind("a number", lambda value: value if isinstance(value, int | float) else None)
-            weight = float(self._value(name, factor, kind))
+            weight = float(self._value(name, factor, non_negative_number))
         word = self._maybe_word(name, at, family)
         return None if word is None else [(weight, word, at.span)]
 
@@ -375,6 +389,11 @@ class _Reader:
 
     def _value(self, key: str, node: tree.Expression, kind: Kind) -> Any:
         """A plain value of a kind."""
+        if isinstance(node, tree.Name) and kind.words and node.id not in kind.words:
+            if all(node.id not in frame.names for frame in self.frame.around()):
+                meant = WORDS_ELSEWHERE.get(node.id) or nearest(node.id, kind.words)
+                problem = BadSetting(key, f"`{node.id}`", kind.expected, meant)
+                raise self.reporter.fail(problem, node.span)
         value = whole(self.evaluator.evaluate(node, self.frame, kind.words))
         checked = kind.check(value) if plain(value) else None
         if checked is None:

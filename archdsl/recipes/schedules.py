@@ -60,7 +60,7 @@ class Schedule(Word, family="schedule"):
 
     def check(self) -> None:
         if self.steps is not None and self.epochs is not None:
-            raise Fault(ConflictingSettings("steps", "epochs"), "epochs")
+            raise Fault(ConflictingSettings("steps", "epochs", self.word), "epochs")
 
     def lasts(self, per_epoch: int) -> int | None:
         """How many steps it says it lasts."""
@@ -111,8 +111,8 @@ class Step(Schedule):
         done = at.done if self.unit == "steps" else at.done / at.per_epoch
         if self.at is None:
             assert self.every is not None
-            return float(self.by ** (done // self.every))
-        return float(self.by ** sum(place <= done for place in self.at))
+            return _power(self.by, done // self.every)
+        return _power(self.by, sum(place <= done for place in self.at))
 
 
 class Exponential(Schedule):
@@ -121,7 +121,7 @@ class Exponential(Schedule):
     by: float = argument(positive_number, "what the rate is multiplied by over an epoch")
 
     def factor(self, at: Moment) -> float:
-        return float(self.by ** (at.done / at.per_epoch))
+        return _power(self.by, at.done / at.per_epoch)
 
 
 class Cosine(Schedule):
@@ -174,12 +174,25 @@ class Plateau(Schedule):
     falls: int | None = argument(positive, "how often it falls at most", None)
 
     def factor(self, at: Moment) -> float:
-        return float(self.by ** (at.drops if self.falls is None else min(at.drops, self.falls)))
+        return _power(self.by, at.drops if self.falls is None else min(at.drops, self.falls))
+
+
+def _power(by: float, times: float) -> float:
+    """A factor so many times over; infinite where there is no number for it."""
+    try:
+        return float(by**times)
+    except OverflowError:
+        return math.inf
 
 
 def _between(begin: float, end: float, share: float) -> float:
     """From `begin` to `end` along half a cosine."""
     return end + (begin - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def begins(pieces: tuple[Schedule, ...], per_epoch: int) -> list[int]:
+    """The step, counted from 0, at which each piece begins."""
+    return [sum(piece.lasts(per_epoch) or 1 for piece in pieces[:i]) for i in range(len(pieces))]
 
 
 def rate_factor(pieces: tuple[Schedule, ...], step: int, steps: int, per_epoch: int, drops: int = 0) -> float:

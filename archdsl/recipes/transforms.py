@@ -23,7 +23,7 @@ from archdsl.layers.arguments import (
     positive_number,
 )
 from archdsl.problems import Fault
-from archdsl.problems.data import CropTooLarge, NeedsPictures
+from archdsl.problems.data import CropTooLarge, NeedsPictures, OtherChannels
 from archdsl.recipes.word import Word
 
 Shape = tuple[int, ...]
@@ -371,7 +371,7 @@ class Normalize(Transform):
         for name in ("mean", "std"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != x[0]:
-                raise Fault(NeedsPictures(self.word, str(list(x))), name)
+                raise Fault(OtherChannels(self.word, len(value), x[0]), name)
         return x
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:

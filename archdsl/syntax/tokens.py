@@ -27,7 +27,7 @@ from archdsl.problems.syntax import (
     UnknownCharacter,
 )
 from archdsl.source import Source, Span
-from archdsl.syntax.grammar import Grammar
+from archdsl.syntax.grammar import Grammar, grammar
 from archdsl.syntax.tree import Comment
 
 NESTING = 50
@@ -80,19 +80,24 @@ class Tokens:
 Report = Callable[[Problem, Span, tuple[Label, ...]], None]
 
 
-def scan(source: Source, grammar: Grammar, result: Tokens) -> list[Token]:
+def words(source: Source) -> list[tuple[str, str]]:
+    """All that a text says, whatever its spaces and comments: the kind and the text of each terminal."""
+    return [(token.kind, token.text) for token in scan(source, grammar(), Tokens())]
+
+
+def scan(source: Source, tables: Grammar, result: Tokens) -> list[Token]:
     """The terminals of a text. Comments and what they document go to `result`.
 
     A run of newlines is one token, and a last one closes the text.
     """
     text = source.text
-    keywords = grammar.keywords
+    keywords = tables.keywords
     tokens: list[Token] = []
     block: list[Comment] = []  # the comment lines directly above the place that is read
     is_head = True  # nothing but comments so far
     line_empty = True  # nothing on this line so far
     commented = False  # this line is a comment
-    for match in grammar.terminals.finditer(text):
+    for match in tables.terminals.finditer(text):
         kind = match.lastgroup or ""
         if kind == "SPACE":
             continue
@@ -140,10 +145,10 @@ def _documentation(block: list[Comment], mark: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def structure(source: Source, grammar: Grammar, report: Report) -> Tokens:
+def structure(source: Source, tables: Grammar, report: Report) -> Tokens:
     """The tokens of a text as the automaton takes them: balanced, with only newlines that end a line."""
     result = Tokens()
-    _Structure(source, scan(source, grammar, result), result, report).run()
+    _Structure(source, scan(source, tables, result), result, report).run()
     return result
 
 

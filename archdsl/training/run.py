@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from zlib import crc32
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor
@@ -24,6 +24,8 @@ from torch import Tensor
 from archdsl.compiler import Network
 from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
+from archdsl.source import Source
+from archdsl.syntax.tokens import words
 from archdsl.training.choices import Choices
 from archdsl.training.curve import draw
 from archdsl.weights.matching import Matching
@@ -70,17 +72,12 @@ class Checkpoint:
         return load_file(self.place / STATE)
 
     def whole(self) -> bool:
-        """Whether no file was cut short or lost, by a full disk or by hand."""
-        files = list(self.place.glob("*.safetensors"))
+        """Whether every file is as it was written: none cut short, changed or lost, by whatever means."""
         try:
-            if json.loads((self.place / PARTS).read_text(encoding="utf-8")) != len(files):
-                return False
-            for file in files:
-                with safe_open(file, framework="pt"):
-                    pass
-        except (OSError, ValueError, SafetensorError):
+            written = json.loads((self.place / PARTS).read_text(encoding="utf-8"))
+            return bool(written) and bool(written == _checksums(self.place))
+        except (OSError, ValueError):
             return False
-        return bool(files)
 
     @staticmethod
     def newest(folder: Path) -> Checkpoint | None:
@@ -170,7 +167,7 @@ class Run:
             self._log = (self.folder / "train.log").read_text(encoding="utf-8").splitlines(keepends=True)
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"the run in {self.folder} can't be read") from None
-        if text != self._network.place.source.text:
+        if words(Source(NETWORK, text)) != words(self._network.place.source):
             raise TrainingError(
                 f"the file has changed since the run in {self.folder} began; as it was it is "
                 f"{self.folder / NETWORK}"
@@ -282,8 +279,7 @@ class Run:
             yield aside
             wait()
             if self._writes:
-                parts = len(list(aside.glob("*.safetensors")))
-                (aside / PARTS).write_text(json.dumps(parts), encoding="utf-8")
+                (aside / PARTS).write_text(json.dumps(_checksums(aside)), encoding="utf-8")
                 if place.exists():
                     shutil.rmtree(place)
                 os.replace(aside, place)
@@ -311,6 +307,18 @@ class Run:
             os.replace(aside, path)
         except OSError as error:
             raise TrainingError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _checksums(place: Path) -> dict[str, int]:
+    """The CRC-32 of every file of a checkpoint, by name."""
+    found: dict[str, int] = {}
+    for path in sorted(place.glob("*.safetensors")):
+        checksum = 0
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                checksum = crc32(piece, checksum)
+        found[path.name] = checksum
+    return found
 
 
 def said(recipe: Recipe, found: Measurement) -> list[tuple[str, str]]:

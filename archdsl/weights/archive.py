@@ -24,6 +24,7 @@ WEIGHTS = "weights.safetensors"
 class State:
     """The tensors of a file. `ordered` says whether they come in the order in which they were defined."""
 
+    path: str
     tensors: Mapping[str, Tensor]
     ordered: bool
 
@@ -44,7 +45,7 @@ def read_state(path: str) -> State:
     try:
         if place.suffix == ".safetensors":
             # Such files are sorted: by type, and then by name.
-            return State(load_file(place), ordered=False)
+            return State(path, load_file(place), ordered=False)
         loaded = torch.load(place, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise Fault(BadWeights(path, "is not there")) from None
@@ -55,7 +56,7 @@ def read_state(path: str) -> State:
         raise Fault(BadWeights(path, reason)) from None
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, UnicodeDecodeError):
         raise Fault(BadWeights(path, "is no file of weights, or is cut short")) from None
-    return State(_tensors(path, loaded), ordered=True)
+    return State(path, _tensors(path, loaded), ordered=True)
 
 
 def _tensors(path: str, loaded: Any) -> dict[str, Tensor]:

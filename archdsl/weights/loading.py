@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from archdsl.compiler import Network
+from archdsl.problems import Fault
+from archdsl.problems.pretrained import BadWeights
 from archdsl.weights.archive import State
 from archdsl.weights.matching import COUNTER, Matching, layers_of, match
 
@@ -26,6 +28,11 @@ def load_weights(
     `only` is one to take from alone. Raises `Fault`, with the model as it was, where the file does not fit.
     """
     found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored, only)
+    for one in found.matches:
+        for its in one.tensors.values():
+            if not state.tensors[its].is_floating_point():
+                kind = str(state.tensors[its].dtype).removeprefix("torch.")
+                raise Fault(BadWeights(state.path, f"has {kind} numbers in `{its}`, and weights are real"))
     _copy(model, state, found)
     return found
 
