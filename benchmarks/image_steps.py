@@ -7,7 +7,7 @@ hand-written ones takes a step of its own, so whatever else the machine does fal
 optimizer, in the layouts and with the threads that one may choose; the best of them is the peer. The same
 choices are tried for ours, and those that the program makes by itself must be the fastest, within 3 % too.
 
-`--device cuda` does it on a GPU, with VGG-16 and ResNet-50 as well, and says which share of the device's
+With `--compiled` there are peers that torch.compile made, as well. `--device cuda` does it on a GPU, with VGG-16 and ResNet-50 as well, and says which share of the device's
 rate of matrix products, measured in the same run, the steps reach. Ends with exit code 1 where a claim does
 not hold.
 """
@@ -150,11 +150,14 @@ ON_GPU = {
 # ------------------------------------------------------------------------------ steps in turn
 
 
-def hand_written(case: Case, device: torch.device, layout: str, precision: str) -> Callable[[], None]:
-    """A step of the loop as one who knows torch writes it."""
+def hand_written(
+    case: Case, device: torch.device, layout: str, precision: str, compiled: bool = False
+) -> Callable[[], None]:
+    """A step of the loop as one who knows torch writes it; `compiled` by `torch.compile`."""
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     torch.manual_seed(0)
     model = case.by_hand().to(device, memory_format=form)
+    run = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
     x = torch.rand(case.batch, 3, case.extent, case.extent).to(device, memory_format=form)
     y = torch.randint(CLASSES, (case.batch,), device=device)
@@ -162,7 +165,7 @@ def hand_written(case: Case, device: torch.device, layout: str, precision: str) 
 
     def step() -> None:
         with torch.autocast(device.type, dtype=dtype, enabled=precision != "float32"):
-            loss = F.cross_entropy(model(x), y)
+            loss = F.cross_entropy(run(x), y)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -253,13 +256,16 @@ def choices_there_are(own: Choices, device: torch.device) -> list[Choices]:
 
 
 def compared(
-    name: str, case: Case, device: torch.device, steps: int, precision: str, rate: float
+    name: str, case: Case, device: torch.device, steps: int, precision: str, rate: float, compiled: bool
 ) -> list[tuple[str, float]]:
     """Print what steps take, and give each claim with its ratio."""
     net = archdsl.load(case.file, inputs={"image": (3, case.extent, case.extent)})
     macs = 3 * net.report().to_dict()["totals"]["macs"] * case.batch
     layouts = ("contiguous", "channels_last")
     others = {f"by hand, {layout}": hand_written(case, device, layout, precision) for layout in layouts}
+    if compiled:
+        for layout in layouts:
+            others[f"by hand, {layout}, compiled"] = hand_written(case, device, layout, precision, True)
     ratios: dict[Choices, float] = {}
     reference = 1.0
     with tempfile.TemporaryDirectory() as folder:
@@ -304,6 +310,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="as torch names it [cpu]")
     parser.add_argument("--steps", type=int, default=15, help="steps of each loop [15]")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or float16 [float32]")
+    parser.add_argument("--compiled", action="store_true", help="peers that torch.compile compiled, too")
     parser.add_argument("--only", help="one of the networks")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -314,7 +321,9 @@ def main() -> int:
     claims: list[tuple[str, float]] = []
     for network, case in (ON_GPU if device.type == "cuda" else ON_CPU).items():
         if options.only in (None, network):
-            claims += compared(network, case, device, options.steps, options.precision, rate)
+            claims += compared(
+                network, case, device, options.steps, options.precision, rate, options.compiled
+            )
     print()
     for what, ratio in claims:
         print(f"{'holds' if ratio <= ALLOWED else 'FAILS':<6} {what:<42} {ratio:6.3f} (limit {ALLOWED})")
