@@ -229,6 +229,7 @@ def test_branched_graphs_of_the_oracle(record: dict[str, Any]) -> None:
             "phases": None,
             "aligned": None,
             "global": True,
+            "at_most": False,
         }
         return
     assert_by_definition(nodes, fields)

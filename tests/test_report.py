@@ -123,6 +123,7 @@ def test_json_of_a_layer() -> None:
     first = archdsl.load("alexnet.arch").report().to_dict()["layers"][0]
     line = first.pop("line")
     assert line > 1
+    ended = {"answer": "none", "channels": None, "exact": True, "ended_by": "conv1.conv"}
     assert first == {
         "name": "conv1.conv",
         "kind": "conv",
@@ -135,7 +136,15 @@ def test_json_of_a_layer() -> None:
         "macs": 105415200,
         "flops": 211120800,
         "activation_bytes": 1161600,
-        "equivariance": {"translation": "equivariant", "shift": [4, 4], "border": [1, 1], "ended_by": None},
+        "equivariance": {
+            "translation": "equivariant",
+            "shift": [4, 4],
+            "border": [1, 1],
+            "ended_by": None,
+            "rotation": ended,
+            "reflection": ended,
+            "scale": ended,
+        },
         "receptive_field": {
             "size": [11, 11],
             "stride": [4, 4],
@@ -144,6 +153,7 @@ def test_json_of_a_layer() -> None:
             "phases": None,
             "aligned": True,
             "global": False,
+            "at_most": False,
         },
         "file": "alexnet.arch",
         "defined": None,

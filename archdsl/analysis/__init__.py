@@ -14,18 +14,19 @@ from archdsl.analysis.equivariance import Equivariance, equivariances
 from archdsl.analysis.flow import Flow, Rules
 from archdsl.analysis.memory import Memory, memory
 from archdsl.analysis.receptive_field import Field, Fields, last_local, receptive_fields
+from archdsl.analysis.symmetry import Symmetry, symmetries
 from archdsl.compiler.network import Network, Node, Wire
 from archdsl.sizes import Size
 
-__all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "Totals", "analyse"]
+__all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "Symmetry", "Totals", "analyse"]
 
 
 @dataclass(slots=True, eq=False)
 class Facts:
     """What is known of one use of a layer; counts and operations are for one example.
 
-    A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field` and
-    `equivariance` are those of the (first) result. `receptive_field` is None where the value depends on no
+    A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field`,
+    `equivariance` (of translation) and `symmetry` are those of the (first) result. `receptive_field` is None where the value depends on no
     input; it is a `Fields` where the network has several inputs.
     """
 
@@ -36,6 +37,7 @@ class Facts:
     """Of all results, for the whole batch."""
     receptive_field: Field | Fields | None
     equivariance: Equivariance
+    symmetry: Symmetry
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +60,7 @@ class Totals:
 class Analysis:
     """The facts of every layer in order of execution, the totals, and memory over time.
 
-    `rules` and `activation_bytes` are by layer, `fields` and `certificates` by value.
+    `rules` and `activation_bytes` are by layer, `fields`, `certificates` and `symmetries` by value.
     """
 
     rules: list[Rules]
@@ -68,12 +70,15 @@ class Analysis:
     flow: Flow
     fields: list[Field | Fields | None]
     certificates: list[Equivariance]
+    symmetries: list[Symmetry]
 
     @cached_property
     def facts(self) -> list[Facts]:
         """What is known of each use of a layer, in order of execution."""
         return [
-            Facts(node, rules, activation, self.fields[start], self.certificates[start])
+            Facts(
+                node, rules, activation, self.fields[start], self.certificates[start], self.symmetries[start]
+            )
             for node, rules, activation, start in zip(
                 self.flow.nodes, self.rules, self.activation_bytes, self.flow.starts, strict=True
             )
@@ -124,4 +129,4 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
         over_time.training_peak,
         last_local(flow, fields),
     )
-    return Analysis(rules, activations, totals, over_time, flow, fields, certificates)
+    return Analysis(rules, activations, totals, over_time, flow, fields, certificates, symmetries(flow))

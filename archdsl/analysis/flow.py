@@ -29,10 +29,10 @@ class Pattern:
 
     `runs` has, for each of the `step_out` units in turn, the evenly spaced offsets it reads; `low` and
     `high` the first and last of them (None for a unit that reads nothing). `identity` is set where each
-    unit reads the one at its own place.
+    unit reads the one at its own place; `at_most` as the stencil has it.
     """
 
-    __slots__ = ("high", "identity", "low", "runs", "step_in", "step_out", "wraps")
+    __slots__ = ("at_most", "high", "identity", "low", "runs", "step_in", "step_out", "wraps")
 
     def __init__(self, stencil: Stencil) -> None:
         self.step_in = stencil.step_in
@@ -41,6 +41,7 @@ class Pattern:
         self.low = tuple(min((run[0] for run in runs), default=None) for runs in self.runs)
         self.high = tuple(max((f + g * n for f, g, n in runs), default=None) for runs in self.runs)
         self.wraps = stencil.wraps
+        self.at_most = stencil.at_most
         self.identity = self.step_in == self.step_out == 1 and self.low == self.high == (0,)
 
 

@@ -75,10 +75,11 @@ class Field:
     """The receptive field of a value in one input.
 
     `axes` has an entry for each spatial axis of the input; it is empty where the field is global or not
-    known (`reach`). `extents` are those of the value.
+    known (`reach`). `extents` are those of the value. With `at_most` it is a bound: what a unit reads of
+    it depends on the data, or on what was learned.
     """
 
-    __slots__ = ("_known", "aligned", "axes", "extents", "reach")
+    __slots__ = ("_known", "aligned", "at_most", "axes", "extents", "reach")
 
     def __init__(
         self,
@@ -86,11 +87,13 @@ class Field:
         aligned: bool,
         extents: tuple[Size, ...],
         reach: Literal["local", "global", "unknown"] = "local",
+        at_most: bool = False,
     ) -> None:
         self.axes = axes
         self.aligned = aligned
         self.extents = extents
         self.reach = reach
+        self.at_most = at_most
         self._known: list[Measures] | None = None
 
     @property
@@ -148,6 +151,7 @@ class Field:
                 "phases": None,
                 "aligned": None,
                 "global": self.reach == "global",
+                "at_most": self.at_most,
             }
         sizes, taps, strides, paddings, periods = zip(*self._measures, strict=True)
         met = None in strides
@@ -159,6 +163,7 @@ class Field:
             "phases": None if met or max(periods) == 1 else self.phases,
             "aligned": self.aligned,
             "global": False,
+            "at_most": self.at_most,
         }
 
 
@@ -192,6 +197,7 @@ class Fields:
 
 
 GLOBAL = Field((), True, (), "global")
+ANYWHERE = Field((), True, (), "global", at_most=True)
 UNKNOWN = Field((), True, (), "unknown")
 SAMPLE = (Lattice(1, 1, (Positions(0, 0, ()),)),)
 """An axis of an input: each unit is a sample."""
@@ -270,7 +276,7 @@ def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
     if reading is Reach.UNTOLD:
         return UNKNOWN
     if isinstance(reading, Reach):
-        return GLOBAL
+        return ANYWHERE if field.at_most or reading is Reach.CHOSEN else GLOBAL
     axes = field.axes
     if field.reach == "unknown" or len(reading) != len(axes):
         return UNKNOWN
@@ -279,14 +285,16 @@ def _read(field: Field, reading: Reading, extents: tuple[Size, ...]) -> Field:
     if axis is None:
         return UNKNOWN
     made = [axis]
+    at_most = field.at_most or pattern.at_most
     for j in range(1, len(axes)):
         if axes[j] is not axes[j - 1] or reading[j] is not pattern:
             pattern = reading[j]
+            at_most = at_most or pattern.at_most
             axis = _through(axes[j], pattern)
             if axis is None:
                 return UNKNOWN
         made.append(axis)
-    return Field(tuple(made), field.aligned, extents)
+    return Field(tuple(made), field.aligned, extents, at_most=at_most)
 
 
 def _met(befores: list[Field | None], reader: Reader) -> Field | None:
@@ -312,15 +320,15 @@ def _broadcast(field: Field, extents: tuple[Size, ...], to: tuple[Size, ...]) ->
         tuple(Lattice(1, 0, (lattice.phases[0],)) for lattice in axis) if n == 1 and m != 1 else axis
         for axis, n, m in zip(field.axes, extents, to, strict=True)
     ]
-    return Field(tuple(axes), field.aligned, to)
+    return Field(tuple(axes), field.aligned, to, at_most=field.at_most)
 
 
 def _joined(a: Field, b: Field, extents: tuple[Size, ...]) -> Field:
     if a.reach == "global" or b.reach == "global":
-        return GLOBAL
+        return GLOBAL if GLOBAL in (a, b) else ANYWHERE
     if a.reach == "unknown" or b.reach == "unknown" or len(a.axes) != len(b.axes):
         return UNKNOWN
-    if a.axes is b.axes:
+    if a.axes is b.axes and not (a.at_most or b.at_most):
         return a if a.aligned else b
     aligned = a.aligned and b.aligned
     axes: list[Axis] = []
@@ -334,7 +342,7 @@ def _joined(a: Field, b: Field, extents: tuple[Size, ...]) -> Field:
         axis, agree = both
         aligned = aligned and agree
         axes.append(axis)
-    return Field(tuple(axes), aligned, extents)
+    return Field(tuple(axes), aligned, extents, at_most=a.at_most or b.at_most)
 
 
 # ------------------------------------------------------------------------------ along one axis

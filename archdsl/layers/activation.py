@@ -15,6 +15,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
+from archdsl.layers.symmetry import PICTURES, Fibre, Motion, kept
 from archdsl.sizes import Size
 
 
@@ -53,6 +54,9 @@ class Activation(Weightless, abstract=True):
     ) -> Code:
         assert module is not None
         return module(values[0])
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres)
 
 
 class Relu(Activation):
@@ -156,6 +160,9 @@ class Prelu(Activation):
 
     def build(self, nn: Code, x: Shape) -> Code:
         return nn.PReLU(x.channels) if self.per_channel else nn.PReLU()
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar") if self.per_channel else PICTURES)
 
 
 class Elu(Activation):
@@ -429,6 +436,9 @@ class AlongAxis(Activation, abstract=True):
         """How many times the axis is normalised."""
         index = axis_index(x, self.axis)
         return Shape((*x[:index], *x[index + 1 :])).count
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres) if self.axis == "channels" else None
 
 
 class Softmax(AlongAxis):

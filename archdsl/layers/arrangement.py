@@ -14,6 +14,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, shifted, window
+from archdsl.layers.symmetry import Fibre, Motion, kept
 from archdsl.layers.windows import divides, needs
 from archdsl.problems.arrangement import (
     EmptySlice,
@@ -66,6 +67,9 @@ class Flatten(Arrangement):
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
     ) -> Code:
         return values[0].flatten(1) if xs[0].axes else values[0]
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return fibres[0]
 
 
 class Reshape(Arrangement):
@@ -208,6 +212,9 @@ class Slice(Arrangement):
     ) -> Code:
         return _part(values[0], axis_index(xs[0], self.axis), slice(self.start, self.end))
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+
 
 class Select(Arrangement):
     """Takes the listed positions along one axis, in the order of the list; one may stand twice.
@@ -277,6 +284,9 @@ class Select(Arrangement):
             taken = slice(self.indices[0], self.indices[-1] + 1, step if step > 1 else None)
         return _part(values[0], axis_index(xs[0], self.axis), taken)
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+
 
 class ChannelShuffle(Arrangement):
     """Deals the channels of each group out over all groups, like cards.
@@ -313,6 +323,9 @@ class ChannelShuffle(Arrangement):
     ) -> Code:
         each = xs[0].channels // self.groups
         return values[0].unflatten(1, (self.groups, each)).transpose(1, 2).flatten(1, 2)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar"))
 
 
 class Split(Arrangement):
@@ -369,6 +382,9 @@ class Split(Arrangement):
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
     ) -> Code:
         return values[0].split(list(self.sizes), dim=axis_index(xs[0], self.axis) + 1)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
 
 
 def _along(x: Shape, axis: str, stencil: Stencil | None) -> Reads:

@@ -11,6 +11,7 @@ from archdsl.layers.layer import Buffer, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
+from archdsl.layers.symmetry import Fibre, Motion, kept
 from archdsl.layers.windows import (
     PAD_SAME,
     Pair,
@@ -141,6 +142,14 @@ class Convolution(Layer, abstract=True):
         if self.padding == "same" and (same := padded_same(values[0], found, self.padding_mode)):
             return module(same)
         return module(padded(torch, values[0], sides, self.padding_mode))
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        if all(
+            size == 1
+            for size in (*per_axis("kernel", self.kernel, *xs), *per_axis("stride", self.stride, *xs))
+        ):
+            return kept(fibres, ("scalar", "polar"))
+        return kept(fibres, ("polar",))
 
 
 class Conv(Convolution):

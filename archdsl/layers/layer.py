@@ -17,6 +17,7 @@ from archdsl.sizes import Size
 
 if TYPE_CHECKING:
     from archdsl.layers.recorder import Code
+    from archdsl.layers.symmetry import Fibre, Motion
     from archdsl.problems import Problem
 
 LAYERS: dict[str, type[Layer]] = {}
@@ -132,6 +133,13 @@ class Layer:
     def reads_of(self, result: int, *xs: Shape) -> tuple[Reads, ...]:
         """As `reads`, for one result; another than `reads` only where the results differ in it."""
         return self.reads(*xs)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        """What the output's channels do at a motion of the network's input, where those of the inputs do this.
+
+        None where that is nothing that can be said, as for a kernel that is free to take any form.
+        """
+        return None
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         """What can't be decided for all sizes; asked only where an input's shape has symbols."""

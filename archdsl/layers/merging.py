@@ -12,6 +12,7 @@ from archdsl.layers.layer import MANY, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach, Reads, Stencil, shifted
+from archdsl.layers.symmetry import Fibre, Motion, kept
 from archdsl.problems.arrangement import ShapeMismatch
 from archdsl.problems.problem import Fault, Problem, extents
 from archdsl.sizes import Size, equal
@@ -80,6 +81,9 @@ class Elementwise(Weightless, abstract=True):
     ) -> Code:
         result: Code = reduce(type(self).operator, values)
         return result
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres)
 
 
 class Add(Elementwise):
@@ -267,6 +271,9 @@ class Concat(Weightless):
         if len(values) == 1:
             return values[0]
         return torch.cat(list(values), dim=axis_index(xs[0], self.axis) + 1)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres) if self.axis == "channels" else None
 
 
 def _reach(x: Shape, y: Shape) -> Reach:

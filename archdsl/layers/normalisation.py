@@ -22,6 +22,7 @@ from archdsl.layers.layer import Buffer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
+from archdsl.layers.symmetry import PICTURES, Fibre, Motion, kept
 from archdsl.problems.arrangement import NothingToNormalise, UndecidedSize
 from archdsl.problems.problem import Fault
 from archdsl.sizes import Size, at_least
@@ -111,6 +112,9 @@ class BatchNorm(Normalisation):
         module = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[x.axes]
         return module(x.channels, **self.chosen("eps", "momentum", "affine"))
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar"))
+
 
 class LayerNorm(Normalisation):
     """Normalises each example by itself: over its channels at each position, or over all of it.
@@ -168,6 +172,11 @@ class LayerNorm(Normalisation):
             return module(values[0])
         return module(values[0].movedim(1, -1)).movedim(-1, 1)
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        if self.affine:
+            return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+        return kept(fibres)
+
 
 class GroupNorm(Normalisation):
     """Normalises each group of channels by its mean and variance over all positions.
@@ -203,6 +212,9 @@ class GroupNorm(Normalisation):
 
     def build(self, nn: Code, x: Shape) -> Code:
         return nn.GroupNorm(self.groups, x.channels, **self.chosen("eps", "affine"))
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar"))
 
 
 class InstanceNorm(Normalisation):
@@ -243,6 +255,9 @@ class InstanceNorm(Normalisation):
     def build(self, nn: Code, x: Shape) -> Code:
         module = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[x.axes - 1]
         return module(x.channels, **self.chosen("eps", "affine"))
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar") if self.affine else PICTURES)
 
 
 class LocalResponseNorm(Weightless):
@@ -297,3 +312,6 @@ class LocalResponseNorm(Weightless):
         if xs[0].axes:
             return module(values[0])
         return module(values[0].unsqueeze(-1)).squeeze(-1)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("scalar", "polar"))

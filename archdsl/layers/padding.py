@@ -11,6 +11,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, Stencil, along_axes
+from archdsl.layers.symmetry import Fibre, Motion, kept_by_windows
 from archdsl.layers.windows import (
     Pair,
     PerAxis,
@@ -141,6 +142,9 @@ class Pad(Weightless):
         added = [(max(before, 0), max(after, 0)) for before, after in sides]
         return padded(torch, value, added, self.mode)
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres)
+
 
 class Crop(Weightless):
     """Cropping: a part of the map, of a given size or of the size of another value.
@@ -222,3 +226,6 @@ class Crop(Weightless):
         self, torch: Code, module: Code | None, values: tuple[Code, ...], xs: tuple[Shape, ...]
     ) -> Code:
         return cut(values[0], self.offsets(xs[0]), self.output_size(xs[0]))
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres)

@@ -13,6 +13,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, along_axes
+from archdsl.layers.symmetry import SCALAR, Fibre, Motion, kept, kept_by_windows
 from archdsl.layers.windows import (
     PAD_SAME,
     Pair,
@@ -110,6 +111,9 @@ class Pooling(Weightless, abstract=True):
         if self.padding == "same" and (same := padded_same(value, self.windows(x), value=filling)):
             return same
         return padded(torch, value, sides, value=filling)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres)
 
 
 class MaxPool(Pooling):
@@ -325,6 +329,11 @@ class GlobalPooling(Weightless, abstract=True):
         assert module is not None
         return module(values[0])
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        found = kept(fibres)
+        # Over all angles and radii alike nothing is left of where they were.
+        return SCALAR._replace(exact=found.exact) if found is not None and found.kind == "polar" else found
+
 
 class GlobalAvgPool(GlobalPooling):
     """Global average pooling: the mean of each channel over all positions.
@@ -425,6 +434,9 @@ class AdaptivePooling(Weightless, abstract=True):
     ) -> Code:
         assert module is not None
         return module(values[0])
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres)
 
 
 class AdaptiveAvgPool(AdaptivePooling):

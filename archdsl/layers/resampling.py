@@ -13,6 +13,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, Stencil, along_axes
+from archdsl.layers.symmetry import Fibre, Motion, kept_by_windows
 from archdsl.layers.windows import (
     PerAxis,
     check_map,
@@ -168,6 +169,9 @@ class Upsample(Weightless):
         if self.align_corners:
             named["align_corners"] = True
         return torch.F.interpolate(values[0], **named)
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres)
 
 
 def _scaled(n: Size, scale: float) -> Size:

@@ -28,14 +28,15 @@ class Stencil:
     Unit `q * step_out + r` of the output reads the input units `q * step_in + o` for every `o` in
     `offsets[r]`, so `len(offsets) == step_out`. Positions are not clipped: those outside the input
     are padding. `wraps` says that padding takes its values from the other end of the axis
-    (circular), `edges` how many output units at (start, end) differ from the pattern for another
-    reason than a position outside the input (clamped interpolation).
+    (circular). `at_most` says that the values, or what was learned, choose among these positions: a unit
+    reads some of them, and no other.
     """
 
     step_in: int
     step_out: int
     offsets: tuple[Offsets, ...]
     wraps: bool = False
+    at_most: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -60,6 +61,8 @@ class Reach(Enum):
     """The whole map, all positions alike (global pooling): invariant to what moves positions."""
     MIXED = "mixed"
     """Positions become features, or are put in another order (flattening): nothing is kept."""
+    CHOSEN = "chosen"
+    """Positions anywhere in the map, which the values choose: the whole map at most, and nothing is kept."""
     UNTOLD = "untold"
     """Some positions, which can't be given: the pattern is too long, or depends on open sizes."""
 

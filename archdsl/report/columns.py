@@ -58,23 +58,27 @@ def per_axis(values: list[Any] | None) -> str:
     return "×".join(map(str, values))
 
 
-def field_texts(facts: Facts, part: str) -> str:
-    """A part of the receptive field: `51`, `7×3`, `global`; with several inputs one for each."""
+def field_texts(facts: Facts, part: str, bound: str = "≤") -> str:
+    """A part of the receptive field: `51`, `7×3`, `global`; with several inputs one for each.
+
+    `bound` stands before what is a bound, for it depends on the data or on what was learned.
+    """
     field = facts["receptive_field"]
     if field is None:
         return ""
     # With several inputs it is an object by input, and an input may be called `global`.
     fields = [field] if isinstance(field.get("global"), bool) else list(field.values())
-    texts = [_field_text(one, part) for one in fields]
+    texts = [_field_text(one, part, bound) for one in fields]
     return texts[0] if len(set(texts)) == 1 else " / ".join(text or "–" for text in texts)
 
 
-def _field_text(field: dict[str, Any] | None, part: str) -> str:
+def _field_text(field: dict[str, Any] | None, part: str, bound: str) -> str:
     if field is None:
         return ""
     if field["global"]:
         return "global" if part == "size" else ""
-    return per_axis(field[part])
+    text = per_axis(field[part])
+    return f"{bound}{text}" if text and field["at_most"] and part in ("size", "taps") else text
 
 
 def _equivariance(facts: Facts) -> str:
@@ -86,15 +90,29 @@ def _equivariance(facts: Facts) -> str:
     return str(one["translation"])
 
 
+def _symmetry(facts: Facts) -> str:
+    """`equivariant: rotation (regular), reflection`; `~` stands where it holds of samples about."""
+    parts: dict[str, list[str]] = {"equivariant": [], "invariant": []}
+    for motion in ("rotation", "reflection", "scale"):
+        found = facts["equivariance"] and facts["equivariance"][motion]
+        if found and found["answer"] in parts:
+            fibre = f" ({found['channels']})" if found["channels"] not in (None, "scalar") else ""
+            parts[found["answer"]].append(f"{'' if found['exact'] else '~'}{motion}{fibre}")
+    return "; ".join(f"{answer}: {', '.join(motions)}" for answer, motions in parts.items() if motions)
+
+
 def _line(facts: Facts) -> str:
     return str(facts["line"]) if facts["defined"] is None else f"{facts['line']} ({facts['defined']})"
 
 
 def _field(key: str, heading: str, part: str) -> Column:
+    def exact(facts: Facts) -> str:
+        return field_texts(facts, part, "")
+
     def cell(facts: Facts) -> str:
         return field_texts(facts, part)
 
-    return Column(key, heading, cell, cell, number=True)
+    return Column(key, heading, exact, cell, number=True)
 
 
 COLUMNS: dict[str, Column] = {
@@ -128,6 +146,7 @@ COLUMNS: dict[str, Column] = {
         _field("padding", "padding", "padding"),
         _field("taps", "taps", "taps"),
         Column("equivariance", "translation", _equivariance, _equivariance),
+        Column("symmetry", "symmetry", _symmetry, _symmetry),
         Column("line", "line", _plain("line"), _line, number=True),
     )
 }

@@ -12,7 +12,7 @@ from archdsl.sizes import Symbolic
 from archdsl.source import Span
 
 if TYPE_CHECKING:
-    from archdsl.analysis import Analysis, Equivariance, Field, Fields, Totals
+    from archdsl.analysis import Analysis, Equivariance, Field, Fields, Symmetry, Totals
     from archdsl.compiler import Network, Scope
     from archdsl.sizes import Size
 
@@ -129,25 +129,30 @@ class Report:
 def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
     fields: dict[Field | Fields | None, dict[str, Any] | None] = {}
-    certificates: dict[Equivariance, dict[str, Any]] = {}
+    certificates: dict[tuple[Equivariance, Symmetry], dict[str, Any]] = {}
+    answers: dict[Symmetry, dict[str, Any]] = {}
     # A block's lines are those of many layers, which follow each other.
     lines: dict[Span | None, int | None] = {None: None}
     last: Span | None = None
     file, line = "", 0
     layers: list[dict[str, Any]] = []
-    flow, fields_of, certificates_of = analysis.flow, analysis.fields, analysis.certificates
+    flow, fields_of = analysis.flow, analysis.fields
+    certificates_of, symmetries_of = analysis.certificates, analysis.symmetries
     for node, rules, activation, start in zip(
         flow.nodes, analysis.rules, analysis.activation_bytes, flow.starts, strict=True
     ):
         kind = node.layer.kind
         if kind == "input":
             continue
-        field, certificate = fields_of[start], certificates_of[start]
+        field = fields_of[start]
+        both = certificate, symmetry = certificates_of[start], symmetries_of[start]
         weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
-        if certificate not in certificates:
-            certificates[certificate] = certificate.to_dict()
+        if both not in certificates:
+            if symmetry not in answers:
+                answers[symmetry] = symmetry.to_dict()
+            certificates[both] = {**certificate.to_dict(), **answers[symmetry]}
         if node.use is not last:
             last = node.use
             file, line = last.source.name, last.line
@@ -168,7 +173,7 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "macs": rules.macs,
                 "flops": rules.flops,
                 "activation_bytes": activation,
-                "equivariance": certificates[certificate],
+                "equivariance": certificates[both],
                 "receptive_field": fields[field],
                 "file": file,
                 "line": line,

@@ -1,0 +1,239 @@
+"""Turns, reflections and changes of scale: a certificate of how every value answers to each.
+
+What is certified. Let every input that is a map be turned by a quarter about its centre, reflected along its
+last axis, or resized. Then
+
+- `equivariant`: the positions of the value do the same, and its channels do what its fibre says
+  (`archdsl.layers.symmetry`).
+- `invariant`: the value stays as it is.
+- `none`: nothing is claimed. `ended_by` names the first layer for which the claim failed.
+
+Where it is not `exact` the claim is of continuous pictures, and of samples it holds about.
+
+How it is derived. What the channels do is the layer's rule `answers`. What the positions do follows from
+what it reads: turned round, each unit must read what its mirror image reads, on both axes alike for a
+quarter turn. After a polar resampling a turn moves the map in a ring along its first axis, so that the
+stencil there must repeat and wrap around, or stay within its own samples; a change of scale moves it along
+the second axis, where borders are as they are. What has no positions left and scalar channels is invariant,
+and so is whatever is made of that alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
+from archdsl.layers.stencils import Reach
+from archdsl.layers.symmetry import SCALAR, Fibre, Motion
+from archdsl.sizes import Size
+
+MOST_UNITS = 2**14
+"""The longest axis whose units are compared with their mirror images one by one."""
+
+
+class Answer(NamedTuple):
+    """How a value answers to one motion; `fibre` is what its channels do, where anything is claimed."""
+
+    answer: Literal["equivariant", "invariant", "none"]
+    fibre: Fibre | None = None
+    ended_by: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that the report prints."""
+        return {
+            "answer": self.answer,
+            "channels": self.fibre.kind if self.fibre is not None and self.answer == "equivariant" else None,
+            "exact": self.fibre is None or self.fibre.exact,
+            "ended_by": self.ended_by,
+        }
+
+
+class Symmetry:
+    """How one value answers to each motion; None for a motion that no input has the axes for."""
+
+    __slots__ = ("answers", "over")
+
+    def __init__(self, answers: tuple[Answer | None, ...]) -> None:
+        self.answers = answers
+        self.over = all(one is None or one.answer == "none" for one in answers)
+        """Whether nothing is claimed any more."""
+
+    def of(self, motion: Motion) -> Answer | None:
+        return self.answers[MOTIONS.index(motion)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The objects that the report prints, by motion."""
+        return {
+            motion.value: None if answer is None else answer.to_dict()
+            for motion, answer in zip(MOTIONS, self.answers, strict=True)
+        }
+
+
+MOTIONS = tuple(Motion)
+AXES = {Motion.ROTATION: 2, Motion.REFLECTION: 1, Motion.SCALE: 1}
+"""How many of a map's last axes a motion acts on, at least."""
+
+INVARIANT = Answer("invariant", SCALAR)
+
+
+def symmetries(flow: Flow) -> list[Symmetry]:
+    """How every value answers, by its number."""
+    inputs = set(flow.inputs)
+    axes = max((len(flow.rules[i].readers[0].extents) for i in inputs), default=0)
+    apply = [axes >= AXES[motion] for motion in MOTIONS]
+    still = Symmetry(tuple(INVARIANT if applies else None for applies in apply))
+    found: list[Symmetry] = []
+    for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
+        first = found[before[0]] if before else still
+        if first.over and (len(before) == 1 or all([found[feed] is first for feed in before])):
+            # By far the most frequent: a network that has ended every claim long ago.
+            found += (first,) * len(rules.counts)
+        elif before:
+            values = [found[feed] for feed in before]
+            found.extend(_made(flow, i, values, reader) for reader in rules.readers)
+        elif i in inputs:
+            extents = rules.readers[0].extents
+            name = flow.nodes[i].name
+            found.append(
+                Symmetry(
+                    tuple(
+                        _at_input(motion, extents, name) if applies else None
+                        for motion, applies in zip(MOTIONS, apply, strict=True)
+                    )
+                )
+            )
+        else:
+            found.append(still)
+    return found
+
+
+def _at_input(motion: Motion, extents: tuple[Size, ...], name: str) -> Answer:
+    if len(extents) < AXES[motion]:
+        # A vector, beside maps that move, stays as it is.
+        return INVARIANT
+    if motion is Motion.ROTATION and extents[-1] != extents[-2]:
+        return Answer("none", None, name)
+    return _settled(motion, SCALAR._replace(exact=motion is not Motion.SCALE), extents)
+
+
+def _settled(motion: Motion, fibre: Fibre, extents: tuple[Size, ...]) -> Answer:
+    """An answer: invariant, where no positions are left to move and the channels are pictures."""
+    acted_on = extents if motion is Motion.SCALE else extents[-AXES[motion] :]
+    if fibre.kind == "scalar" and all(extent == 1 for extent in acted_on):
+        return Answer("invariant", fibre)
+    return Answer("equivariant", fibre)
+
+
+def _made(flow: Flow, i: int, values: list[Symmetry], reader: Reader) -> Symmetry:
+    """How what a layer makes answers."""
+    answers: list[Answer | None] = []
+    for number, motion in enumerate(MOTIONS):
+        given = [value.answers[number] for value in values]
+        known = [one for one in given if one is not None]
+        if len(known) < len(given):
+            answers.append(None)
+        elif all(one.answer == "invariant" for one in known):
+            answers.append(min(known, key=lambda one: one.fibre is None or one.fibre.exact))
+        else:
+            answers.append(
+                next((one for one in known if one.answer == "none"), None)
+                or _answered(flow, i, motion, known, reader)
+                or Answer("none", None, flow.nodes[i].name)
+            )
+    same = next((value for value in values if list(value.answers) == answers), None)
+    return same or Symmetry(tuple(answers))
+
+
+def _answered(flow: Flow, i: int, motion: Motion, known: list[Answer], reader: Reader) -> Answer | None:
+    """The answer of what a layer makes of values of which some move; None where the claim ends."""
+    fibres: list[Fibre] = []
+    for one, extents in zip(known, reader.extents_in, strict=True):
+        if one.fibre is None or (one.answer == "invariant" and any(extent != 1 for extent in extents)):
+            # Something with positions that does not move, such as a learned map.
+            return None
+        fibres.append(one.fibre)
+    node = flow.nodes[i]
+    xs = tuple([maker.shapes[port] for maker, port in node.inputs])
+    fibre = node.layer.answers(motion, tuple(fibres), *xs)
+    if fibre is None:
+        return None
+    for before, reading, extents_in in zip(fibres, reader.readings, reader.extents_in, strict=True):
+        if not _moves(motion, before, fibre, reading, extents_in, reader.extents):
+            return None
+    exact = fibre.exact and all(one.exact for one in fibres)
+    return _settled(motion, fibre._replace(exact=exact), reader.extents)
+
+
+def _moves(
+    motion: Motion,
+    before: Fibre,
+    after: Fibre,
+    reading: Reading,
+    extents_in: tuple[Size, ...],
+    extents: tuple[Size, ...],
+) -> bool:
+    """Whether the positions of what is made move as those of what is read do."""
+    if all(extent == 1 for extent in extents_in):
+        return True
+    if after.kind == "polar" != before.kind:
+        # A resampling whose own rule says it all.
+        return True
+    if reading is Reach.POINT:
+        return extents_in == extents
+    if isinstance(reading, Reach):
+        return reading in (Reach.NORMALISED, Reach.POOLED)
+    if motion is Motion.SCALE:
+        # A layer that answers to it at all has looked at its own positions.
+        return True
+    if before.kind == "polar":
+        return motion is not Motion.ROTATION or _turns(reading[0], extents_in[0], extents[0])
+    if motion is Motion.ROTATION:
+        if len(reading) < 2 or extents_in[-1] != extents_in[-2] or extents[-1] != extents[-2]:
+            return False
+        if reading[-1] is not reading[-2] and not _alike(reading[-1], reading[-2]):
+            return False
+    return _mirrored(reading[-1], extents_in[-1], extents[-1])
+
+
+def _alike(a: Pattern, b: Pattern) -> bool:
+    return (a.step_in, a.step_out, a.runs, a.wraps) == (b.step_in, b.step_out, b.runs, b.wraps)
+
+
+def _positions(pattern: Pattern, unit: int) -> set[int]:
+    """What a unit reads along an axis."""
+    turn, phase = divmod(unit, pattern.step_out)
+    return {
+        turn * pattern.step_in + first + k * gap
+        for first, gap, count in pattern.runs[phase]
+        for k in range(count + 1)
+    }
+
+
+def _mirrored(pattern: Pattern, extent_in: Size, extent: Size) -> bool:
+    """Whether each unit reads the mirror image of what its own mirror image reads."""
+    if pattern.identity and extent_in == extent:
+        return True
+    if not isinstance(extent_in, int) or not isinstance(extent, int) or extent > MOST_UNITS:
+        return False
+    # Units repeat after `step_out`, and so do mirror images: one turn at either end shows it all.
+    for unit in range(min(extent, pattern.step_out)):
+        image = _positions(pattern, extent - 1 - unit)
+        if {extent_in - 1 - place for place in _positions(pattern, unit)} != image:
+            return False
+    return True
+
+
+def _turns(pattern: Pattern, extent_in: Size, extent: Size) -> bool:
+    """Whether a quarter of a ring of samples becomes a quarter of a ring of units."""
+    if pattern.identity and extent_in == extent:
+        return True
+    if not isinstance(extent_in, int) or not isinstance(extent, int) or extent_in % 4:
+        return False
+    if extent_in * pattern.step_out != extent * pattern.step_in or extent_in // 4 % pattern.step_in:
+        return False
+    inside = all(
+        0 <= first and first + gap * count < pattern.step_in
+        for runs in pattern.runs
+        for first, gap, count in runs
+    )
+    return pattern.wraps or inside

@@ -1,0 +1,125 @@
+"""Turns, reflections and changes of scale: the certificates, held to lowered networks whose input is moved."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from test_equivariance import lowered
+
+import archdsl
+
+Tensor = torch.Tensor
+
+
+def moved(motion: str, x: Tensor) -> Tensor:
+    return torch.rot90(x, 1, (-1, -2)) if motion == "rotation" else x.flip(-1)
+
+
+def permuted(motion: str, channels: str, y: Tensor, size: int) -> Tensor:
+    """What the channels of a fibre do."""
+    if channels == "scalar":
+        return y
+    assert channels == "regular"
+    runs = y.unflatten(1, (-1, size))
+    order = REGULAR[motion, size]
+    return runs[:, :, order].flatten(1, 2)
+
+
+REGULAR = {("rotation", 4): [3, 0, 1, 2]}
+"""Which member of a run comes to each place."""
+
+
+def values(text: str) -> tuple[list[dict[str, Any]], list[Tensor], dict[str, list[Tensor]]]:
+    """The certificates of a network's outputs, and the outputs for an input, as it is and moved."""
+    net = archdsl.loads(text)
+    report = net.report().to_dict()
+    layers = {layer["name"]: layer for layer in report["layers"]}
+    model = lowered(net)
+    (entry,) = report["inputs"]
+    torch.manual_seed(2)
+    x = torch.randn(2, *entry["shape"], dtype=torch.float64)
+
+    def run(x: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            found = model(x)
+        return [found] if isinstance(found, Tensor) else list(found)
+
+    square = len(entry["shape"]) > 2 and entry["shape"][-1] == entry["shape"][-2]
+    motions = ["rotation", "reflection"] if square else ["reflection"]
+    certificates = [layers[name.partition(".")[0]]["equivariance"] for name in report["outputs"]]
+    return certificates, run(x), {motion: run(moved(motion, x)) for motion in motions}
+
+
+def held(text: str) -> Counter[str]:
+    """Hold every claim to what the network does; gives how many there were of each sort."""
+    certificates, before, after = values(text)
+    found: Counter[str] = Counter()
+    for number, certificate in enumerate(certificates):
+        for motion, results in after.items():
+            claim = certificate[motion]
+            y, there = before[number], results[number]
+            found[f"{motion} {claim['answer']}"] += 1
+            if claim["answer"] == "none":
+                assert claim["ended_by"] is not None
+                continue
+            assert claim["exact"] and claim["ended_by"] is None
+            size = 4
+            wanted = (
+                y
+                if claim["answer"] == "invariant"
+                else moved(motion, permuted(motion, claim["channels"], y, size))
+            )
+            torch.testing.assert_close(there, wanted, rtol=1e-9, atol=1e-9)
+    return found
+
+
+LINES = (
+    "relu", "softmax", "prelu(per_channel=true)", "tanh", "batch_norm", "layer_norm", "layer_norm(axis=all)",
+    "instance_norm(affine=true)", "group_norm(2)", "local_response_norm(3)", "dropout", "channel_shuffle(2)",
+    "conv(4, kernel=1)", "conv(6, kernel=1, stride=2)", "conv(4, kernel=3, padding=1)", "depthwise_conv(kernel=1)",
+    "max_pool(2)", "max_pool(3, stride=2, padding=1)", "max_pool(3, stride=1, padding=1)", "avg_pool(3, stride=2)",
+    "avg_pool([2, 2], stride=2, ceil=true)", "avg_pool([3, 1], stride=1, padding=[1, 0])", "lp_pool(2, kernel=3, stride=1)",
+    "adaptive_avg_pool(3)", "adaptive_max_pool([2, 3])", "global_avg_pool", "global_max_pool",
+    "upsample(2)", "upsample(2, mode=linear)", "upsample(size=[9, 9], mode=linear, align_corners=true)",
+    "pad(1)", "pad([[1, 0], [1, 0]])", "pad(1, mode=reflect)", "crop(4)", "slice(0, 2)", "select([1, 0])",
+    "slice(0, 3, axis=height)", "add(v0)", "multiply(v0)", "concat(v0)", "concat(v0, axis=width)",
+)  # fmt: skip
+
+
+def chain(seed: int) -> str | None:
+    """A random network of lines that may keep what is claimed, all of whose values are outputs."""
+    draw = random.Random(seed)
+    n = draw.choice((7, 8, 9, 12))
+    shape = draw.choice(([4, n, n], [4, n, n], [4, n, n + 1], [2, 3, n, n], [4, n]))
+    lines = ["v0: conv(4, kernel=1)"]
+    for number in range(1, 9):
+        while True:
+            line = f"v{number}: {draw.choice(LINES)}"
+            text = "\n".join(["network N {", f"  input x: {shape}", *(f"  {one}" for one in [*lines, line])])
+            names = ", ".join(f"v{i}" for i in range(number + 1))
+            try:
+                archdsl.loads(f"{text}\n  output {names}\n}}")
+            except archdsl.ArchError:
+                continue
+            lines.append(line)
+            break
+    return f"{text}\n  output {names}\n}}"
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_every_claim_holds(part: int) -> None:
+    found: Counter[str] = Counter()
+    for seed in range(15):
+        text = chain(1000 * part + seed)
+        assert text is not None
+        try:
+            found += held(text)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{text}") from None
+    for motion in ("rotation", "reflection"):
+        for answer in ("equivariant", "invariant", "none"):
+            assert found[f"{motion} {answer}"] > 5, found
