@@ -61,13 +61,13 @@ class Lowered(torch.nn.Module):
     def __init__(self, layer: Layer, *xs: Shape, indices: bool = False) -> None:
         super().__init__()
         self.built, self.text = source(layer, *xs, indices=indices)
-        names: dict[str, Any] = {"torch": torch, "nn": torch.nn}
-        exec(layer.source, names)
-        self.module = None if self.built is None else eval(self.built, names)
+        self.names: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F, "Tensor": Tensor, "math": math}
+        exec(layer.source, self.names)
+        self.module = None if self.built is None else eval(self.built, self.names)
 
     def forward(self, *values: Tensor) -> Any:
         names = {f"x{i}": value for i, value in enumerate(values)}
-        return eval(self.text, {"torch": torch, "F": F, "module": self.module, **names})
+        return eval(self.text, {**self.names, "module": self.module, **names})
 
 
 def elements(shape: Shape) -> int:

@@ -21,7 +21,8 @@ def lowered(net: archdsl.Net) -> torch.nn.Module:
     """The network with random weights and statistics, as it is used, in float64."""
     torch.manual_seed(0)
     model = net.build().double().eval()
-    for tensor in (*model.parameters(), *model.buffers()):
+    statistics = [tensor for name, tensor in model.named_buffers() if "running" in name]
+    for tensor in (*model.parameters(), *statistics):
         if tensor.is_floating_point():
             tensor.data = torch.rand_like(tensor) + 0.1 if tensor.dim() < 2 else torch.randn_like(tensor)
     return model

@@ -26,8 +26,8 @@ class Facts:
     """What is known of one use of a layer; counts and operations are for one example.
 
     A later use of a shared layer has no weights, biases and buffers of its own. `receptive_field`,
-    `equivariance` (of translation) and `symmetry` are those of the (first) result. `receptive_field` is None where the value depends on no
-    input; it is a `Fields` where the network has several inputs.
+    `equivariance` (of translation) and `symmetry` are those of the (first) result. `receptive_field` is None
+    where the value depends on no input; it is a `Fields` where the network has several inputs.
     """
 
     node: Node

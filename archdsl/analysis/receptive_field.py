@@ -32,6 +32,7 @@ from archdsl.layers.stencils import Reach
 from archdsl.sizes import Size
 
 MAX_PERIOD = 1_024
+MAX_UNIONS = 2**14
 MAX_LATTICES = 8
 MAX_UNITS = 2**13
 
@@ -302,7 +303,7 @@ def _met(befores: list[Field | None], reader: Reader) -> Field | None:
     found: Field | None = None
     extents = reader.extents
     for before, reading, extents_in in zip(befores, reader.readings, reader.extents_in, strict=True):
-        if before is None:
+        if before is None or (before.reach == "global" and _reads_nothing(reading)):
             continue
         if reading is Reach.POINT and before.reach == "local" and extents_in != extents:
             field = _broadcast(before, extents_in, extents)
@@ -310,6 +311,11 @@ def _met(befores: list[Field | None], reader: Reader) -> Field | None:
             field = _read(before, reading, extents)
         found = field if found is None or found is field else _joined(found, field, extents)
     return found
+
+
+def _reads_nothing(reading: Reading) -> bool:
+    """Whether no unit reads anything of an input, as a new mask nothing of the picture that it is for."""
+    return isinstance(reading, tuple) and not all(any(pattern.runs) for pattern in reading)
 
 
 def _broadcast(field: Field, extents: tuple[Size, ...], to: tuple[Size, ...]) -> Field:
@@ -378,6 +384,9 @@ def _composed(lattice: Lattice, pattern: Pattern) -> Lattice | None:
     rounds = period // common
     new_period = rounds * pattern.step_out
     if new_period > MAX_PERIOD:
+        return None
+    apart = [min(period // gcd(period, gap), n + 1) for runs in pattern.runs for _, gap, n in runs]
+    if rounds * sum(apart) > MAX_UNIONS:
         return None
     made: list[Positions | None] = []
     for turn in range(rounds):

@@ -85,7 +85,7 @@ def symmetries(flow: Flow) -> list[Symmetry]:
     found: list[Symmetry] = []
     for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
         first = found[before[0]] if before else still
-        if first.over and (len(before) == 1 or all([found[feed] is first for feed in before])):
+        if first.over and (len(before) == 1 or all(found[feed] is first for feed in before)):
             # By far the most frequent: a network that has ended every claim long ago.
             found += (first,) * len(rules.counts)
         elif before:
@@ -157,6 +157,8 @@ def _answered(flow: Flow, i: int, motion: Motion, known: list[Answer], reader: R
     fibre = node.layer.answers(motion, tuple(fibres), *xs)
     if fibre is None:
         return None
+    if fibre.kind == "polar" and motion is Motion.ROTATION:
+        fibre = fibre._replace(size=_ring(fibre, reader))
     for before, reading, extents_in in zip(fibres, reader.readings, reader.extents_in, strict=True):
         if not _moves(motion, before, fibre, reading, extents_in, reader.extents):
             return None
@@ -175,18 +177,19 @@ def _moves(
     """Whether the positions of what is made move as those of what is read do."""
     if all(extent == 1 for extent in extents_in):
         return True
-    if after.kind == "polar" != before.kind:
-        # A resampling whose own rule says it all.
+    if after.kind != before.kind and reading in (Reach.UNTOLD, Reach.CHOSEN, Reach.MIXED):
+        # A resampling, whose own rule says it all.
         return True
     if reading is Reach.POINT:
         return extents_in == extents
     if isinstance(reading, Reach):
-        return reading in (Reach.NORMALISED, Reach.POOLED)
+        whole = before.kind != "polar" or motion is Motion.SCALE or extents_in[0] == before.size
+        return reading in (Reach.NORMALISED, Reach.POOLED) and whole
     if motion is Motion.SCALE:
         # A layer that answers to it at all has looked at its own positions.
         return True
     if before.kind == "polar":
-        return motion is not Motion.ROTATION or _turns(reading[0], extents_in[0], extents[0])
+        return motion is not Motion.ROTATION or after.size > 0
     if motion is Motion.ROTATION:
         if len(reading) < 2 or extents_in[-1] != extents_in[-2] or extents[-1] != extents[-2]:
             return False
@@ -223,17 +226,35 @@ def _mirrored(pattern: Pattern, extent_in: Size, extent: Size) -> bool:
     return True
 
 
-def _turns(pattern: Pattern, extent_in: Size, extent: Size) -> bool:
-    """Whether a quarter of a ring of samples becomes a quarter of a ring of units."""
+def _ring(fibre: Fibre, reader: Reader) -> int:
+    """How many units make a ring after a layer, where that is a ring at all; otherwise 0."""
+    found = {
+        _turned(reading[0], fibre, extents_in[0], reader.extents[0])
+        if isinstance(reading, tuple)
+        else fibre.size
+        for reading, extents_in in zip(reader.readings, reader.extents_in, strict=True)
+        if extents_in
+    }
+    return found.pop() if len(found) == 1 else 0
+
+
+def _turned(pattern: Pattern, fibre: Fibre, extent_in: Size, extent: Size) -> int:
+    """The length of what a stencil makes of a ring; 0 where it reads beyond it, or where turns don't fit."""
+    ring = fibre.size
     if pattern.identity and extent_in == extent:
-        return True
-    if not isinstance(extent_in, int) or not isinstance(extent, int) or extent_in % 4:
-        return False
-    if extent_in * pattern.step_out != extent * pattern.step_in or extent_in // 4 % pattern.step_in:
-        return False
-    inside = all(
-        0 <= first and first + gap * count < pattern.step_in
-        for runs in pattern.runs
-        for first, gap, count in runs
-    )
-    return pattern.wraps or inside
+        return ring
+    if not isinstance(extent_in, int) or not isinstance(extent, int) or extent > MOST_UNITS:
+        return 0
+    ends = {
+        0,
+        extent - 1,
+        *range(min(pattern.step_out, extent)),
+        *range(max(extent - pattern.step_out, 0), extent),
+    }
+    places = set().union(*(_positions(pattern, unit) for unit in ends))
+    inside = all(0 <= place < extent_in for place in places)
+    if not inside and not (pattern.wraps and extent_in == ring):
+        return 0
+    made, rest = divmod(ring * pattern.step_out, pattern.step_in)
+    # A quarter of the ring has to be a whole number of the layer's steps.
+    return 0 if rest or (fibre.exact and ring // 4 % pattern.step_in) else made

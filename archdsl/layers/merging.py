@@ -12,7 +12,7 @@ from archdsl.layers.layer import MANY, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach, Reads, Stencil, shifted
-from archdsl.layers.symmetry import Fibre, Motion, kept
+from archdsl.layers.symmetry import LINEAR, PICTURES, Fibre, Motion, kept
 from archdsl.problems.arrangement import ShapeMismatch
 from archdsl.problems.problem import Fault, Problem, extents
 from archdsl.sizes import Size, equal
@@ -24,6 +24,8 @@ class Elementwise(Weightless, abstract=True):
     inputs = MANY
 
     operator: ClassVar[Any]
+    keeps: ClassVar[tuple[str, ...]] = PICTURES
+    """The kinds of fibre of which it makes the same kind."""
 
     def joined(self, *xs: Shape) -> tuple[Shape, ...]:
         """The shape after each input. Raises `Fault` at the first that does not fit."""
@@ -83,7 +85,7 @@ class Elementwise(Weightless, abstract=True):
         return result
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres)
+        return kept(fibres, self.keeps)
 
 
 class Add(Elementwise):
@@ -112,6 +114,7 @@ class Add(Elementwise):
     """
 
     operator = staticmethod(add)
+    keeps = LINEAR
 
 
 class Subtract(Elementwise):
@@ -135,6 +138,7 @@ class Subtract(Elementwise):
     """
 
     operator = staticmethod(sub)
+    keeps = LINEAR
 
 
 class Multiply(Elementwise):
@@ -273,7 +277,12 @@ class Concat(Weightless):
         return torch.cat(list(values), dim=axis_index(xs[0], self.axis) + 1)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres) if self.axis == "channels" else None
+        if self.axis != "channels":
+            return None
+        if all(fibre.kind == "harmonic" for fibre in fibres):
+            orders = tuple(order for fibre in fibres for order in fibre.orders)
+            return fibres[0]._replace(orders=orders)
+        return kept(fibres)
 
 
 def _reach(x: Shape, y: Shape) -> Reach:

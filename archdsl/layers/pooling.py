@@ -13,7 +13,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, along_axes
-from archdsl.layers.symmetry import SCALAR, Fibre, Motion, kept, kept_by_windows
+from archdsl.layers.symmetry import LINEAR, SCALAR, Fibre, Motion, kept, kept_by_windows
 from archdsl.layers.windows import (
     PAD_SAME,
     Pair,
@@ -227,6 +227,9 @@ class AvgPool(Pooling):
     ceil: bool = argument(kinds.boolean, "whether a last window may reach past the end", False)
     count_padding: bool = argument(kinds.boolean, "whether padding counts in the mean", True)
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres, LINEAR)
+
     def flops(self, x: Shape) -> Size:
         return self.shape(x).count * self.taps(x)
 
@@ -355,6 +358,9 @@ class GlobalAvgPool(GlobalPooling):
     Source: Lin, Chen and Yan, Network in network, 2014. torch.nn.AdaptiveAvgPool2d(1).
     """
 
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept(fibres, ("harmonic",)) or super().answers(motion, fibres, *xs)
+
     def flops(self, x: Shape) -> Size:
         return x.count
 
@@ -464,6 +470,9 @@ class AdaptiveAvgPool(AdaptivePooling):
     """
 
     size: PerAxis = argument(kinds.extent, "extent of the output")
+
+    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        return kept_by_windows(motion, fibres, LINEAR)
 
     def flops(self, x: Shape) -> Size:
         return x.channels * self.read_samples(x)

@@ -7,7 +7,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
-from archdsl.layers.symmetry import PICTURES, Fibre, Motion, kept
+from archdsl.layers.symmetry import LINEAR, Fibre, Motion, kept
 from archdsl.sizes import Size
 
 
@@ -32,7 +32,7 @@ class DropoutFamily(Weightless, abstract=True):
         return module(values[0])
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres, (*PICTURES, "harmonic"))
+        return kept(fibres, LINEAR)
 
 
 class Dropout(DropoutFamily):

@@ -15,7 +15,7 @@ class Motion(Enum):
     """What is done to the input, about its centre."""
 
     ROTATION = "rotation"
-    """A quarter turn, from the second-last axis towards the last (`torch.rot90(x, 1, (-1, -2))`)."""
+    """A quarter turn, from the last axis towards the second-last (`torch.rot90(x, 1, (-1, -2))`)."""
     REFLECTION = "reflection"
     """The last axis turned round (`x.flip(-1)`)."""
     SCALE = "scale"
@@ -26,12 +26,15 @@ class Fibre(NamedTuple):
     """What the channels do at every position.
 
     - `scalar`: nothing; every channel is a picture by itself.
-    - `regular`: they come in runs of `size` (4 for p4: the quarter turns; 8 for p4m: those, and those of
-      the reflection), which a motion permutes: a quarter turn carries member r to r + 1 (mod 4).
+    - `regular`: they come in runs of `size`, one channel for each member of a group, which a motion permutes.
+      Of p4, with 4 members, member r is r quarter turns, and a quarter turn carries it to r + 1 (mod 4). Of
+      p4m, with 8, member 4 + r is the reflection and then r quarter turns: a quarter turn carries it to
+      4 + (r + 1 mod 4), and the reflection exchanges r with 4 + (-r mod 4).
     - `harmonic`: they come in pairs, the real and the imaginary part, and a turn by an angle multiplies
       each by exp(i * order * angle); `orders` has the order of every pair.
-    - `polar`: the axes are an angle and a radius: a turn moves the map in a ring along the first axis, and
-      a change of scale moves it along the second.
+    - `polar`: the axes are an angle and a radius: a turn moves the map in a ring of `size` units along the
+      first axis, and a change of scale moves it along the second. A map that is longer or shorter than its
+      ring is a stretch of it.
 
     Where `exact` is False the claim is that of continuous pictures: on samples it holds about.
     """
@@ -47,6 +50,10 @@ SCALAR = Fibre("scalar")
 PICTURES = ("scalar", "regular", "polar")
 """The kinds whose channels are pictures, each by itself, that may change places: what acts on every number
 alike keeps them."""
+
+
+LINEAR = (*PICTURES, "harmonic")
+"""The kinds that what is linear, and the same for every channel, keeps."""
 
 
 def kept(fibres: tuple[Fibre, ...], kinds: tuple[str, ...] = PICTURES) -> Fibre | None:

@@ -730,3 +730,36 @@ def _spatial(axes: int) -> str:
     if axes == 1:
         return "1 spatial axis"
     return f"{axes} spatial axes"
+
+
+class NeedsPlane(Problem):
+    """A layer that turns the plane is given a value with another number of spatial axes.
+
+    Turns by an angle, and a distance from an origin, are those of a plane: the layer takes channels, a
+    height and a width.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      log_polar([16, 12])
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      reshape([1, 8, 5]) -> log_polar([16, 12])
+    }
+    ```
+    """
+
+    kind: str
+    shape: str
+    axes: int
+
+    def message(self) -> str:
+        axes = "1 spatial axis" if self.axes == 1 else f"{self.axes} spatial axes"
+        return f"`{self.kind}` is for images, and {self.shape} has {axes}"
+
+    def label(self) -> str:
+        return "needs channels, a height and a width"

@@ -271,7 +271,8 @@ class _Reader:
         found: set[str] = set()
         for node in self.network.nodes if self.network is not None else ():
             xs = [wire.shape for wire in node.inputs]
-            if node.kind != "input" and (node.layer.weights(*xs) or node.layer.buffers(*xs)):
+            follows = any(name.startswith("running_") for name in node.layer.buffers(*xs))
+            if node.kind != "input" and (node.layer.weights(*xs) or follows):
                 found.add(node.name)
         return found
 

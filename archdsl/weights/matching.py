@@ -155,9 +155,9 @@ def _arranged(layers: Sequence[Module], modules: Sequence[Module], ordered: bool
     anchored = in_order and all(tree.anchors.allows(*both) for both in zip(layers, modules, strict=True))
     if best is None:
         if in_order:
-            layer, module = next(
-                both for both in zip(layers, modules, strict=True) if not tree.anchors.allows(*both)
-            )
+            forbidden = (both for both in zip(layers, modules, strict=True) if not tree.anchors.allows(*both))
+            # Where names forbid none, it is that no arrangement keeps what has a name in common together.
+            layer, module = next(forbidden, (layers[0], modules[0]))
             raise Fault(AmbiguousWeights(layer.name, module.name, tree.anchors.of(module) or ""))
         raise Fault(PermutedWeights(None, None))
     if not anchored:
