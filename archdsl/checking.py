@@ -26,9 +26,12 @@ class CheckedFile:
         return any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
 
-def check_file(source: Source, network: str | None = None) -> CheckedFile:
-    """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes."""
-    program = program_of(source)
+def check_file(source: Source, network: str | None = None, allow_python: bool = False) -> CheckedFile:
+    """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes.
+
+    With `allow_python` the Python files from which it imports layers are run.
+    """
+    program = program_of(source, allow_python)
     names = [network] if network is not None else program.networks
     work = Work()
     checked = []

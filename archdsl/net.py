@@ -136,16 +136,19 @@ def load(
     parameters: Parameters = None,
     sizes: Sizes = None,
     inputs: Inputs = None,
+    allow_python: bool = False,
 ) -> Net:
     """Load a network of a file, or of a bundled architecture if there is no such file here.
 
-    `resnet.arch:ResNet50` names the network as on the command line; so does `network`.
+    `resnet.arch:ResNet50` names the network as on the command line; so does `network`. With `allow_python`
+    the Python files from which it imports layers are run; without, no code that a file names ever is.
     Raises `ArchError` with its `diagnostics` where the file has errors, and `OSError` where it can't
     be read.
     """
     file, named = divided(str(path))
     found = None if Path(file).exists() else bundled(file)
-    return _load(found or read(file), network or named, parameters, sizes, inputs)
+    options = _options(parameters, sizes, inputs)
+    return _load(found or read(file), network or named, options, allow_python)
 
 
 def loads(
@@ -155,26 +158,27 @@ def loads(
     parameters: Parameters = None,
     sizes: Sizes = None,
     inputs: Inputs = None,
+    allow_python: bool = False,
 ) -> Net:
     """Load a network from text. `name` is what messages call it. Raises `ArchError`."""
-    return _load(Source(name, text), network, parameters, sizes, inputs)
+    return _load(Source(name, text), network, _options(parameters, sizes, inputs), allow_python)
 
 
-def _load(source: Source, network: str | None, parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Net:
-    options = Options(
-        dict(parameters or {}),
-        dict(sizes or {}),
-        {name: tuple(shape) for name, shape in (inputs or {}).items()},
-    )
-    checked = check_network(program_of(source), network, options)
+def _options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
+    shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
+    return Options(dict(parameters or {}), dict(sizes or {}), shapes)
+
+
+def _load(source: Source, network: str | None, options: Options, allow_python: bool) -> Net:
+    checked = check_network(program_of(source, allow_python), network, options)
     if checked.net is None:
         raise ArchError(checked.diagnostics)
     return checked.net
 
 
-def program_of(source: Source) -> Program:
+def program_of(source: Source, allow_python: bool = False) -> Program:
     """A source, parsed, with the imports that a file in its place may have."""
-    return parse_program(source, imports_of(source))
+    return parse_program(source, imports_of(source), allow_python)
 
 
 @uncollected()
@@ -203,6 +207,11 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
     except TooLarge:
         too_large = Diagnostic.of(SymbolicTooLarge(), network.inputs[0].use)
         return Checked(network.name, None, [*compiled.diagnostics, too_large], [])
+    except Exception as error:
+        mistaken = _mistaken(error, network)
+        if mistaken is None:
+            raise
+        return Checked(network.name, None, [*compiled.diagnostics, mistaken], [])
     outcomes, found = check_expectations(
         compiled.expectations, _Facts(analysis, network.symbols), options.sizes
     )
@@ -213,6 +222,18 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
         unexpected = net if errors == {ExpectationFailed.name} else None
         return Checked(network.name, None, diagnostics, outcomes, unexpected)
     return Checked(network.name, net, diagnostics, outcomes)
+
+
+def _mistaken(error: Exception, network: Network) -> Diagnostic | None:
+    """What is wrong with the user's own layer whose rule an analysis was asking; None where it was none's."""
+    from archdsl.compiler.own import blamed
+
+    found = blamed(error)
+    if found is None:
+        return None
+    layer, broken = found
+    use = next((node.use for node in network.nodes if node.layer is layer), network.place)
+    return Diagnostic.of(broken.problem, use, broken.labels)
 
 
 def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: Options) -> list[Diagnostic]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _NETWORK = re.compile(r"(?P<file>.+):(?P<network>[A-Za-z_]\w*)")
 _DRIVE = re.compile(r"[A-Za-z]:[^\\/]*")
 
+ARCH, PYTHON = ".arch", ".py"
+"""How files of the language are called, and files of a user's own layers."""
+
 MAX_BYTES = 1 << 20
 """The size of the largest file that is read: far beyond what anyone writes by hand."""
 
@@ -59,6 +62,7 @@ def read(path: str | Path) -> Source:
 def imports_of(source: Source) -> Load:
     """What a named file may import: files in its folder and below it, and the bundled architectures.
 
+    Python files are found in the same way, but that none is bundled; finding one does not run it.
     Links are followed before the folder is compared, so none of them leads out of it. A source that
     is not a file (standard input, text from Python) is taken to stand in the current folder.
     """
@@ -87,10 +91,13 @@ def imports_of(source: Source) -> Load:
                 raise Fault(ImportNotFound(path, "this is no regular file"))
         elif target.exists() or Path(path).is_absolute() or ".." in Path(path).parts:
             raise Fault(ImportOutside(path))
+        if path.endswith(PYTHON):
+            reason = "there is no such file in this folder"
+            raise Fault(ImportNotFound(path, reason, nearest_file(path, _beside(folder, PYTHON))))
         found_bundled = bundled(path)
         if found_bundled is None:
             reason = "there is no such file in this folder, nor among the bundled architectures"
-            meant = nearest_file(path, [*_beside(folder), *bundled_names()])
+            meant = nearest_file(path, [*_beside(folder, ARCH), *bundled_names()])
             raise Fault(ImportNotFound(path, reason, meant))
         return found_bundled
 
@@ -98,16 +105,16 @@ def imports_of(source: Source) -> Load:
 
 
 def nearest_file(name: str, names: Iterable[str]) -> str | None:
-    """The name of a file that was most likely meant; that both end in `.arch` tells nothing."""
-    bare = {known.removesuffix(".arch"): known for known in names}
-    found = nearest(name.removesuffix(".arch"), bare)
+    """The name of a file that was most likely meant; that both end in `.arch` or `.py` tells nothing."""
+    bare = {known.removesuffix(ARCH).removesuffix(PYTHON): known for known in names}
+    found = nearest(name.removesuffix(ARCH).removesuffix(PYTHON), bare)
     return None if found is None else bare[found]
 
 
-def _beside(folder: Path) -> list[str]:
-    """The .arch files of a folder; none where it can't be read."""
+def _beside(folder: Path, suffix: str) -> list[str]:
+    """The files of a folder that end so; none where it can't be read."""
     try:
-        return sorted(path.name for path in folder.glob("*.arch"))
+        return sorted(path.name for path in folder.glob(f"*{suffix}"))
     except OSError:
         return []
 

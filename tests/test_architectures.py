@@ -39,6 +39,8 @@ BUNDLED = {
         "ResNet152V15": "resnet152",
     },
     "unet.arch": {"UNet": "unet_2015", "UNetPadded": "unet_padded"},
+    "vanilla_cnn.arch": {"VanillaCNN": None},
+    "blocks.arch": {},
 }
 """Every bundled network and the model of the oracle that it is; None where the oracle has none."""
 

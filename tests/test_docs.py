@@ -127,7 +127,7 @@ def test_the_layer_of_adding_a_layer() -> None:
     program = re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert program
     try:
-        exec(program[1], {"__name__": "adding_a_layer"})
+        exec(program[1], {"__name__": "archdsl.layers.adding_a_layer"})
         net = archdsl.loads("network Example { input features: [4]\nsquared_relu(scale=2) }")
         made = net.report().to_dict()["layers"][-1]
         assert (made["kind"], made["shape"], made["flops"]) == ("squared_relu", [4], 12)

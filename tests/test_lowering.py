@@ -14,6 +14,7 @@ from conftest import CASES, sections
 from expected import ARCHITECTURES
 from programs import Program
 from standalone import Standalone, compare, listed, owned, standalone
+from test_layers_all import example
 from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
@@ -165,7 +166,7 @@ LAYERS_IN_USE: dict[str, list[str]] = {
     for kind in ("relu", "relu6", "elu", "selu", "gelu", "silu", "mish", "sigmoid", "tanh", "softplus")
 }
 LAYERS_IN_USE |= {kind: [kind] for kind in ("hard_sigmoid", "hard_swish", "identity")}
-"""Lines that use each kind of layer; each reaches the input `[4, 6, ...]` of one, two or three axes."""
+"""Lines that use layers otherwise than their pages; each reaches `[4, 6, ...]` of one, two or three axes."""
 
 
 def program(line: str, axes: int) -> str:
@@ -181,8 +182,9 @@ def program(line: str, axes: int) -> str:
     return f"network Used {{\n  input data: {shape}\n  {line.format(**words)}\n}}\n"
 
 
-def test_every_layer_is_here() -> None:
-    assert sorted(LAYERS_IN_USE) == sorted(LAYERS)
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+def test_the_example_of_every_page_exported(kind: str, worker: Standalone) -> None:
+    compare(archdsl.loads(example(kind)), worker)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import result, show, style, width
-from archdsl.cli.settings import network_options, recipe_settings
+from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Columns(click.ParamType):
     default="float32",
     help="What numbers are stored as [float32].",
 )
+@python_option
 @network_options
 def analyze(
     file: Target,
@@ -58,6 +59,7 @@ def analyze(
     depth: int | None,
     batch: int,
     precision: str,
+    allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
@@ -68,7 +70,7 @@ def analyze(
     form = forms[0] if forms else None
     if form == "json" and (columns or depth):
         raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
-    net = compiled(file, settings, sizes, inputs, unexpected=True)
+    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True)
     report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
         import json

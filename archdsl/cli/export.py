@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import message, result, show, write_file
-from archdsl.cli.settings import network_options, recipe_settings
+from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 from archdsl.cli.trained import read_run
 from archdsl.diagnostics import ArchError
@@ -50,6 +50,7 @@ class FileOrRun(File):
 @click.option(
     "--ignore", multiple=True, metavar="PREFIX", help="Leave out what the file of weights calls so."
 )
+@python_option
 @network_options
 def export(
     file: Target | Path,
@@ -57,6 +58,7 @@ def export(
     output: Path | None,
     weights: str | None,
     ignore: tuple[str, ...],
+    allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
@@ -73,12 +75,12 @@ def export(
     if isinstance(file, Path):
         if settings or sizes or inputs:
             raise click.UsageError("a run is as it was trained: leave out --set, --size and --input")
-        trained = read_run(file)
+        trained = read_run(file, allow_python=allow_python)
         if trained is None:
             return WRONG
         network, model = trained.network, trained.model
     else:
-        net = compiled(file, settings, sizes, inputs)
+        net = compiled(file, settings, sizes, inputs, allow_python)
         network, model = net.network, None
         if weights is not None:
             try:

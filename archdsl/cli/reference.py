@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from archdsl.cli.output import Refused, result, style
+from archdsl.cli.settings import python_option
+from archdsl.cli.targets import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,17 +20,37 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the layers, or show one.")
 @click.argument("name", required=False)
-def layers(name: str | None) -> int:
+@click.option("--from", "file", metavar="FILE.py", help="Those of a Python file, instead of the language's.")
+@python_option
+def layers(name: str | None, file: str | None, allow_python: bool) -> int:
     """List the layers, or show one: its arguments, its documentation, its rules."""
     from archdsl.layers import LAYERS
 
+    known = LAYERS if file is None else _own_layers(file, allow_python)
     if name is None:
-        _list(LAYERS)
+        _list(known)
         return 0
-    if name not in LAYERS:
-        raise Refused(_unknown("layer", name, LAYERS, "archdsl layers"))
-    result(_layer(LAYERS[name]))
+    if name not in known:
+        raise Refused(_unknown("layer", name, known, f"archdsl layers{f' --from {file}' if file else ''}"))
+    result(_layer(known[name]))
     return 0
+
+
+def _own_layers(file: str, allow_python: bool) -> dict[str, type[Layer]]:
+    """The layers of a Python file, or an `ArchError` that says why there are none."""
+    from archdsl.compiler.own import Broken, layers_of
+    from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.problems.data import PythonNotAllowed
+    from archdsl.source import Span
+
+    source = source_of(file)
+    whole = Span(source, 0, 0)
+    if not allow_python:
+        raise ArchError([Diagnostic.of(PythonNotAllowed(file), whole)])
+    try:
+        return layers_of(source, file)
+    except Broken as broken:
+        raise ArchError([Diagnostic.of(broken.problem, whole, broken.labels)]) from None
 
 
 @click.command(short_help="Explain an error by its name.")
@@ -60,8 +82,11 @@ def list_architectures() -> int:
     width = max(map(len, names), default=0)
     for name in names:
         source = bundled(name)
-        networks = re.findall(r"^network\s+(\w+)", source.text if source else "", re.MULTILINE)
-        result(f"{name:<{width}}  {', '.join(networks)}")
+        text = source.text if source else ""
+        networks = re.findall(r"^network\s+(\w+)", text, re.MULTILINE)
+        blocks = re.findall(r"^block\s+(\w+)", text, re.MULTILINE)
+        listed = ", ".join(networks) if networks else f"blocks: {', '.join(blocks)}"
+        result(f"{name:<{width}}  {listed}")
     return 0
 
 

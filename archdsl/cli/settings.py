@@ -61,6 +61,12 @@ def _size(text: str) -> int | None:
     )
 
 
+def python_option(command: Command) -> Command:
+    """`--allow-python`: without it nothing that a file names is run."""
+    words = "Run the Python that the file names: layers it imports, a function that gives data."
+    return click.option("--allow-python", is_flag=True, help=words)(command)
+
+
 def network_options(command: Command) -> Command:
     """`--set`, `--size` and `--input`: what a network is compiled with."""
     for option in reversed(

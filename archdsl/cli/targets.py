@@ -56,14 +56,14 @@ class File(click.ParamType):
                 context,
             )
         try:
-            return Target(_source(file), network)
+            return Target(source_of(file), network)
         except click.ClickException as error:
             if self._several:
                 return Unreadable(file, error.message, error.exit_code)
             raise
 
 
-def _source(file: str) -> Source:
+def source_of(file: str) -> Source:
     """The text of a file, of a bundled one where there is none here, or of standard input.
 
     Raises `Refused` or `click.ClickException` with one line on what is wrong.

@@ -16,7 +16,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import hush, message, result, show
-from archdsl.cli.settings import network_options, recipe_settings
+from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import STANDARD_INPUT, File, Target
 from archdsl.training.place import LAUNCHED, Place, place
 
@@ -43,7 +43,7 @@ FIRST_SPEAKS = 5.0
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest.")
 @click.option("--explain", is_flag=True, help="Say in words what the recipe does, and train nothing.")
-@click.option("--allow-python", is_flag=True, help="Run the Python that the recipe names.")
+@python_option
 @click.option("--tensorboard", is_flag=True, help="Write what is measured for TensorBoard, too.")
 @click.option("--device", default="cpu", help="Where to train, as torch names it: cpu, cuda, cuda:1 [cpu].")
 @click.option(
@@ -76,7 +76,7 @@ def train(
     from archdsl.report.diagnostics import summary
 
     try:
-        net = compiled(file, settings, sizes, inputs)
+        net = compiled(file, settings, sizes, inputs, allow_python)
     except click.exceptions.Exit:
         _after_the_first(here)
         raise
@@ -130,7 +130,7 @@ def train(
         except TrainingError as error:
             message(f"error: {error}")
             return WRONG
-    words = _Words(file, settings, sizes, inputs, tensorboard, shard)
+    words = _Words(file, settings, sizes, inputs, allow_python, tensorboard, shard)
     return _train(words, net.network, recipe, out, resume, device)
 
 
@@ -149,6 +149,7 @@ class _Words:
     settings: tuple[tuple[str, str], ...]
     sizes: tuple[tuple[str, int], ...]
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    allow_python: bool
     tensorboard: bool
     shard: bool
 
@@ -161,6 +162,7 @@ class _Words:
             words += [word for key, value in given for word in (option, f"{key}={value}")]
         shapes = [(key, ",".join(map(str, shape))) for key, shape in self.inputs]
         words += [word for key, shape in shapes for word in ("--input", f"{key}={shape}")]
+        words += ["--allow-python"] * self.allow_python
         words += ["--tensorboard"] * self.tensorboard + ["--shard"] * self.shard
         words += ["--devices", str(processes)] if LAUNCHED in os.environ else []
         return shlex.join([*words, "--resume", "--out", str(folder)])

@@ -11,7 +11,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import message, result, show, style
-from archdsl.cli.settings import Assignment, recipe_settings
+from archdsl.cli.settings import Assignment, python_option, recipe_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ WIDEST = 24
     help="Replace a key of the recipe, such as its data or its metrics.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
-@click.option("--allow-python", is_flag=True, help="Run the Python that the recipe names.")
+@python_option
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
 def evaluate(
     run: Path, settings: tuple[tuple[str, str], ...], as_json: bool, allow_python: bool, device: str
@@ -79,13 +79,16 @@ def evaluate(
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
 @click.option("--top", type=click.IntRange(1), default=3, metavar="K", help="The K likeliest classes [3].")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@python_option
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
-def predict(run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, device: str) -> int:
+def predict(
+    run: Path, inputs: tuple[Path, ...], top: int, as_json: bool, allow_python: bool, device: str
+) -> int:
     """Say what a trained run makes of pictures, or of the examples in .npy and .npz files.
 
     Of a folder, of all such files in it.
     """
-    trained = read_run(run, device=device)
+    trained = read_run(run, device=device, allow_python=allow_python)
     if trained is None:
         return WRONG
     from archdsl.training.run import TrainingError

@@ -67,13 +67,24 @@ class Declared:
 
 
 class Program:
-    """A parsed file with its imports, ready to have its networks compiled."""
+    """A parsed file with its imports, ready to have its networks compiled.
 
-    def __init__(self, source: Source, file: tree.File, found: list[Diagnostic], load: Load) -> None:
+    Layers of the user's own, which are Python, run where `allow_python` says so, and nowhere else.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        file: tree.File,
+        found: list[Diagnostic],
+        load: Load,
+        allow_python: bool = False,
+    ) -> None:
         self.source = source
         self.file = file
         self._parsed = found
         self._load = load
+        self._allow_python = allow_python
         self._last: tuple[dict[str, int], Declared] | None = None
         self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
 
@@ -153,7 +164,7 @@ class Program:
         reporter = Reporter()
         reporter.diagnostics.extend(self._parsed)
         with suppress(Stop), deep():
-            modules = Modules(reporter, self._load)
+            modules = Modules(reporter, self._load, self._allow_python)
             module = modules.module(self.source, self.file)
             evaluator = Evaluator(reporter, dict(sizes))
             definitions = Definitions(evaluator, reporter)
@@ -163,14 +174,14 @@ class Program:
             for one in modules.order:
                 check_names(one, reporter)
             _check_trains(module, reporter)
-            return Declared(module, reporter, tuple(one.source for one in modules.order))
+            return Declared(module, reporter, modules.sources)
         return Declared(None, reporter)
 
 
-def read(source: Source, load: Load = no_imports) -> Program:
-    """Parse a source. `load` finds imported files."""
+def read(source: Source, load: Load = no_imports, allow_python: bool = False) -> Program:
+    """Parse a source. `load` finds imported files, and `allow_python` runs those of the user's own layers."""
     file, found = parse(source)
-    return Program(source, file, found, load)
+    return Program(source, file, found, load, allow_python)
 
 
 def _compile(

@@ -164,13 +164,13 @@ class Evaluator:
                 raise self.reporter.fail(ReservedName(name), node.span)
             self.reporter.symbols.add(name)
             return self.sizes[name] if name in self.sizes else symbol(name)
-        if name in ALL_WORDS:
+        if name in ALL_WORDS or name in frame.module.words:
             return name
         if any(f.tainted for f in frame.around()):
             raise Failed
         later = any(f.block is not None and name in labels_of(f.block.body) for f in frame.around())
         own = [n for f in frame.around() for n in f.names]
-        meant = nearest(name, own) or nearest(name, [*frame.module.blocks, *LAYERS], 0.7)
+        meant = nearest(name, own) or nearest(name, [*frame.module.blocks, *frame.module.layers], 0.7)
         raise self.reporter.fail(UnknownName(name, meant, later, _rounds_there_are(name, frame)), node.span)
 
     def maker(
@@ -182,7 +182,7 @@ class Evaluator:
         if found is not None:
             block, module = found
             return Maker(name, span, None, block, module, arguments, frame, word)
-        layer = LAYERS.get(name)
+        layer = frame.module.layers.get(name)
         if layer is None:
             return None
         return Maker(name, span, layer, None, frame.module, arguments, frame, word)
@@ -413,7 +413,7 @@ class Evaluator:
             return maker
         if any(f.tainted for f in frame.around()):
             raise Failed
-        known = [*FUNCTIONS, *frame.module.blocks, *LAYERS]
+        known = [*FUNCTIONS, *frame.module.blocks, *frame.module.layers]
         known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
         later = any(let.name == name for let in frame.module.lets) or any(
             f.block is not None and name in labels_of(f.block.body) for f in frame.around()

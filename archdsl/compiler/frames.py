@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archdsl.layers.layer import LAYERS, Layer
 from archdsl.source import Source, Span
 from archdsl.syntax.tree import Block, Let, Train
 
@@ -21,10 +22,22 @@ class Module:
     lets: list[Let] = field(default_factory=list)
     broken: bool = False
     """Whether a declaration could not be read, so that any name may be one it would have made."""
+    layers: Mapping[str, type[Layer]] = field(default_factory=lambda: LAYERS)
+    """The layers that the file sees by name: those of the language, and its own."""
+    own: dict[str, type[Layer]] = field(default_factory=dict)
+    """The layers that it imports."""
+    words: frozenset[str] = frozenset()
+    """The words that arguments of its own layers take."""
     frame: Frame = field(init=False)
 
     def __post_init__(self) -> None:
         self.frame = Frame(None, self)
+
+    def take(self, layer: type[Layer]) -> None:
+        """Let the file see a layer of its own."""
+        self.own[layer.kind] = layer
+        self.layers = {**self.layers, layer.kind: layer}
+        self.words = self.words.union(*(parameter.kind.words for parameter in layer.arguments.values()))
 
 
 class Frame:

@@ -9,9 +9,11 @@ from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.values import UNKNOWN
 from archdsl.diagnostics import Label
+from archdsl.layers.layer import LAYERS, Layer, kind_of
 from archdsl.problems import Fault, nearest
 from archdsl.problems.bounds import TooManyImports
-from archdsl.problems.files import ImportCycle, ImportNotFound, UnknownImport
+from archdsl.problems.data import PythonNotAllowed
+from archdsl.problems.files import BuiltInLayer, ImportCycle, ImportNotFound, UnknownImport
 from archdsl.problems.names import DuplicateName
 from archdsl.source import Source, Span
 from archdsl.syntax.parser import parse
@@ -27,14 +29,23 @@ def no_imports(path: str, importer: Source) -> Source:
 
 
 class Modules:
-    """The files of one compilation, each parsed once."""
+    """The files of one compilation, each parsed once. Python among them is run only with `allow_python`."""
 
-    def __init__(self, reporter: Reporter, load: Load) -> None:
+    def __init__(self, reporter: Reporter, load: Load, allow_python: bool = False) -> None:
         self._reporter = reporter
         self._load = load
+        self._allow_python = allow_python
         self._done: dict[str, Module] = {}
         self._open: list[str] = []
+        self._layers: dict[str, dict[str, type[Layer]] | None] = {}
         self.order: list[Module] = []
+        self.python: list[Source] = []
+        """The files of own layers that were run."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every file, each after what it imports; Python last."""
+        return (*(module.source for module in self.order), *self.python)
 
     def module(self, source: Source, tree: File | None = None) -> Module:
         """The module of a source, with everything it imports. `tree` spares parsing it again."""
@@ -71,6 +82,9 @@ class Modules:
         return True
 
     def _import(self, statement: Import, module: Module, defined: dict[str, Span]) -> None:
+        if statement.path.endswith(".py"):
+            self._import_layers(statement, module, defined)
+            return
         imported = self._imported(statement, module)
         for label in statement.names:
             if not self._define(label.name, label.span, defined):
@@ -79,21 +93,68 @@ class Modules:
                 module.frame.names[label.name] = UNKNOWN
                 continue
             found = imported.blocks.get(label.name)
-            if found is None:
+            if label.name in imported.own:
+                module.take(imported.own[label.name])
+            elif found is None:
                 known = tuple(imported.blocks)
                 problem = UnknownImport(label.name, statement.path, nearest(label.name, known), known)
                 self._reporter.report(problem, label.span)
                 module.frame.names[label.name] = UNKNOWN
             else:
                 module.blocks[label.name] = found
+                module.words |= imported.words
 
-    def _imported(self, statement: Import, module: Module) -> Module | None:
-        if len(self._done) > limits.IMPORTS:
+    def _import_layers(self, statement: Import, module: Module, defined: dict[str, Span]) -> None:
+        layers = self._own_layers(statement, module)
+        for label in statement.names:
+            if not self._define(label.name, label.span, defined):
+                continue
+            found = None if layers is None else layers.get(label.name)
+            if found is not None and label.name not in LAYERS:
+                module.take(found)
+                continue
+            module.frame.names[label.name] = UNKNOWN
+            if found is not None:
+                self._reporter.report(BuiltInLayer(label.name, statement.path), label.span)
+            elif layers is not None:
+                known = tuple(name for name in layers if name not in LAYERS)
+                meant = nearest(label.name, known) or nearest(kind_of(label.name), known)
+                problem = UnknownImport(label.name, statement.path, meant, known, "layer")
+                self._reporter.report(problem, label.span)
+
+    def _own_layers(self, statement: Import, module: Module) -> dict[str, type[Layer]] | None:
+        """The layers of a Python file by name; None after saying why there are none."""
+        source = self._source(statement, module)
+        if source is None:
+            return None
+        if not self._allow_python:
+            self._reporter.report(PythonNotAllowed(statement.path), statement.path_span)
+            return None
+        if source.name not in self._layers:
+            # Nothing else runs what a user wrote, so it is not even imported before it is wanted.
+            from archdsl.compiler.own import Broken, layers_of
+
+            self.python.append(source)
+            self._layers[source.name] = None
+            try:
+                self._layers[source.name] = layers_of(source, statement.path)
+            except Broken as broken:
+                self._reporter.report(broken.problem, statement.path_span, broken.labels)
+        return self._layers[source.name]
+
+    def _source(self, statement: Import, module: Module) -> Source | None:
+        """The file that is imported; None after saying why there is none."""
+        if len(self._done) + len(self._layers) > limits.IMPORTS:
             raise self._reporter.stop(TooManyImports(limits.IMPORTS), statement.path_span)
         try:
-            source = self._load(statement.path, module.source)
+            return self._load(statement.path, module.source)
         except Fault as fault:
             self._reporter.report(fault.problem, statement.path_span)
+            return None
+
+    def _imported(self, statement: Import, module: Module) -> Module | None:
+        source = self._source(statement, module)
+        if source is None:
             return None
         if source.name in self._open:
             circle = (*self._open[self._open.index(source.name) :], source.name)

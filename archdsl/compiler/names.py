@@ -97,8 +97,9 @@ class _Names:
 
     def _use(self, use: tree.Use) -> None:
         if not self._callee(use.name, use):
-            block = self._block
-            usable = [*self._module.blocks, *(p.name for p in block.parameters), *_shared_in(block.body)]
+            block, module = self._block, self._module
+            named = (p.name for p in block.parameters)
+            usable = [*module.blocks, *module.own, *named, *_shared_in(block.body)]
             unknown = unknown_layer(use.name, usable)
             self._reporter.report(unknown, use.name_span)
             if unknown.foreign and unknown.meant:
@@ -116,7 +117,7 @@ class _Names:
                 continue
             if isinstance(value, tree.Name):
                 if not self._means_something(value.id):
-                    takes = _words_of(use) if use.name not in self._module.blocks else {}
+                    takes = self._words_of(use)
                     word = takes.get(argument.name)
                     problem = self._unknown_name(value.id) if word is None else _unknown_word(value.id, word)
                     self._reporter.report(problem, value.span)
@@ -132,7 +133,7 @@ class _Names:
         if found is not None:
             bind(Signature.of_block(found[0]), use.arguments, span, self._reporter)
             return True
-        layer = LAYERS.get(name)
+        layer = self._module.layers.get(name)
         if layer is not None:
             bind(Signature.of_layer(layer), use.arguments, span, self._reporter)
             return True
@@ -150,7 +151,8 @@ class _Names:
         for name in _names_in(node):
             if isinstance(name, tree.Call):
                 if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
-                    known = [*FUNCTIONS, *self._module.blocks, *LAYERS, *self._defined - {"input", "_"}]
+                    module = self._module
+                    known = [*FUNCTIONS, *module.blocks, *module.layers, *self._defined - {"input", "_"}]
                     meant = FUNCTIONS_ELSEWHERE.get(name.callee) or nearest(name.callee, known)
                     problem = UnknownName(name.callee, meant)
                     self._reporter.report(problem, name.callee_span)
@@ -159,17 +161,24 @@ class _Names:
 
     def _unknown_name(self, name: str) -> UnknownName:
         kind, _, count = name.rpartition("_")
-        if count.isdigit() and (kind in self._module.blocks or kind in LAYERS):
+        module = self._module
+        if count.isdigit() and (kind in module.blocks or kind in module.layers):
             return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
         own = nearest(name, self._defined - {"_"})
-        return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *self._module.blocks, *LAYERS], 0.7))
+        return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *module.blocks, *module.layers], 0.7))
+
+    def _words_of(self, use: tree.Use) -> dict[str | None, Parameter]:
+        """The arguments of a layer that take a word."""
+        layer = None if use.name in self._module.blocks else self._module.layers.get(use.name)
+        return {n: p for n, p in layer.arguments.items() if p.kind.words} if layer is not None else {}
 
     def _means_something(self, name: str) -> bool:
         return (
             self._is_defined(name)
             or name in self._module.blocks
-            or name in LAYERS
+            or name in self._module.layers
             or name in ALL_WORDS
+            or name in self._module.words
             or name in NETWORK_FACTS
             or SYMBOL.match(name) is not None
         )
@@ -181,12 +190,6 @@ def _compared(argument: tree.Argument) -> tree.Name | None:
     if argument.name is None and isinstance(value, tree.Binary) and value.operator == "==":
         return value.left if isinstance(value.left, tree.Name) else None
     return None
-
-
-def _words_of(use: tree.Use) -> dict[str | None, Parameter]:
-    """The arguments of a layer that take a word."""
-    layer = LAYERS.get(use.name)
-    return {n: p for n, p in layer.arguments.items() if p.kind.words} if layer is not None else {}
 
 
 def _unknown_word(name: str, parameter: Parameter) -> UnknownName:

@@ -33,7 +33,6 @@ from archdsl.compiler.values import (
     show,
     wires_in,
 )
-from archdsl.layers import LAYERS
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem
 from archdsl.problems.names import ValueInChain
@@ -204,7 +203,7 @@ class Unroller:
     def _begins(self, item: tree.Item, frame: Frame) -> bool:
         """Whether an item begins a new value, so that it needs none: `parameter`, or a group."""
         if isinstance(item, tree.Use):
-            layer = LAYERS.get(item.name)
+            layer = frame.module.layers.get(item.name)
             return layer is not None and layer.inputs == 0
         return True
 
@@ -405,7 +404,7 @@ class Unroller:
                     return self._make(bound, use, value, label, first)
                 if isinstance(bound, Shared):
                     return self._shared.use(bound, use, value)
-                if bound is UNKNOWN and name not in LAYERS and name not in frame.module.blocks:
+                if bound is UNKNOWN and name not in frame.module.layers and name not in frame.module.blocks:
                     return Labelled(UNKNOWN)
             around = around.parent
         found = frame.module.blocks.get(name)
@@ -414,7 +413,7 @@ class Unroller:
             return self._blocks.use(
                 block, module, use.arguments, use.name_span, use.span, frame, value, label
             )
-        layer = LAYERS.get(name)
+        layer = frame.module.layers.get(name)
         if layer is not None:
             plan = self._layers.plan(use, layer, use.arguments, use.name_span)
             return Labelled(
@@ -434,7 +433,7 @@ class Unroller:
                 self.reporter.report(ValueInChain(use.name, first, what), use.name_span)
         elif not any(f.tainted for f in frame.around()):
             usable = [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Maker | Shared)]
-            problem = unknown_layer(use.name, [*usable, *frame.module.blocks])
+            problem = unknown_layer(use.name, [*usable, *frame.module.blocks, *frame.module.own])
             self.reporter.report(problem, use.name_span)
         return Labelled(UNKNOWN)
 

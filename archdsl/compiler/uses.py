@@ -9,13 +9,13 @@ from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Node, Wire
-from archdsl.compiler.reporting import Failed, Reporter
+from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.signatures import Bound, Signature, bind, held
 from archdsl.compiler.unrolled import Unrolled
 from archdsl.compiler.values import UNKNOWN, Flow, wires_in
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter
-from archdsl.layers.layer import MANY, Layer
+from archdsl.layers.layer import LAYERS, MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
 from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge, TooManyLayers
@@ -39,6 +39,9 @@ class Plan:
     constant: bool
     extra: int
     """How many inputs the arguments add to those of the chain."""
+    name_span: Span
+    own: bool
+    """Whether the layer is the user's own, whose rules may be mistaken."""
     made: dict[Any, Layer | None] = field(default_factory=dict)
 
 
@@ -65,13 +68,15 @@ class LayerUses:
     def _planned(self, layer: type[Layer], arguments: list[tree.Argument], name_span: Span) -> Plan:
         bound = bind(Signature.of_layer(layer), arguments, name_span, self._reporter)
         further = [a for a in arguments if a.name is None] if layer.inputs == MANY else []
-        given = [(layer.arguments[name], argument) for name, argument in bound.arguments.items()]
+        # In the order of the layer and not of the file: further values become inputs by their place.
+        given = [(p, bound.arguments[name]) for name, p in layer.arguments.items() if name in bound.arguments]
         constant = not further and all(
             parameter.kind.role == "number" and _is_constant(argument.value, parameter.kind.words)
             for parameter, argument in given
         )
         extra = sum(parameter.kind.role in ("value", "pool") for parameter, _ in given)
-        return Plan(layer, further, given, bound, constant, extra)
+        own = layer.kind not in LAYERS
+        return Plan(layer, further, given, bound, constant, extra, name_span, own)
 
     def use(
         self,
@@ -177,8 +182,20 @@ class LayerUses:
     def _checked(self, plan: Plan, given: dict[str, Any]) -> Layer | None:
         """The layer of these arguments' values, each held to its kind; None after reporting."""
         signature = Signature.of_layer(plan.layer)
-        values = held(plan.layer.arguments, given, plan.bound, signature, self._reporter)
-        return None if values is None else plan.layer(values)
+        try:
+            values = held(plan.layer.arguments, given, plan.bound, signature, self._reporter)
+            return None if values is None else plan.layer(values)
+        except (Failed, Stop):
+            raise
+        except Exception as error:
+            if not plan.own:
+                raise
+            # The kind of an argument, or `__init__`, is the user's own, too.
+            from archdsl.compiler.own import mistake
+
+            found = mistake(plan.layer.kind, "arguments", error)
+            self._reporter.report(found.problem, plan.name_span, found.labels)
+            return None
 
     def _fits(self, plan: Plan, inputs: list[Wire], at: Span) -> bool:
         """Whether the layer takes so many inputs."""
@@ -194,6 +211,8 @@ class LayerUses:
     ) -> tuple[Shape, ...] | None:
         """The shapes of a layer's results, or None after reporting why there are none."""
         xs = tuple(wire.shape for wire in inputs)
+        if plan.own and not self._sound(layer, xs, inputs, name_span):
+            return None
         try:
             shape = layer.shape(*xs)
             # A tuple of its own for these inputs, by which the analyses know them again.
@@ -214,6 +233,17 @@ class LayerUses:
             return None
         self._shapes[(layer, xs)] = shapes
         return shapes
+
+    def _sound(self, layer: Layer, xs: tuple[Shape, ...], inputs: list[Wire], at: Span) -> bool:
+        """Whether the rules of a user's own layer give what they should, after reporting one that doesn't."""
+        from archdsl.compiler.own import Broken, ask
+
+        try:
+            ask(layer, xs)
+        except Broken as broken:
+            self._reporter.report(broken.problem, at, (*broken.labels, *self._origins(inputs, at)))
+            return False
+        return True
 
     def _origins(self, inputs: list[Wire], at: Span) -> tuple[Label, ...]:
         """Where a layer's inputs came from, with their shapes, but for those that stand at `at` itself."""

@@ -23,10 +23,18 @@ if TYPE_CHECKING:
 LAYERS: dict[str, type[Layer]] = {}
 """Every layer by its name in the language."""
 
+FAMILIES = f"{__package__}."
+"""What the names of the modules begin with whose classes are layers of the language."""
+
 MANY = -1
 """As `Layer.inputs`: one or more."""
 
 RULES = ("shape", "weights", "buffers", "macs", "flops", "saved", "reads", "build", "forward")
+
+
+def kind_of(name: str) -> str:
+    """The name in the language of a class's: `SquaredRelu` is `squared_relu`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 class Saved(NamedTuple):
@@ -67,7 +75,8 @@ class Layer:
     the argument `shape`, and is the attribute that holds it. `source` is the torch source of a class
     or function that `build` or `forward` calls by its name, where torch has none; it is written once into
     a lowered network that needs it.
-    `registered=False` keeps a layer from the files: only the compiler makes it.
+    `registered=False` keeps a layer from the files: only the compiler makes it. A class that is defined
+    outside this package is a user's own: a file that imports it sees it, and no other.
     """
 
     kind: ClassVar[str] = ""
@@ -86,8 +95,9 @@ class Layer:
             raise TypeError(f"layer {cls.__name__} lacks the rules {', '.join(missing)}")
         if not cls.__doc__:
             raise TypeError(f"layer {cls.__name__} lacks its documentation")
-        cls.kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        if registered:
+        cls.kind = kind_of(cls.__name__)
+        # What is defined elsewhere is a user's own layer: the files alone that import it know it.
+        if registered and cls.__module__.startswith(FAMILIES):
             LAYERS[cls.kind] = cls
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -135,9 +145,10 @@ class Layer:
         return self.reads(*xs)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        """What the output's channels do at a motion of the network's input, where those of the inputs do this.
+        """What the output's channels do at a motion of the network's input.
 
-        None where that is nothing that can be said, as for a kernel that is free to take any form.
+        `fibres` are what those of the inputs do. None where nothing can be said, as for a kernel that is free
+        to take any form.
         """
         return None
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from archdsl.compiler.network import Network
+from archdsl.layers.layer import LAYERS
 from archdsl.lowering.source import write
 
 if TYPE_CHECKING:
@@ -19,12 +20,18 @@ def build(network: Network, device: str | torch.device | None = None) -> torch.n
     """The network as a torch module on `device` (`"meta"` makes no numbers).
 
     It is an instance of the class that `archdsl export --to torch` writes. Raises `ArchError` where
-    a weight's size is a symbol without a value.
+    a weight's size is a symbol without a value, and where torch does not compute a user's own layer as its
+    rules say.
     """
     import torch
 
+    source = write(network)
+    if {node.kind for node in network.nodes} - LAYERS.keys() > {"input"}:
+        from archdsl.lowering.trial import try_own_layers
+
+        try_own_layers(network)
     with torch.device(device if device is not None else torch.get_default_device()):
-        module: torch.nn.Module = module_class(write(network))()
+        module: torch.nn.Module = module_class(source)()
     return module
 
 

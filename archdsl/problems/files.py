@@ -135,7 +135,7 @@ class UnknownParameter(Problem):
 
 
 class UnknownImport(Problem):
-    """An import names a block that the other file does not declare.
+    """An import names a block, or a layer of one's own, that the other file does not have.
 
     ```arch
     import Botleneck from "resnet.arch"
@@ -160,17 +160,22 @@ class UnknownImport(Problem):
     path: str
     meant: str | None
     known: tuple[str, ...]
+    what: str = "block"
 
     def message(self) -> str:
-        return f'"{self.path}" has no block `{self.found}`'
+        return f'"{self.path}" has no {self.what} `{self.found}`'
 
     def label(self) -> str:
         return f"did you mean `{self.meant}`?" if self.meant else ""
 
     def help(self) -> str | None:
-        if self.meant or not self.known:
+        if self.meant:
             return None
-        return f"it has {listed([f'`{name}`' for name in self.known])}"
+        if self.known:
+            return f"it has {listed([f'`{name}`' for name in self.known])}"
+        if self.what == "layer":
+            return "a class that derives from `Layer` is a layer, by its name in snake_case"
+        return None
 
     def replacement(self) -> str | None:
         return self.meant
@@ -267,6 +272,96 @@ class ImportCycle(Problem):
 
     def help(self) -> str | None:
         return "put what they share into a file of its own"
+
+
+class ImportRaised(Problem):
+    """A Python file from which a file imports layers of its own ends in an error.
+
+    A class that lacks a rule or its documentation is one: Python defines it no further.
+
+    ```python
+    class Twice(Layer):
+        def shape(self, x):
+            return x
+    ```
+
+    `Weightless` spares the rules of what has nothing to learn; the others are still to be written:
+
+    ```python
+    class Twice(Weightless):
+        'The double of a value.'
+
+        def shape(self, x):
+            return x
+
+        def flops(self, x):
+            return x.count
+
+        def saved(self, x):
+            return Saved()
+
+        def reads(self, x):
+            return (Reach.POINT,)
+
+        def build(self, nn, x):
+            return None
+
+        def forward(self, torch, module, values, xs):
+            return values[0] * 2
+    ```
+    """
+
+    path: str
+    said: str
+
+    def message(self) -> str:
+        return f'"{self.path}" ended in {self.said}'
+
+    def label(self) -> str:
+        return "no layer can be imported from it"
+
+    def help(self) -> str | None:
+        return f"mend {self.path}; `python {self.path}` shows all that Python says of it"
+
+
+class BuiltInLayer(Problem):
+    """A file imports a layer of its own that is called like a layer of the language."""
+
+    found: str
+    path: str
+
+    def message(self) -> str:
+        return f"`{self.found}` is a layer of the language"
+
+    def label(self) -> str:
+        return "a layer of one's own needs another name"
+
+    def help(self) -> str | None:
+        return f"give its class in {self.path} another name: the class `MyLayer` is the layer `my_layer`"
+
+
+class BrokenRule(Problem):
+    """A rule of a user's own layer ends in an error, or gives what no rule of its kind gives.
+
+    Every rule is asked where the layer is used, for the shapes that reach it there. Extents may be open
+    sizes, so rules use plain arithmetic, and compare by `at_least` and `equal` of `archdsl.sizes`.
+    """
+
+    layer: str
+    rule: str
+    what: str
+    undecided: bool = False
+
+    def message(self) -> str:
+        return f"the rule `{self.rule}` of the layer `{self.layer}` {self.what}"
+
+    def label(self) -> str:
+        return "asked for this use"
+
+    def help(self) -> str | None:
+        if self.undecided:
+            return "a size may be open: `at_least` and `equal` of archdsl.sizes compare it"
+        return f"mend `{self.rule}` in the class of `{self.layer}`"
 
 
 class UnreadableFile(Problem):

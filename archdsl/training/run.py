@@ -22,6 +22,7 @@ from safetensors.torch import save as packed
 from torch import Tensor
 
 from archdsl.compiler import Network
+from archdsl.project import PYTHON
 from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
 from archdsl.source import Source
@@ -168,10 +169,10 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"the run in {self.folder} can't be read") from None
         if words(Source(NETWORK, text)) != words(self._network.place.source):
-            raise TrainingError(
-                f"the file has changed since the run in {self.folder} began; as it was it is "
-                f"{self.folder / NETWORK}"
-            )
+            raise self._changed(NETWORK)
+        for source, beside in self._beside():
+            if self._differs(source, self.folder / beside):
+                raise self._changed(beside)
         now = {"network": self._network.name, **self._recipe.to_dict()}
         changed = [key for key in now if now[key] != before.get(key)]
         if changed:
@@ -185,6 +186,34 @@ class Run:
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is broken"
                 raise TrainingError(f"{self.folder / 'metrics.csv'} can't be read: {reason}") from None
+
+    def _changed(self, name: str) -> TrainingError:
+        """A run goes on with what it began with, and no other."""
+        return TrainingError(
+            f"the file has changed since the run in {self.folder} began; as it was it is {self.folder / name}"
+        )
+
+    def _differs(self, source: Source, copy: Path) -> bool:
+        """Whether an imported file says something else than the run's copy of it; none says nothing."""
+        try:
+            if source.name.endswith(PYTHON):
+                return copy.read_bytes() != source.text.encode()
+            return words(Source(source.name, copy.read_text(encoding="utf-8"))) != words(source)
+        except OSError:
+            return False
+        except UnicodeDecodeError:
+            return True
+
+    def _beside(self) -> Iterator[tuple[Source, str]]:
+        """The imported files that a run has copies of, and the names of those in its folder.
+
+        What is imported from the bundled architectures is found there again.
+        """
+        main = self._network.place.source
+        for source in self._network.sources:
+            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
+            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
+                yield source, str(beside)
 
     def _read_metrics(self, end: int) -> None:
         """The measurements up to a step: those after it will be made again."""
@@ -221,14 +250,10 @@ class Run:
             "classes": classes,
             "machine": machine,
         }
-        main, *_ = sources = (self._network.place.source, *self._network.sources)
-        self._write(NETWORK, main.text.encode())
-        for source in sources if self._writes else ():
-            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
-            # What is imported from the bundled architectures is found there again.
-            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
-                (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
-                self._write(str(beside), source.text.encode())
+        self._write(NETWORK, self._network.place.source.text.encode())
+        for source, beside in self._beside() if self._writes else ():
+            (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
+            self._write(beside, source.text.encode())
         self._write("recipe.json", (json.dumps(whole, indent=2) + "\n").encode())
 
     def began_from(self, how: Pretrained, found: Matching) -> None:

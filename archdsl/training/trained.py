@@ -65,7 +65,7 @@ class Trained:
             raise TrainingError(f"the run in {folder} can't be read: {reason}") from None
         options = Options(**stored["options"])
         options.inputs.update({name: tuple(shape) for name, shape in options.inputs.items()})
-        checked = check_network(program_of(source), stored["recipe"]["network"], options)
+        checked = check_network(program_of(source, allow_python), stored["recipe"]["network"], options)
         if checked.net is None:
             raise ArchError(checked.diagnostics)
         self.network = checked.net.network
