@@ -94,7 +94,7 @@ class ChannelScale(Layer):
         return x.count
 
     def saved(self, x):
-        return Saved(inputs=(0,))
+        return Saved(floats=x.count)
 
     def reads(self, x):
         return (Reach.POINT,)

@@ -13,6 +13,9 @@ CHANNELS_FOLLOW = (
     "how many channels or features reach a layer follows from what is above, and is never written"
 )
 
+_ATTENTION = "write `conv(3 * width, kernel=1) -> attention(heads) -> conv(width, kernel=1)`"
+_SQUEEZE = 'write `import SqueezeExcitation from "blocks.arch"` at the head of the file, and use that'
+
 LAYERS_ELSEWHERE: dict[str, tuple[str | None, str]] = {
     "dense": ("linear", "a fully connected layer is `linear(features)`"),
     "fc": ("linear", "a fully connected layer is `linear(features)`"),
@@ -23,6 +26,11 @@ LAYERS_ELSEWHERE: dict[str, tuple[str | None, str]] = {
     "deconvolution": ("conv_transpose", "a transposed convolution is `conv_transpose(channels, kernel)`"),
     "transposedconv": ("conv_transpose", "a transposed convolution is `conv_transpose(channels, kernel)`"),
     "separableconv": (None, "write `depthwise_conv(kernel=3) -> conv(channels, kernel=1)`"),
+    "deformconv": ("deformable_conv", "it is `deformable_conv(channels, kernel, offsets=moves)`"),
+    "multiheadattention": ("attention", _ATTENTION),
+    "selfattention": ("attention", _ATTENTION),
+    "squeezeexcitation": (None, _SQUEEZE),
+    "selayer": (None, _SQUEEZE),
     "pool": (None, "write `max_pool(kernel)` or `avg_pool(kernel)`"),
     "pooling": (None, "write `max_pool(kernel)` or `avg_pool(kernel)`"),
     "maxpooling": ("max_pool", "it is `max_pool(kernel)`"),

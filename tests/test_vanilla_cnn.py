@@ -1,0 +1,27 @@
+"""A very deep plain network learns where its kernels begin delta-orthogonal, and not otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import archdsl
+from archdsl.recipes.reader import read_recipe
+from archdsl.training.loop import train
+
+DEPTH = 60
+
+
+def error(initialize: str, folder: Path) -> float:
+    """The training error after 100 steps (Xiao et al., 2018, Figure 1, with fewer layers)."""
+    net = archdsl.load("vanilla_cnn.arch", parameters={"depth": DEPTH, "channels": 8})
+    settings = {"steps": "100", "batch": "25", "measurements": "1", "initialize": initialize}
+    recipe, found = read_recipe(net.network.train, net.network, settings)
+    assert recipe is not None and not found
+    return train(net.network, recipe, folder).measured.training[0]
+
+
+def test_it_learns_with_delta_orthogonal_kernels_alone(tmp_path: Path) -> None:
+    begun = {name: error(name, tmp_path / name) for name in ("delta_orthogonal", "xavier", "he")}
+    assert begun["delta_orthogonal"] < 0.3
+    assert begun["xavier"] > 0.6
+    assert begun["he"] > 0.6
