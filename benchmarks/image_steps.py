@@ -7,9 +7,9 @@ hand-written ones takes a step of its own, so whatever else the machine does fal
 optimizer, in the layouts and with the threads that one may choose; the best of them is the peer. The same
 choices are tried for ours, and those that the program makes by itself must be the fastest, within 3 % too.
 
-With `--compiled` there are peers that torch.compile made, as well. `--device cuda` does it on a GPU, with VGG-16 and ResNet-50 as well, and says which share of the device's
-rate of matrix products, measured in the same run, the steps reach. Ends with exit code 1 where a claim does
-not hold.
+With `--compiled` there are peers that torch.compile made, as well. `--device cuda` does it on a GPU, with
+VGG-16 and ResNet-50 as well, and says which share of the device's rate of matrix products, measured in the
+same run, the steps reach. Ends with exit code 1 where a claim does not hold.
 """
 
 from __future__ import annotations
