@@ -289,7 +289,7 @@ class ImportRaised(Problem):
 
     ```python
     class Twice(Weightless):
-        'The double of a value.'
+        "The double of a value."
 
         def shape(self, x):
             return x
