@@ -41,9 +41,9 @@ class BadData(Problem):
 
 
 class PythonNotAllowed(Problem):
-    """A recipe names the user's own Python, which runs only where the command line allows it.
+    """A recipe or an import names the user's own Python, which runs only where the command line allows it.
 
-    No file that one merely opens can run code: whoever trains says `--allow-python`.
+    No file that one merely opens can run code: whoever wants it says `--allow-python`.
 
     ```arch
     network Small {
