@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import tempfile
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -91,10 +92,21 @@ def _write(network: Network, model: nn.Module, inputs: tuple[torch.Tensor, ...],
             assert program is not None
             program.save(str(path))
     except Exception as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise NotExported(f"torch can't export this network ({said})") from error
+        raise NotExported(_reason(error)) from error
     finally:
         logger.setLevel(level)
+
+
+def _reason(error: BaseException) -> str:
+    """Why torch could not export a network: the operation that ONNX lacks, where the error names one."""
+    last = error
+    while last.__cause__ is not None:
+        named = re.search(r"target=torch\.ops\.([\w.]+)\.\w+\]", str(last))
+        if named:
+            return f"ONNX has no form of torch's `{named[1]}` as this network uses it"
+        last = last.__cause__
+    said = next(iter(str(last).strip().splitlines()), type(last).__name__)
+    return f"torch can't export this network ({said})"
 
 
 def _difference(
