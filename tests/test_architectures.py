@@ -40,6 +40,10 @@ BUNDLED = {
     },
     "unet.arch": {"UNet": "unet_2015", "UNetPadded": "unet_padded"},
     "vanilla_cnn.arch": {"VanillaCNN": None},
+    "vit.arch": {"ViT": None},
+    "swin.arch": {"Swin": None},
+    "davit.arch": {"DaViT": None},
+    "imagegpt.arch": {"ImageGPT": None},
     "blocks.arch": {},
 }
 """Every bundled network and the model of the oracle that it is; None where the oracle has none."""

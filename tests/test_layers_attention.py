@@ -477,165 +477,19 @@ def test_what_is_said_to_mend_it(line: str, help_: str | None) -> None:
 
 # ------------------------------------------------------------------------------ the networks of the papers
 
-NETWORKS = """
-## A residual branch after a normalisation, twice: attention, then two linear layers at every position.
-block Encoder(heads, hidden, causal = false) {
-  let width = input.channels
-  parallel add {
-    {}
-    { layer_norm(eps=1e-6) -> conv(3 * width, kernel=1) -> attention(heads, causal) -> conv(width, kernel=1) }
-  }
-  parallel add {
-    {}
-    { layer_norm(eps=1e-6) -> conv(hidden, kernel=1) -> gelu -> conv(width, kernel=1) }
-  }
+SMALL: dict[str, dict[str, Any]] = {
+    "vit": {"side": 32, "patch": 8, "width": 24, "depth": 2, "heads": 3, "hidden": 48, "classes": 10},
+    "swin": {"side": 32, "window": 4, "width": 12, "stages": [[2, 2], [2, 4]], "classes": 10},
+    "davit": {"side": 32, "window": 4, "stages": [[1, 12, 2], [1, 24, 4]], "classes": 10},
+    "imagegpt": {"colours": 16, "side": 4, "width": 24, "depth": 2, "heads": 3},
 }
-
-## Dosovitskiy et al., 2021: the patches of an image and a class token, whose last value is classified.
-network ViT(side = 32, patch = 8, width = 24, depth = 2, heads = 3, hidden = 48, classes = 10) {
-  input image: [3, side, side]
-  let count = (side // patch) ** 2
-  patches: conv(width, kernel=patch, stride=patch) -> reshape([width, count])
-  class_token: parameter([width, 1])
-  tokens: from class_token, patches -> concat(axis=length)
-  positions: parameter([width, count + 1])
-  from tokens, positions -> add
-  encoder: repeat depth { Encoder(heads, hidden) }
-  layer_norm(eps=1e-6) -> slice(0, 1, axis=length) -> flatten
-  logits: linear(classes)
-}
-
-block SwinBlock(heads, window, shift) {
-  let width = input.channels
-  parallel add {
-    {}
-    {
-      layer_norm -> conv(3 * width, kernel=1)
-      window_attention(heads, window, shift, relative_positions=true)
-      conv(width, kernel=1)
-    }
-  }
-  parallel add {
-    {}
-    { layer_norm -> conv(4 * width, kernel=1) -> gelu -> conv(width, kernel=1) }
-  }
-}
-
-## Two by two positions become one, of twice the features.
-block PatchMerging {
-  let width = input.channels
-  let size = input.size
-  parallel concat {
-    for [down, right] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
-      select(range(down, size[0], 2), axis=height) -> select(range(right, size[1], 2), axis=width)
-    }
-  }
-  layer_norm -> conv(2 * width, kernel=1, bias=false)
-}
-
-## Liu et al., 2021: windows, and windows shifted by half of one, in turn.
-network Swin(side = 32, window = 4, width = 12, stages = [[2, 2], [2, 4]], classes = 10) {
-  input image: [3, side, side]
-  patches: conv(width, kernel=4, stride=4) -> layer_norm
-  stage: for [depth, heads] in stages {
-    if heads != stages[0][1] { merging: PatchMerging }
-    unit: for i in range(depth) { SwinBlock(heads, window, shift=i % 2 * (window // 2)) }
-  }
-  layer_norm -> global_avg_pool -> flatten
-  logits: linear(classes)
-}
-
-block Positioned {
-  parallel add {
-    {}
-    depthwise_conv(3, padding=1)
-  }
-}
-
-block DualBlock(heads, window) {
-  let width = input.channels
-  for attend in [window_attention(heads, window), channel_attention(heads)] {
-    Positioned
-    parallel add {
-      {}
-      { layer_norm -> conv(3 * width, kernel=1) -> attend -> conv(width, kernel=1) }
-    }
-    Positioned
-    parallel add {
-      {}
-      { layer_norm -> conv(4 * width, kernel=1) -> gelu -> conv(width, kernel=1) }
-    }
-  }
-}
-
-## Ding et al., 2022: attention among positions of a window, and among channels of a group, in turn.
-network DaViT(side = 32, window = 4, stages = [[1, 12, 2], [1, 24, 4]], classes = 10) {
-  input image: [3, side, side]
-  stage: for [depth, width, heads] in stages {
-    if heads == stages[0][2] { conv(width, kernel=7, stride=4, padding=3) -> layer_norm }
-    else { layer_norm -> conv(width, kernel=2, stride=2) }
-    unit: repeat depth { DualBlock(heads, window) }
-  }
-  global_avg_pool -> flatten -> layer_norm
-  logits: linear(classes)
-}
-
-## Chen et al., 2020: each pixel's colour from those before it.
-network ImageGPT(colours = 16, side = 4, width = 24, depth = 2, heads = 3) {
-  input pixels: [colours, side * side]
-  embedded: slice(0, side * side - 1, axis=length) -> conv(width, kernel=1, bias=false)
-  start: parameter([width, 1])
-  tokens: from start, embedded -> concat(axis=length)
-  positions: parameter([width, side * side])
-  from tokens, positions -> add
-  decoder: repeat depth { Encoder(heads, hidden=4 * width, causal=true) }
-  layer_norm
-  logits: conv(colours, kernel=1, bias=false)
-}
-"""
-
-PUBLISHED: list[tuple[str, dict[str, Any], int]] = [
-    (
-        "ViT",
-        {"side": 224, "patch": 16, "width": 768, "depth": 12, "heads": 12, "hidden": 3072, "classes": 1000},
-        86_567_656,
-    ),
-    (
-        "Swin",
-        {
-            "side": 224,
-            "window": 7,
-            "width": 96,
-            "stages": [[2, 3], [2, 6], [6, 12], [2, 24]],
-            "classes": 1000,
-        },
-        28_288_354,
-    ),
-    (
-        "DaViT",
-        {
-            "side": 224,
-            "window": 7,
-            "stages": [[1, 96, 3], [1, 192, 6], [3, 384, 12], [1, 768, 24]],
-            "classes": 1000,
-        },
-        28_360_168,
-    ),
-]
-SMALL = ["ViT", "Swin", "DaViT", "ImageGPT"]
-
-
-@pytest.mark.parametrize(("name", "given", "parameters"), PUBLISHED, ids=[n for n, _, _ in PUBLISHED])
-def test_published_networks_have_their_parameters(name: str, given: Arguments, parameters: int) -> None:
-    """ViT-B/16 and Swin-T as torchvision has them, DaViT-T as timm."""
-    net = archdsl.loads(NETWORKS, network=name, parameters=given)
-    assert net.report().to_dict()["totals"]["parameters"] == parameters
+"""The bundled networks, by their files, at sizes that are quick to run."""
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_takes_a_step(name: str) -> None:
     torch.manual_seed(0)
-    net = archdsl.loads(NETWORKS, network=name)
+    net = archdsl.load(f"{name}.arch", parameters=SMALL[name])
     totals = net.report().to_dict()["totals"]
     model = net.build()
     assert sum(p.numel() for p in model.parameters()) == totals["parameters"]
@@ -675,7 +529,7 @@ def test_the_graph_of_onnx_computes_the_same(tmp_path: Path) -> None:
 
 
 def test_a_pixel_depends_on_those_before_it() -> None:
-    model = archdsl.loads(NETWORKS, network="ImageGPT").build().double()
+    model = archdsl.load("imagegpt.arch", parameters=SMALL["imagegpt"]).build().double()
     x = random(1, 16, 16)
     y = model(x)
     changed = x.clone()
@@ -687,7 +541,7 @@ def test_a_pixel_depends_on_those_before_it() -> None:
 
 def test_names_of_timm_are_taken(tmp_path: Path) -> None:
     """The table stands under `attn` itself, and before the projections."""
-    net = archdsl.loads(NETWORKS, network="Swin", parameters={"stages": [[2, 2]]})
+    net = archdsl.load("swin.arch", parameters={**SMALL["swin"], "stages": [[2, 2]]})
     model = net.build()
     state: dict[str, Tensor] = {}
     own = dict(model.named_parameters())

@@ -106,6 +106,6 @@ def test_without_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_operation_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     net = archdsl.loads("network N {\n  input x: [1, 16, 16]\n  scattering(2) -> flatten -> linear(3)\n}")
-    with pytest.raises(NotExported, match="ONNX has no form of torch's `aten.unsqueeze` as this network"):
+    with pytest.raises(NotExported, match=r"ONNX has no form of torch's `aten\.unsqueeze` as this network"):
         export(net.network, net.build(), tmp_path / "n.onnx")
     assert not list(tmp_path.iterdir())
