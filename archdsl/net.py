@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
+from archdsl.analysis.symmetry import ended
 from archdsl.collection import uncollected
 from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work
 from archdsl.compiler import read as parse_program
@@ -18,9 +19,11 @@ from archdsl.compiler.expectations import check as check_expectations
 from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.layers.symmetry import Fibre
 from archdsl.problems import Fault
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.expectations import ExpectationFailed
+from archdsl.problems.groups import TurnsEnd
 from archdsl.project import bundled, divided, imports_of, read
 from archdsl.report import PRECISIONS, Report
 from archdsl.sizes import TooLarge, Undecided
@@ -216,6 +219,8 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
         compiled.expectations, _Facts(analysis, network.symbols), options.sizes
     )
     diagnostics = _together(compiled.diagnostics, found, options)
+    for node, fibre in ended(analysis.flow, analysis.symmetries):
+        diagnostics.append(Diagnostic.of(_turns_end(node.kind, fibre), node.defined or node.use))
     net = Net(program, network, analysis, diagnostics, outcomes)
     errors = {d.name for d in diagnostics if d.severity == "error"}
     if errors:
@@ -234,6 +239,16 @@ def _mistaken(error: Exception, network: Network) -> Diagnostic | None:
     layer, broken = found
     use = next((node.use for node in network.nodes if node.layer is layer), network.place)
     return Diagnostic.of(broken.problem, use, broken.labels)
+
+
+def _turns_end(kind: str, fibre: Fibre) -> TurnsEnd:
+    if fibre.kind == "regular":
+        group = "p4m" if fibre.size == 8 else "p4"
+        keepers = f"`group_conv`, `group_batch_norm` and `group_pool` with group={group}"
+        return TurnsEnd(kind, f"functions on {group}", keepers)
+    orders = [*dict.fromkeys(fibre.orders)]
+    keepers = f"`harmonic_conv` with input_orders={orders}, `harmonic_relu`, `harmonic_norm` and `magnitude`"
+    return TurnsEnd(kind, f"complex maps of the orders {orders}", keepers)
 
 
 def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: Options) -> list[Diagnostic]:

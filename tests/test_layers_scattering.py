@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from expected import oracle
 from layer_harness import Lowered, Tensor, check_saved, check_weights, macs, make
 from standalone import compare, standalone
 
@@ -26,7 +26,7 @@ from archdsl.training.trained import Trained
 Array = Any
 Arguments = dict[str, Any]
 
-ORACLE = json.loads((Path(__file__).parent / "oracle/scattering.json").read_text())
+ORACLE = oracle("scattering")
 PI_OF_KYMATIO = 3.1415
 """Its filters are divided by this in place of pi."""
 
@@ -287,7 +287,7 @@ H = symbol("H")
 WRONG: list[tuple[Arguments, tuple[Any, ...], str]] = [
     ({}, (10,), "`scattering` works along spatial axes, and [10] is a vector"),
     ({}, (1, 10), "`scattering` is for images, and [1, 10] has 1 spatial axis"),
-    ({"scales": 4}, (1, 15, 20), "a scattering of 4 scales averages over 16 samples of [1, 15, 20]"),
+    ({"scales": 4}, (1, 15, 20), "a scattering of 4 scales averages over 2^4 samples of [1, 15, 20]"),
     ({}, (1, H, 20), "`scattering` has filters as large as its input, and [1, H, 20] depends on H"),
     (
         {"angles": H},

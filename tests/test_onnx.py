@@ -104,8 +104,10 @@ def test_without_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         export(net.network, net.build(), tmp_path / "net.onnx")
 
 
-def test_an_operation_that_onnx_lacks_is_named(tmp_path: Path) -> None:
+def test_a_layer_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     net = archdsl.loads("network N {\n  input x: [1, 16, 16]\n  scattering(2) -> flatten -> linear(3)\n}")
-    with pytest.raises(NotExported, match=r"ONNX has no form of torch's `aten\.unsqueeze` as this network"):
+    with pytest.raises(
+        NotExported, match=r"no form of `scattering_1` \(scattering\): it has no complex numbers"
+    ):
         export(net.network, net.build(), tmp_path / "n.onnx")
     assert not list(tmp_path.iterdir())

@@ -20,12 +20,15 @@ and so is whatever is made of that alone.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.layers.stencils import Reach
 from archdsl.layers.symmetry import SCALAR, Fibre, Motion
 from archdsl.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.compiler.network import Node
 
 MOST_UNITS = 2**14
 """The longest axis whose units are compared with their mirror images one by one."""
@@ -104,6 +107,23 @@ def symmetries(flow: Flow) -> list[Symmetry]:
             )
         else:
             found.append(still)
+    return found
+
+
+def ended(flow: Flow, symmetries: list[Symmetry]) -> list[tuple[Node, Fibre]]:
+    """The layers that end an answer to turns which others were made for, and what they did not keep."""
+    number = MOTIONS.index(Motion.ROTATION)
+    found: list[tuple[Node, Fibre]] = []
+    for node, before, start in zip(flow.nodes, flow.feeds, flow.starts, strict=True):
+        after = symmetries[start].answers[number]
+        if after is None or after.ended_by != node.name:
+            continue
+        for feed in before:
+            answer = symmetries[feed].answers[number]
+            fibre = None if answer is None else answer.fibre
+            if fibre is not None and fibre.kind in ("regular", "harmonic"):
+                found.append((node, fibre))
+                break
     return found
 
 

@@ -194,7 +194,10 @@ def _refuse(
     text = signature.text if by_place else None
     # Where other libraries have the channels that reach the layer, we have these.
     remark = CHANNELS_FOLLOW if argument.name is None and name in ("axis", "bias", "eps") else None
-    reporter.report(BadArgument(name, show(found), kind.expected, meant, text, remark), argument.span)
+    expected = kind.expected
+    if kind.most is not None and isinstance(found, int | float) and abs(found) > kind.most:
+        expected += f", of at most {written(kind.most)}"
+    reporter.report(BadArgument(name, show(found), expected, meant, text, remark), argument.span)
 
 
 def whole(value: Any) -> Any:

@@ -183,10 +183,10 @@ class Unroller:
         self._scopes.take(label.name)
         bound = self._labelled(label, line, frame, value)
         self._definitions.define(label, bound, frame)
-        value = bound.value
-        if isinstance(value, Wire):
-            self._places[value.node] = label.span
-        return value
+        # What is passed on as it came, through a shortcut, was made elsewhere.
+        if isinstance(bound.value, Wire) and bound.value != value:
+            self._places[bound.value.node] = label.span
+        return bound.value
 
     def _origin(self, origin: list[tree.Expression], frame: Frame) -> Flow:
         wires: list[Wire] = []

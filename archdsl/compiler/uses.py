@@ -203,7 +203,12 @@ class LayerUses:
         given = len(inputs) - plan.extra
         if given == takes or (takes == MANY and given):
             return True
-        self._reporter.report(InputCount(plan.layer.kind, 2 if takes == MANY else takes, given), at)
+        # Several results of one layer were most likely not meant together.
+        makers = {wire.node for wire in inputs}
+        together = takes == 1 and len(makers) == 1 and len(set(inputs)) == given > 1
+        several = next(iter(makers)).kind if together else None
+        problem = InputCount(plan.layer.kind, 2 if takes == MANY else takes, given, several=several)
+        self._reporter.report(problem, at)
         return False
 
     def _work_out(

@@ -33,6 +33,8 @@ class Kind:
     check: Callable[[Any], Any]
     words: frozenset[str] = frozenset()
     role: str = "number"
+    most: float | None = None
+    """The largest number, where `expected` says nothing of it."""
 
 
 class Required:
@@ -155,6 +157,13 @@ def _whole_any(value: Any) -> Any:
     return value if is_size(value) else None
 
 
+LARGEST_FLOAT = 3e38
+"""Of torch's float32."""
+
+LARGEST = 1e15
+"""What no number may pass that has no limit of its own: the products of a few are still floats."""
+
+
 def _number(low: float, high: float, open_low: bool = False, open_high: bool = False) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -168,23 +177,32 @@ def _number(low: float, high: float, open_low: bool = False, open_high: bool = F
     return check
 
 
-INFINITY = float("inf")
+def up_to(least: int, most: int) -> Kind:
+    """Whole numbers within limits."""
+    whole = _whole(least)
+
+    def check(value: Any) -> Any:
+        checked = whole(value)
+        return checked if checked is not None and at_least(most - checked, 0) is not False else None
+
+    return Kind(f"a whole number from {least} to {most:,}", check)
+
 
 positive = Kind("a positive whole number", _whole(1))
 natural = Kind("a whole number of at least 0", _whole(0))
 integer = Kind("a whole number", _whole_any)
 boolean = Kind("true or false", lambda value: value if isinstance(value, bool) else None)
-number = Kind("a number", _number(-INFINITY, INFINITY))
-positive_number = Kind("a number above 0", _number(0, INFINITY, open_low=True))
+number = Kind("a number", _number(-LARGEST_FLOAT, LARGEST_FLOAT), most=LARGEST_FLOAT)
+positive_number = Kind("a number above 0", _number(0, LARGEST, open_low=True), most=LARGEST)
 small = Kind("a number above 0 and below 1", _number(0, 1, open_low=True, open_high=True))
-non_negative_number = Kind("a number of at least 0", _number(0, INFINITY))
+non_negative_number = Kind("a number of at least 0", _number(0, LARGEST), most=LARGEST)
 fraction = Kind("a number from 0 to 1", _number(0, 1))
 part = Kind("a number between 0 and 1", _number(0, 1, open_low=True, open_high=True))
 rate = Kind("a number from 0 up to, but not including, 1", _number(0, 1, open_high=True))
 
 extent = Kind("a positive whole number, or a list with one an axis", _per_axis(_whole(1)))
 naturals = Kind("a whole number of at least 0, or a list with one an axis", _per_axis(_whole(0)))
-factors = Kind("a number above 0, or a list with one an axis", _per_axis(_number(0, INFINITY, open_low=True)))
+factors = Kind("a number above 0, or a list with one an axis", _per_axis(_number(0, LARGEST, open_low=True)))
 padding = Kind(
     "`same`, a whole number of at least 0, a list with one an axis, or a list of pairs "
     "`[[before, after], ...]`",

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from archdsl.problems.problem import Problem
 
 
+REACH = kinds.Kind(
+    "a number above 0, of at most 1,000",
+    lambda value: value if kinds.positive_number.check(value) is not None and value <= 1000 else None,
+)
+
+
 class SteeredConvolution(Layer, abstract=True):
     """The base of the convolutions that take further values, with an entry for each output position."""
 
@@ -254,7 +260,7 @@ class DeformableConvolution(nn.Module):
     dilation: PerAxis = argument(kinds.extent, "distance between two taps of the kernel", 1)
     groups: Size = argument(kinds.positive, "parts of the channels that are convolved apart", 1)
     bias: bool = argument(kinds.boolean, "whether a learned number is added to each channel", True)
-    reach: float | None = argument(kinds.positive_number, "the largest offset, in samples", None)
+    reach: float | None = argument(REACH, "the largest offset, in samples", None)
 
     def guides(self, x: Shape) -> dict[str, tuple[Size, ...]]:
         return {"offsets": (x.axes * self.taps(x),), "mask": (self.taps(x),)}

@@ -84,6 +84,8 @@ class DynamicConvolution(nn.Module):
         return y.squeeze(0).unflatten(0, (batch, -1))
 '''
 
+    no_onnx = "it fixes the number of groups, and here they are as many as the examples"
+
     channels: Size = argument(kinds.positive, "number of output channels")
     kernel: PerAxis = argument(kinds.extent, "extent of the kernel")
     filters: None = argument(kinds.further_value, "the kernels: a vector")

@@ -82,6 +82,8 @@ class Layer:
     kind: ClassVar[str] = ""
     inputs: ClassVar[int] = 1
     source: ClassVar[str] = ""
+    no_onnx: ClassVar[str] = ""
+    """Why ONNX has no form of it, where it has none."""
     arguments: ClassVar[dict[str, Parameter]] = {}
     words: ClassVar[frozenset[str]] = frozenset()
 

@@ -157,8 +157,8 @@ class NJetConvolution(nn.Module):
 '''
 
     channels: Size = argument(kinds.positive, "number of output channels")
-    reach: Size = argument(kinds.positive, "most samples from the kernel's centre to either side")
-    order: Size = argument(kinds.natural, "the highest derivative", 3)
+    reach: Size = argument(kinds.up_to(1, 1000), "most samples from the kernel's centre to either side")
+    order: Size = argument(kinds.up_to(0, 10), "the highest derivative", 3)
     sigma: float = argument(kinds.positive_number, "the deviation that the Gaussian starts with", 1)
     truncate: float = argument(kinds.positive_number, "how many deviations the kernel reaches", 2)
     stride: PerAxis = argument(kinds.extent, "step of the window, in input samples", 1)

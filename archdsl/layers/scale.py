@@ -38,11 +38,17 @@ INDEX_BYTES = 8
 """Indices are int64."""
 
 
+MOST = 64
+"""The largest scale; the smallest is one by it."""
+
+
 def _scales(value: Any) -> Any:
     if not isinstance(value, tuple) or 1 not in value:
         return None
     checked = tuple(kinds.positive_number.check(scale) for scale in value)
-    return None if None in checked or len(set(checked)) < len(checked) else checked
+    if None in checked or len(set(checked)) < len(checked):
+        return None
+    return checked if all(1 / MOST <= scale <= MOST for scale in checked) else None
 
 
 class ScaleInvariantConv(Layer):
@@ -164,7 +170,8 @@ class ScaleInvariantConv(nn.Module):
     channels: Size = argument(kinds.positive, "number of output channels")
     kernel: PerAxis = argument(kinds.extent, "extent of the kernel")
     scales: tuple[float, ...] = argument(
-        Kind("a list of different numbers above 0, 1 among them", _scales), "scales of the input"
+        Kind(f"a list of different numbers from 1/{MOST} to {MOST}, 1 among them", _scales),
+        "scales of the input",
     )
     stride: PerAxis = argument(kinds.extent, "step of the window, in samples", 1)
     padding: Sides = argument(kinds.padding, "zeros that are added around the input, at every scale", 0)

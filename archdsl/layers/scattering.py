@@ -176,6 +176,8 @@ class Scattering(nn.Module):
         return torch.cat((*first, *around, *second), dim=2).flatten(1, 2)
 '''
 
+    no_onnx = "it has no complex numbers, which the Fourier transforms need"
+
     scales: int = argument(kinds.positive, "number of scales; extents are divided by two to this power")
     angles: int = argument(kinds.positive, "number of angles", 8)
     order: int = argument(ORDER, "most wavelets one after another", 2)
@@ -202,8 +204,8 @@ class Scattering(nn.Module):
         open_ = symbols_in((*x.size, self.scales, self.angles))
         if open_:
             raise Fault(ScatteringOfOpenSize(self.kind, str(x), open_), inputs=(0,))
-        if any(extent < 2**self.scales for extent in x.size):
-            most = floor(log2(min(map(_number, x.size))))
+        most = floor(log2(min(map(_number, x.size))))
+        if _number(self.scales) > most:
             raise Fault(ScatteringTooCoarse(str(x), self.scales, most), "scales")
         return Shape((x.channels * self.paths, *(extent // 2**self.scales for extent in x.size)))
 

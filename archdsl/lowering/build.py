@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from archdsl.compiler.network import Network
-from archdsl.layers.layer import LAYERS
 from archdsl.lowering.source import write
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ def build(network: Network, device: str | torch.device | None = None) -> torch.n
     import torch
 
     source = write(network)
-    if {node.kind for node in network.nodes} - LAYERS.keys() > {"input"}:
-        from archdsl.lowering.trial import try_own_layers
-
-        try_own_layers(network)
     with torch.device(device if device is not None else torch.get_default_device()):
         module: torch.nn.Module = module_class(source)()
     return module

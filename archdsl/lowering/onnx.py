@@ -35,6 +35,9 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
     open_sizes = [node.name for node in network.inputs if not all(isinstance(n, int) for n in node.shape)]
     if open_sizes:
         raise NotExported(f"the sizes of `{open_sizes[0]}` are open: give them by --size")
+    for node in network.nodes:
+        if node.layer.no_onnx:
+            raise NotExported(f"ONNX has no form of `{node.name}` ({node.kind}): {node.layer.no_onnx}")
     try:
         import onnx
         import onnxruntime

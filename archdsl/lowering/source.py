@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from archdsl.compiler.network import Network
+from archdsl.layers import LAYERS
 from archdsl.lowering.classes import Argument, Class, Parameter
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
@@ -28,9 +29,15 @@ TRIAL_SIZE = 256
 def write(network: Network) -> str:
     """The Python source of a torch module of the network; the last of its classes is the network's.
 
-    It needs torch alone. Raises `ArchError` where a weight's size is a symbol without a value.
+    It needs torch alone. Raises `ArchError` where a weight's size is a symbol without a value, and where
+    torch does not compute a user's own layer as its rules say.
     """
     made = plan(network)
+    if {node.kind for node in network.nodes} - LAYERS.keys() > {"input"}:
+        # Torch, which the trial loads, is not loaded for the layers of the language.
+        from archdsl.lowering.trial import try_own_layers
+
+        try_own_layers(network)
     names = [made_class.name for made_class in made.classes]
     sections = [textwrap.dedent(source).strip("\n") for source in made.sources]
     sections += ["\n".join(_class(made_class, names, made)) for made_class in made.classes]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity
 
 
 class BrokenRuns(Problem):
@@ -45,3 +47,44 @@ class BrokenRuns(Problem):
 
     def help(self) -> str | None:
         return self.mend
+
+
+class TurnsEnd(Problem):
+    """A layer does not keep what the layers before it made so that the network would answer to turns.
+
+    After a `lifting_conv` the channels are functions on a group, after a `harmonic_conv` complex maps with
+    orders: layers that take them for pictures, or for those of another group or other orders, end the
+    equivariance.
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+      lifting_conv(8, kernel=3, group=p4m) -> batch_norm -> relu
+      global_avg_pool -> group_pool(group=p4m) -> flatten -> linear(10)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+      lifting_conv(8, kernel=3, group=p4m) -> group_batch_norm(group=p4m) -> relu
+      global_avg_pool -> group_pool(group=p4m) -> flatten -> linear(10)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "note"
+
+    kind: str
+    channels: str
+    """What the channels of its input are: `functions on p4`."""
+    keepers: str
+
+    def message(self) -> str:
+        return f"`{self.kind}` does not keep {self.channels}: here the network's answer to turns ends"
+
+    def label(self) -> str:
+        return "takes its channels for something else"
+
+    def help(self) -> str:
+        return f"{self.keepers} keep it"

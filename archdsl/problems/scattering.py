@@ -65,7 +65,7 @@ class ScatteringTooCoarse(Problem):
     most: int
 
     def message(self) -> str:
-        return f"a scattering of {self.scales} scales averages over {2**self.scales} samples of {self.shape}"
+        return f"a scattering of {self.scales} scales averages over 2^{self.scales} samples of {self.shape}"
 
     def label(self) -> str:
         return f"at most {self.most}"

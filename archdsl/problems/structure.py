@@ -33,6 +33,8 @@ class InputCount(Problem):
     takes: int
     given: int
     names: tuple[str, ...] = ()
+    several: str | None = None
+    """The layer whose results they all are."""
 
     def message(self) -> str:
         takes = "no input" if self.takes == 0 else plural(self.takes, "input")
@@ -41,6 +43,10 @@ class InputCount(Problem):
         return f"`{self.owner}` takes {takes} and is given {self.given}"
 
     def help(self) -> str | None:
+        if self.several is not None:
+            named = ", ".join(("y", "z", *(f"z{i}" for i in range(2, self.given)))[: self.given])
+            example = f"`{named}: {self.several}(...)`"
+            return f"give the results of `{self.several}` names, as in {example}, and go on from one"
         if self.takes == 1 and self.given > 1:
             return "join the values first, for example with `add` or `concat`"
         if self.takes == 0:
