@@ -64,7 +64,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def test_separable() -> None:
-    net, w, x, y = block("SeparableConv(5, stride=2, samples=1)", [3, 7, 8])
+    net, w, x, y = block("SeparableConv(5, stride=2, padding=1)", [3, 7, 8])
     between = convolved(x, w["depthwise_conv.weight"], 2, 1, 3)
     between = relu(normalised(between, w, "batch_norm_1"))
     after = relu(normalised(convolved(between, w["conv.weight"]), w, "batch_norm_2"))
@@ -107,7 +107,7 @@ def test_grouped() -> None:
 
 
 def test_gated() -> None:
-    _, w, x, y = block("GatedConv(2, kernel=3, stride=2, samples=1)", [3, 6, 5])
+    _, w, x, y = block("GatedConv(2, kernel=3, stride=2, padding=1)", [3, 6, 5])
     made = {
         part: convolved(x, w[f"{part}.conv.weight"], 2, 1) + w[f"{part}.conv.bias"][:, None, None]
         for part in ("feature", "gating")

@@ -223,7 +223,7 @@ WRONG = [
         "the origin of `log_polar` is a point of the plane, and [2, 1] is none",
     ),
     ("centroid", {}, [(10,)], (0,), "`centroid` works along spatial axes, and [10] is a vector"),
-    ("centroid", {}, [(2, 4, 4)], (0,), "`centroid` needs 1 channels, and [2, 4, 4] has 2"),
+    ("centroid", {}, [(2, 4, 4)], (0,), "`centroid` needs 1 channel, and [2, 4, 4] has 2"),
 ]
 
 

@@ -119,7 +119,11 @@ class _Names:
                 if not self._means_something(value.id):
                     takes = self._words_of(use)
                     word = takes.get(argument.name)
-                    problem = self._unknown_name(value.id) if word is None else _unknown_word(value.id, word)
+                    problem = (
+                        self._unknown_name(value.id, ALL_WORDS)
+                        if word is None
+                        else _unknown_word(value.id, word)
+                    )
                     self._reporter.report(problem, value.span)
             else:
                 self._expression(value)
@@ -159,12 +163,13 @@ class _Names:
             elif not (bound and name.id in bound) and not self._means_something(name.id):
                 self._reporter.report(self._unknown_name(name.id), name.span)
 
-    def _unknown_name(self, name: str) -> UnknownName:
+    def _unknown_name(self, name: str, words: frozenset[str] = frozenset()) -> UnknownName:
+        """The problem of a name that nothing stands behind; where an argument may be one, `words` are those."""
         kind, _, count = name.rpartition("_")
         module = self._module
         if count.isdigit() and (kind in module.blocks or kind in module.layers):
             return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
-        own = nearest(name, self._defined - {"_"})
+        own = nearest(name, self._defined - {"_"} | words)
         return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *module.blocks, *module.layers], 0.7))
 
     def _words_of(self, use: tree.Use) -> dict[str | None, Parameter]:

@@ -229,7 +229,8 @@ def _costs(layer: Layer, xs: tuple[Shape, ...]) -> None:
     _hold(layer, "buffers", buffers, right, "a dict of names and `Buffer`s")
     for rule in ("macs", "flops"):
         count = _asked(layer, rule, *xs)
-        _hold(layer, rule, count, is_size(count), "a whole number")
+        right = is_size(count) and at_least(count, 0) is not False
+        _hold(layer, rule, count, right, "a whole number of at least 0")
     saved = _asked(layer, "saved", *xs)
     right = isinstance(saved, Saved) and all(index in range(len(xs)) for index in saved.inputs)
     _hold(layer, "saved", saved, right, "a `Saved` of the inputs it has")

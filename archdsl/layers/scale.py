@@ -199,7 +199,11 @@ class ScaleInvariantConv(nn.Module):
         for resized in self.resized(x):
             if any(at_least(extent, 1) is False for extent in resized.size):
                 raise Fault(EmptyOutput(self.kind, str(x), resized.size), "scales")
-            output_size(self.windows(resized))
+            try:
+                output_size(self.windows(resized))
+            except Fault as fault:
+                # It fits the input, so the scale is what is wrong.
+                raise Fault(fault.problem, "scales") from None
         return Shape((self.channels, *size))
 
     def weights(self, x: Shape) -> dict[str, Shape]:

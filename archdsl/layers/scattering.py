@@ -53,7 +53,8 @@ class Scattering(Weightless):
     FLOPs: 5 n log2 n for a Fourier transform of n numbers (one of the picture, two for each modulus, one
     for each output channel), 2 for each frequency that a filter multiplies, 2 for each that is folded by
     sub-sampling, 4 a modulus; along the angles as well. None are multiply-accumulates. The backward pass
-    keeps all that moduli are taken of, and filters cut down to coarser grids once for a batch.
+    keeps all that moduli are taken of, and filters cut down to coarser grids once for a batch. As
+    ONNX has no complex numbers, a network with this layer has no ONNX graph.
 
     ```arch
     network Small {

@@ -305,10 +305,13 @@ class ChannelMismatch(Problem):
     expected: str
 
     def message(self) -> str:
-        return f"`{self.kind}` needs {self.expected} channels, and {self.shape} has {self.found}"
+        return f"`{self.kind}` needs {self._needed()}, and {self.shape} has {self.found}"
 
     def label(self) -> str:
-        return f"needs {self.expected} channels"
+        return f"needs {self._needed()}"
+
+    def _needed(self) -> str:
+        return "1 channel" if self.expected == "1" else f"{self.expected} channels"
 
     def help(self) -> str | None:
         return f"`conv({self.expected}, kernel=1)` before it makes them {self.expected}"
