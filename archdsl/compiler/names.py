@@ -164,7 +164,7 @@ class _Names:
                 self._reporter.report(self._unknown_name(name.id), name.span)
 
     def _unknown_name(self, name: str, words: frozenset[str] = frozenset()) -> UnknownName:
-        """The problem of a name that nothing stands behind; where an argument may be one, `words` are those."""
+        """The problem of a name that nothing stands behind; `words` are those that it might have been."""
         kind, _, count = name.rpartition("_")
         module = self._module
         if count.isdigit() and (kind in module.blocks or kind in module.layers):
