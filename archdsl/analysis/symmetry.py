@@ -76,6 +76,9 @@ MOTIONS = tuple(Motion)
 AXES = {Motion.ROTATION: 2, Motion.REFLECTION: 1, Motion.SCALE: 1}
 """How many of a map's last axes a motion acts on, at least."""
 
+MADE = ("regular", "harmonic")
+"""The kinds of fibre that a layer is there to make."""
+
 INVARIANT = Answer("invariant", SCALAR)
 
 
@@ -114,6 +117,9 @@ def ended(flow: Flow, symmetries: list[Symmetry]) -> list[tuple[Node, Fibre]]:
     """The layers that end an answer to turns which others were made for, and what they did not keep."""
     number = MOTIONS.index(Motion.ROTATION)
     found: list[tuple[Node, Fibre]] = []
+    answers = [symmetry.answers[number] for symmetry in set(symmetries)]
+    if not any(one is not None and one.fibre is not None and one.fibre.kind in MADE for one in answers):
+        return found
     for node, before, start in zip(flow.nodes, flow.feeds, flow.starts, strict=True):
         after = symmetries[start].answers[number]
         if after is None or after.ended_by != node.name:
@@ -121,7 +127,7 @@ def ended(flow: Flow, symmetries: list[Symmetry]) -> list[tuple[Node, Fibre]]:
         for feed in before:
             answer = symmetries[feed].answers[number]
             fibre = None if answer is None else answer.fibre
-            if fibre is not None and fibre.kind in ("regular", "harmonic"):
+            if fibre is not None and fibre.kind in MADE:
                 found.append((node, fibre))
                 break
     return found
