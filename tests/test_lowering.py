@@ -297,8 +297,9 @@ def test_a_size_that_is_needed(line: str) -> None:
 
 
 def sources() -> dict[str, str]:
-    """The source of every bundled network, literate case and some random programs."""
+    """The source of every bundled network, layer's example, literate case and some random programs."""
     found = {name: load(file, name).source() for file, name in NETWORKS}
+    found |= {kind: archdsl.loads(example(kind)).source() for kind in LAYERS}
     for case in sections((CASES / "lowering.md").read_text(encoding="utf-8")):
         found[case.name] = archdsl.loads(case.program.text).source()
     return found | {f"random {seed}": archdsl.loads(Program(seed).text()).source() for seed in range(60)}

@@ -133,9 +133,13 @@ class Attention(nn.Module):
         self.causal = causal
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(2).transpose(1, 2).contiguous().unflatten(2, (3, self.heads, -1))
+        tokens = (
+            x.flatten(2).transpose(1, 2).contiguous().unflatten(2, (3, self.heads, -1))
+        )
         query, key, value = tokens.permute(2, 0, 3, 1, 4).unbind()
-        y = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        y = nn.functional.scaled_dot_product_attention(
+            query, key, value, is_causal=self.causal
+        )
         return y.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
 '''
 
@@ -221,7 +225,11 @@ class WindowAttention(nn.Module):
     """Attention within windows of a map; the channels are queries, keys and values."""
 
     def __init__(
-        self, heads: int, window: tuple[int, ...], shift: tuple[int, ...], relative_positions: bool = False
+        self,
+        heads: int,
+        window: tuple[int, ...],
+        shift: tuple[int, ...],
+        relative_positions: bool = False,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -230,26 +238,37 @@ class WindowAttention(nn.Module):
         self.bias: nn.Parameter | None = None
         if relative_positions:
             table = torch.empty(*(2 * side - 1 for side in window), heads)
-            self.bias = nn.Parameter(nn.init.trunc_normal_(table, std=0.02).flatten(0, -2))
+            self.bias = nn.Parameter(
+                nn.init.trunc_normal_(table, std=0.02).flatten(0, -2)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         size = list(x.shape[2:])
         axes = list(range(2, x.dim()))
-        counts = [extent // side for extent, side in zip(size, self.window, strict=True)]
+        counts = [
+            extent // side for extent, side in zip(size, self.window, strict=True)
+        ]
         # Along an axis of one window, a shift would only cut it in two.
-        moved = [step if count > 1 else 0 for step, count in zip(self.shift, counts, strict=True)]
+        moved = [
+            step if count > 1 else 0
+            for step, count in zip(self.shift, counts, strict=True)
+        ]
         if any(moved):
             x = x.roll([-step for step in moved], axes)
         query, key, value = [self.windows(third, counts) for third in x.chunk(3, 1)]
         mask = self.mask(size, counts, moved, x.device)
-        y = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        y = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask
+        )
         y = self.joined(y, counts)
         return y.roll(moved, axes) if any(moved) else y
 
     def windows(self, x: Tensor, counts: list[int]) -> Tensor:
         """A map cut up: [batch, windows and heads, positions, features]."""
         n = len(counts)
-        grid = [extent for pair in zip(counts, self.window, strict=True) for extent in pair]
+        grid = [
+            extent for pair in zip(counts, self.window, strict=True) for extent in pair
+        ]
         x = x.reshape(x.shape[0], self.heads, -1, *grid)
         x = x.permute(0, *range(3, 2 * n + 3, 2), 1, *range(4, 2 * n + 4, 2), 2)
         return x.flatten(1, n + 1).flatten(2, n + 1).contiguous()
@@ -267,17 +286,34 @@ class WindowAttention(nn.Module):
     def mask(
         self, size: list[int], counts: list[int], moved: list[int], device: torch.device
     ) -> Tensor | None:
-        """What is added for each query and key: [1, windows and heads, queries, keys]."""
+        """What is added for each query and key: [1, windows and heads, queries,
+        keys].
+        """
         n = len(size)
-        mask = None if self.bias is None else self.pairs(self.bias).expand(*counts, -1, -1, -1)
+        mask = (
+            None
+            if self.bias is None
+            else self.pairs(self.bias).expand(*counts, -1, -1, -1)
+        )
         if any(moved):
-            # What came round from the other end of an axis keeps apart from what it now lies beside.
+            # What came round from the other end of an axis keeps apart from what it now
+            # lies beside.
             side = torch.zeros(size, dtype=torch.int64, device=device)
             for axis, step in enumerate(moved):
-                came_round = torch.arange(size[axis], device=device) >= size[axis] - step
+                came_round = (
+                    torch.arange(size[axis], device=device) >= size[axis] - step
+                )
                 side = 2 * side + came_round.reshape([-1] + [1] * (n - axis - 1))
-            grid = [extent for pair in zip(counts, self.window, strict=True) for extent in pair]
-            side = side.reshape(grid).permute(*range(0, 2 * n, 2), *range(1, 2 * n, 2)).flatten(n)
+            grid = [
+                extent
+                for pair in zip(counts, self.window, strict=True)
+                for extent in pair
+            ]
+            side = (
+                side.reshape(grid)
+                .permute(*range(0, 2 * n, 2), *range(1, 2 * n, 2))
+                .flatten(n)
+            )
             apart = (side.unsqueeze(-1) != side.unsqueeze(-2)).unsqueeze(n)
             if mask is None:
                 mask = ~apart.expand(*counts, self.heads, -1, -1)
@@ -286,9 +322,13 @@ class WindowAttention(nn.Module):
         return None if mask is None else mask.flatten(0, n).unsqueeze(0)
 
     def pairs(self, bias: Tensor) -> Tensor:
-        """The learned number of each head, query and key, which follows from the difference of places."""
+        """The learned number of each head, query and key, which follows from the
+        difference of places.
+        """
         n = len(self.window)
-        found = bias.transpose(0, 1).unflatten(1, [2 * side - 1 for side in self.window])
+        found = bias.transpose(0, 1).unflatten(
+            1, [2 * side - 1 for side in self.window]
+        )
         for axis, side in enumerate(self.window):
             found = found.unfold(axis + 1, side, 1)
         return found.flip(list(range(-n, 0))).flatten(-n).flatten(1, n)
@@ -418,7 +458,9 @@ class ChannelAttention(AttentionFamily):
 
     source = '''\
 class ChannelAttention(nn.Module):
-    """Attention among the channels of each group; the channels are queries, keys and values."""
+    """Attention among the channels of each group; the channels are queries, keys and
+    values.
+    """
 
     def __init__(self, groups: int) -> None:
         super().__init__()

@@ -222,7 +222,9 @@ class DeformableConvolution(nn.Module):
             kernel, dilation = self.kernel[axis], self.dilation[axis]
             ones = (1,) * (axes - 1 - axis)
             start = torch.arange(size[axis], device=x.device) * self.stride[axis]
-            start = start.view(-1, *ones) - self.before(axis, x.shape[axis + 2], size[axis])
+            start = start.view(-1, *ones) - self.before(
+                axis, x.shape[axis + 2], size[axis]
+            )
             along = tap.view(-1, *(1,) * axes) % kernel * dilation + start
             place = along.to(kind) + offsets[:, :, axis]
             places.append((2 * place + 1) / x.shape[axis + 2] - 1)
@@ -240,7 +242,9 @@ class DeformableConvolution(nn.Module):
             samples = samples * mask.unsqueeze(1)
         samples = samples.flatten(1, 2)
         weight = self.weight.reshape(len(self.weight), -1, *(1,) * axes)
-        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[axes - 1]
+        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[
+            axes - 1
+        ]
         return convolve(samples, weight, self.bias, groups=self.groups)
 
     def before(self, axis: int, extent: int, units: int) -> int:
@@ -329,7 +333,9 @@ class ContextDeformableConv(SteeredConvolution):
 
     source = '''\
 class ContextDeformableConvolution(nn.Module):
-    """A convolution whose kernel is multiplied by a Gaussian, which is as wide as `sigma` says."""
+    """A convolution whose kernel is multiplied by a Gaussian, which is as wide as
+    `sigma` says.
+    """
 
     def __init__(
         self,
@@ -360,22 +366,34 @@ class ContextDeformableConvolution(nn.Module):
         axes, size = len(self.kernel), sigma.shape[2:]
         ones = (1,) * axes
         gaussian = self.exponents(sigma).exp()
-        sides = [side for axis in reversed(range(axes)) for side in self.sides(axis, x, size)]
+        sides = [
+            side for axis in reversed(range(axes)) for side in self.sides(axis, x, size)
+        ]
         windows = nn.functional.pad(x, sides) if any(sides) else x
         for axis in range(axes):
             span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
-            windows = windows.unfold(axis + 2, span, self.stride[axis])[..., :: self.dilation[axis]]
+            windows = windows.unfold(axis + 2, span, self.stride[axis])[
+                ..., :: self.dilation[axis]
+            ]
         order = (*range(axes + 2, 2 * axes + 2), *range(2, axes + 2))
         windows = windows.permute(0, 1, *order) * gaussian.unsqueeze(1)
         weight = self.weight.reshape(len(self.weight), -1, *ones)
-        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[axes - 1]
-        return convolve(windows.flatten(1, axes + 1), weight, self.bias, groups=self.groups)
+        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[
+            axes - 1
+        ]
+        return convolve(
+            windows.flatten(1, axes + 1), weight, self.bias, groups=self.groups
+        )
 
     def exponents(self, sigma: Tensor) -> Tensor:
-        """The logarithm of the Gaussian: the batch, the taps along each axis, the positions."""
+        """The logarithm of the Gaussian: the batch, the taps along each axis, the
+        positions.
+        """
         axes = len(self.kernel)
         squares: list[Tensor] = []
-        for axis, (kernel, dilation) in enumerate(zip(self.kernel, self.dilation, strict=True)):
+        for axis, (kernel, dilation) in enumerate(
+            zip(self.kernel, self.dilation, strict=True)
+        ):
             tap = torch.arange(kernel, device=sigma.device, dtype=sigma.dtype)
             square = ((tap - (kernel - 1) / 2) * dilation).square()
             shape = [1] * axes
@@ -394,7 +412,9 @@ class ContextDeformableConvolution(nn.Module):
         if not isinstance(self.padding, str):
             return self.padding[axis]
         span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
-        missing = max((size[axis] - 1) * self.stride[axis] + span - x.shape[axis + 2], 0)
+        missing = max(
+            (size[axis] - 1) * self.stride[axis] + span - x.shape[axis + 2], 0
+        )
         return missing // 2, missing - missing // 2
 '''
 

@@ -70,7 +70,9 @@ class DynamicConv(Weightless):
 class DynamicConvolution(nn.Module):
     """A convolution of each example with filters of its own."""
 
-    def __init__(self, kernel: tuple[int, ...], stride: tuple[int, ...], groups: int = 1) -> None:
+    def __init__(
+        self, kernel: tuple[int, ...], stride: tuple[int, ...], groups: int = 1
+    ) -> None:
         super().__init__()
         self.kernel, self.stride, self.groups = kernel, stride, groups
 
@@ -80,7 +82,9 @@ class DynamicConvolution(nn.Module):
         none, ones = (0,) * len(self.kernel), (1,) * len(self.kernel)
         # The examples become groups of one convolution.
         x, groups = x.flatten(0, 1).unsqueeze(0), batch * self.groups
-        y = torch.convolution(x, weight, None, self.stride, none, ones, False, none, groups)
+        y = torch.convolution(
+            x, weight, None, self.stride, none, ones, False, none, groups
+        )
         return y.squeeze(0).unflatten(0, (batch, -1))
 '''
 
@@ -186,7 +190,8 @@ class LocalFilter(Weightless):
 class LocalFiltering(nn.Module):
     """Weighs the samples of every window by filters that stand at its place.
 
-    Windows have their taps as axes after those of the positions; `parts` is 1 where all channels have the
+    Windows have their taps as axes after those of the positions; `parts` is 1 where all
+    channels have the
     same filters, and the number of channels where each has its own.
     """
 
@@ -195,7 +200,11 @@ class LocalFiltering(nn.Module):
         self.axes, self.parts = axes, parts
 
     def forward(self, windows: Tensor, filters: Tensor) -> Tensor:
-        samples = windows.unflatten(1, (self.parts, -1)).movedim(2, self.axes + 2).flatten(self.axes + 3)
+        samples = (
+            windows.unflatten(1, (self.parts, -1))
+            .movedim(2, self.axes + 2)
+            .flatten(self.axes + 3)
+        )
         weights = filters.unflatten(1, (self.parts, -1)).movedim(2, -1).unsqueeze(-1)
         # Matrix products, one for each part of each position.
         return torch.matmul(samples, weights).squeeze(-1).movedim(-1, 2).flatten(1, 2)
@@ -301,12 +310,16 @@ class PixelAdaptiveConv(Layer):
 
     source = '''\
 class PixelAdaptiveConvolution(nn.Module):
-    """A convolution whose weights fade with the distance of the guide from that in the window's middle.
+    """A convolution whose weights fade with the distance of the guide from that in the
+    window's middle.
 
-    It takes the samples of every window, of input and guide: the taps are axes after those of the positions.
+    It takes the samples of every window, of input and guide: the taps are axes after
+    those of the positions.
     """
 
-    def __init__(self, inputs: int, channels: int, kernel: tuple[int, ...], bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, channels: int, kernel: tuple[int, ...], bias: bool = True
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, inputs, *kernel))
         self.bias = nn.Parameter(torch.empty(channels)) if bias else None
@@ -322,7 +335,9 @@ class PixelAdaptiveConvolution(nn.Module):
             middle = middle.narrow(axis, (size - 1) // 2, 1)
         near = torch.exp(-0.5 * (guides - middle).square().sum(1)).unsqueeze(axes + 1)
         faded = windows.movedim(1, axes + 1) * near
-        y = nn.functional.linear(faded.flatten(axes + 1), self.weight.flatten(1), self.bias)
+        y = nn.functional.linear(
+            faded.flatten(axes + 1), self.weight.flatten(1), self.bias
+        )
         return y.movedim(-1, 1)
 '''
 

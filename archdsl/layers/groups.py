@@ -123,10 +123,13 @@ class OverGroup(PlaneConvolution, abstract=True):
 
     source = '''\
 class GroupConv2d(nn.Module):
-    """A convolution with the weights moved by every member of p4 (4 members) or p4m (8).
+    """A convolution with the weights moved by every member of p4 (4 members) or p4m
+    (8).
 
-    Member r turns them by r quarters, member 4 + r reflects them first. With `lifting` the input is plain
-    channels; otherwise it has a run of members for each feature, which are permuted as the weights move.
+    Member r turns them by r quarters, member 4 + r reflects them first. With `lifting`
+    the input is plain
+    channels; otherwise it has a run of members for each feature, which are permuted as
+    the weights move.
     """
 
     def __init__(
@@ -141,7 +144,12 @@ class GroupConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.members, self.lifting, self.stride, self.padding = members, lifting, stride, padding
+        self.members, self.lifting, self.stride, self.padding = (
+            members,
+            lifting,
+            stride,
+            padding,
+        )
         over = (inputs,) if lifting else (inputs, members)
         self.weight = nn.Parameter(torch.empty(channels, *over, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels)) if bias else None
@@ -155,7 +163,11 @@ class GroupConv2d(nn.Module):
         weight = self.weight.unflatten(1, (-1, 1)) if self.lifting else self.weight
         weight = weight.unflatten(2, cycles)
         sides = [weight, weight.flip(2, 3, 5).roll(1, 3)][: self.members // 4]
-        moved = [torch.rot90(side, r, (-1, -2)).roll(r, 3) for side in sides for r in range(4)]
+        moved = [
+            torch.rot90(side, r, (-1, -2)).roll(r, 3)
+            for side in sides
+            for r in range(4)
+        ]
         return torch.stack(moved, 1).flatten(0, 1).flatten(1, 3)
 
     def forward(self, x: Tensor) -> Tensor:

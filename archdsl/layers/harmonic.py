@@ -97,8 +97,8 @@ class HarmonicConv(PlaneConvolution):
 class HarmonicConv2d(nn.Module):
     """A convolution between complex maps whose filters are R(r) exp(i (m phi + beta)).
 
-    `orders` and `input_orders` are the rotation orders of output and input; m is their difference. A real
-    input has none, and is of order 0.
+    `orders` and `input_orders` are the rotation orders of output and input; m is their
+    difference. A real input has none, and is of order 0.
     """
 
     basis: Tensor
@@ -115,8 +115,12 @@ class HarmonicConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.real, self.stride, self.padding = not input_orders, stride, padding
-        rows = [[self.rings(kernel, n - p) for p in input_orders or (0,)] for n in orders]
-        self.register_buffer("basis", torch.stack([torch.stack(row, 1) for row in rows], 1))
+        rows = [
+            [self.rings(kernel, n - p) for p in input_orders or (0,)] for n in orders
+        ]
+        self.register_buffer(
+            "basis", torch.stack([torch.stack(row, 1) for row in rows], 1)
+        )
         rings = self.basis.shape[3]
         pairs = (len(orders), channels, len(rows[0]), inputs)
         self.weight = nn.Parameter(torch.empty(*pairs, rings))
@@ -128,9 +132,11 @@ class HarmonicConv2d(nn.Module):
 
     @staticmethod
     def rings(kernel: int, order: int) -> Tensor:
-        """Real and imaginary part of exp(i order phi) on each ring: [2, rings, kernel, kernel].
+        """Real and imaginary part of exp(i order phi) on each ring: [2, rings, kernel,
+        kernel].
 
-        A quarter of each ring is sampled, and turned to give the others: so quarter turns are kept exactly.
+        A quarter of each ring is sampled, and turned to give the others: so quarter
+        turns are kept exactly.
         """
         radius, count, samples = (kernel - 1) / 2, (kernel + 1) // 2, 8 * (kernel + 2)
         radii = torch.linspace(radius / count if order else 0, radius, count)[:, None]
@@ -144,8 +150,14 @@ class HarmonicConv2d(nn.Module):
         imaginary = down @ (along * (order * phi).sin()[:, None])
         for turns in (2, 1):
             cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[order * turns % 4]
-            x, y = torch.rot90(real, turns, (-1, -2)), torch.rot90(imaginary, turns, (-1, -2))
-            real, imaginary = real + (cos * x - sin * y), imaginary + (sin * x + cos * y)
+            x, y = (
+                torch.rot90(real, turns, (-1, -2)),
+                torch.rot90(imaginary, turns, (-1, -2)),
+            )
+            real, imaginary = (
+                real + (cos * x - sin * y),
+                imaginary + (sin * x + cos * y),
+            )
         return torch.stack([real, imaginary])
 
     def filters(self) -> Tensor:
@@ -290,7 +302,9 @@ class HarmonicRelu(OfPairs):
 
     source = '''\
 class HarmonicReLU(nn.Module):
-    """max(|z| + bias, 0) z / |z| of pairs of channels, the real and the imaginary parts of z."""
+    """max(|z| + bias, 0) z / |z| of pairs of channels, the real and the imaginary
+    parts of z.
+    """
 
     def __init__(self, pairs: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -355,12 +369,16 @@ class HarmonicNorm(OfPairs):
 
     source = '''\
 class HarmonicNorm(nn.BatchNorm1d):
-    """Batch normalisation of |z|, cut off at 0, for pairs of channels, the parts of z."""
+    """Batch normalisation of |z|, cut off at 0, for pairs of channels, the parts of
+    z.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         z = x.unflatten(1, (-1, 2))
         size = (z.square().sum(2) + self.eps).sqrt()
-        left = torch.relu(super().forward(size.reshape(*size.shape[:2], -1))).view_as(size)
+        left = torch.relu(super().forward(size.reshape(*size.shape[:2], -1))).view_as(
+            size
+        )
         return (z * (left / size).unsqueeze(2)).flatten(1, 2)
 '''
 

@@ -80,7 +80,9 @@ class NJetConv(Layer):
 
     source = '''\
 class NJetConvolution(nn.Module):
-    """A convolution whose kernels are sums of Gaussian derivatives of one learned scale."""
+    """A convolution whose kernels are sums of Gaussian derivatives of one learned
+    scale.
+    """
 
     def __init__(
         self,
@@ -115,16 +117,24 @@ class NJetConvolution(nn.Module):
         sides = [self.sides(axis, x.shape[axis + 2]) for axis in range(axes)]
         padding = tuple(before for before, _ in sides)
         if any(before != after for before, after in sides):
-            x = nn.functional.pad(x, [side for pair in reversed(sides) for side in pair])
+            x = nn.functional.pad(
+                x, [side for pair in reversed(sides) for side in pair]
+            )
             padding = (0,) * axes
-        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[axes - 1]
-        return convolve(x, self.kernel(), self.bias, self.stride, padding, groups=self.groups)
+        convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[
+            axes - 1
+        ]
+        return convolve(
+            x, self.kernel(), self.bias, self.stride, padding, groups=self.groups
+        )
 
     def kernel(self) -> Tensor:
         """The kernels of the scale as it is."""
         axes = len(self.stride)
         sigma = self.scale.exp2()
-        tap = torch.arange(-self.reach, self.reach + 1, device=sigma.device, dtype=sigma.dtype)
+        tap = torch.arange(
+            -self.reach, self.reach + 1, device=sigma.device, dtype=sigma.dtype
+        )
         place = tap / sigma
         inside = tap.abs() <= (self.truncate * sigma.detach() + 0.5).ceil()
         gaussian = torch.where(inside, (-0.5 * place.square()).exp(), 0.0)
@@ -148,11 +158,15 @@ class NJetConvolution(nn.Module):
         return kernel
 
     def sides(self, axis: int, extent: int) -> tuple[int, int]:
-        """The padding before and after an axis: as given, or for ceil(extent / stride) windows."""
+        """The padding before and after an axis: as given, or for ceil(extent /
+        stride) windows.
+        """
         if self.padding is not None:
             return self.padding[axis]
         stride = self.stride[axis]
-        missing = max((-(-extent // stride) - 1) * stride + 2 * self.reach + 1 - extent, 0)
+        missing = max(
+            (-(-extent // stride) - 1) * stride + 2 * self.reach + 1 - extent, 0
+        )
         return missing // 2, missing - missing // 2
 '''
 
@@ -289,7 +303,10 @@ class DiffStride(nn.Module):
     """Down-sampling by a window over frequencies, whose width is learned."""
 
     def __init__(
-        self, stride: tuple[float, ...], smoothness: float = 4.0, size: tuple[int, ...] | None = None
+        self,
+        stride: tuple[float, ...],
+        smoothness: float = 4.0,
+        size: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         self.least = stride
@@ -326,7 +343,9 @@ class DiffStride(nn.Module):
         """The extent of the output."""
         if self.size is not None:
             return self.size[axis]
-        return min(extent, max(int(extent / self.least[axis] + 2 * self.smoothness + 1e-9), 2))
+        return min(
+            extent, max(int(extent / self.least[axis] + 2 * self.smoothness + 1e-9), 2)
+        )
 '''
 
     stride: float | tuple[float, ...] = argument(

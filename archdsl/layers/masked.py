@@ -81,7 +81,9 @@ class PartialConv(Layer):
 
     source = '''\
 class PartialConvolution(nn.Module):
-    """A convolution over the samples that a mask marks as known; it gives a new mask beside its output."""
+    """A convolution over the samples that a mask marks as known; it gives a new mask
+    beside its output.
+    """
 
     def __init__(
         self,
@@ -97,16 +99,31 @@ class PartialConvolution(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, inputs // groups, *kernel))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
-        self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
+        self.kernel, self.stride, self.dilation, self.groups = (
+            kernel,
+            stride,
+            dilation,
+            groups,
+        )
         self.per_channel = mask_channels > 1
-        self.samples = self.weight[0].numel() if self.per_channel else self.weight[0, 0].numel()
+        self.samples = (
+            self.weight[0].numel() if self.per_channel else self.weight[0, 0].numel()
+        )
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask = mask.detach()
         none, ones = (0,) * len(self.kernel), (1,) * len(self.kernel)
         y = torch.convolution(
-            x * mask, self.weight, None, self.stride, none, self.dilation, False, none, self.groups
+            x * mask,
+            self.weight,
+            None,
+            self.stride,
+            none,
+            self.dilation,
+            False,
+            none,
+            self.groups,
         )
         parts = self.groups if self.per_channel else 1
         count = mask.unflatten(1, (parts, -1)).sum(2)

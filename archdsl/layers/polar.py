@@ -74,14 +74,23 @@ class LogPolar(Weightless):
     """
 
     source = '''\
-def log_polar(x: Tensor, angles: int, radii: int, origin: Tensor | None = None) -> Tensor:
-    """Samples x at `angles` angles and `radii` distances, from 1 to half of its diagonal, from an origin."""
+def log_polar(
+    x: Tensor, angles: int, radii: int, origin: Tensor | None = None
+) -> Tensor:
+    """Samples x at `angles` angles and `radii` distances, from 1 to half of its
+    diagonal, from an origin.
+    """
     height, width = x.shape[-2:]
-    angle = torch.arange(angles, dtype=x.dtype, device=x.device)[:, None] * (2 * torch.pi / angles)
+    angle = torch.arange(angles, dtype=x.dtype, device=x.device)[:, None] * (
+        2 * torch.pi / angles
+    )
     exponent = torch.arange(radii, dtype=x.dtype, device=x.device) / radii
     distance = ((height**2 + width**2) ** 0.5 / 2) ** exponent
     # From edge to edge the map measures 2 along either axis.
-    along = (distance * angle.cos() * (2 / width), distance * angle.sin() * (2 / height))
+    along = (
+        distance * angle.cos() * (2 / width),
+        distance * angle.sin() * (2 / height),
+    )
     grid = torch.stack(along, dim=-1).expand(x.shape[0], angles, radii, 2)
     if origin is not None:
         grid = grid + origin[:, None, None]
@@ -177,9 +186,16 @@ class Centroid(Weightless):
 
     source = '''\
 def centroid(x: Tensor, mass: str) -> Tensor:
-    """The centre of mass of a map of one channel, from -1 to 1 along each axis, the last axis first."""
-    axes = [(2 * torch.arange(n, dtype=x.dtype, device=x.device) + 1) / n - 1 for n in x.shape[2:]]
-    places = torch.stack(torch.meshgrid(axes, indexing="ij")[::-1], dim=-1).flatten(0, -2)
+    """The centre of mass of a map of one channel, from -1 to 1 along each axis, the
+    last axis first.
+    """
+    axes = [
+        (2 * torch.arange(n, dtype=x.dtype, device=x.device) + 1) / n - 1
+        for n in x.shape[2:]
+    ]
+    places = torch.stack(torch.meshgrid(axes, indexing="ij")[::-1], dim=-1).flatten(
+        0, -2
+    )
     heat = x.flatten(1)
     if mass == "softmax":
         share = heat.softmax(dim=1)

@@ -91,22 +91,32 @@ class ScaleInvariantConv(Layer):
 
     source = '''\
 def places(x: Tensor, start: float, step: float, count: int) -> Tensor:
-    """The places start + j * step along an axis, at the precision of x or a finer one."""
+    """The places start + j * step along an axis, at the precision of x or a finer
+    one.
+    """
     exact = torch.promote_types(x.dtype, torch.float32)
     return start + step * torch.arange(count, dtype=exact, device=x.device)
 
 
 def resample(x: Tensor, axis: int, place: Tensor) -> Tensor:
-    """Interpolates linearly at places along an axis, outside of which its ends are repeated."""
+    """Interpolates linearly at places along an axis, outside of which its ends are
+    repeated.
+    """
     last = x.shape[axis] - 1
     inside = place.clamp(0, last)
     low = inside.floor().long()
     weight = (inside - low).to(x.dtype).view([-1] + [1] * (x.dim() - 1 - axis))
-    return torch.lerp(x.index_select(axis, low), x.index_select(axis, (low + 1).clamp(max=last)), weight)
+    return torch.lerp(
+        x.index_select(axis, low),
+        x.index_select(axis, (low + 1).clamp(max=last)),
+        weight,
+    )
 
 
 class ScaleInvariantConv(nn.Module):
-    """Convolves the input at several scales, brings the responses back, and keeps the largest."""
+    """Convolves the input at several scales, brings the responses back, and keeps
+    the largest.
+    """
 
     def __init__(
         self,
@@ -119,18 +129,30 @@ class ScaleInvariantConv(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel, self.scales, self.stride, self.padding = kernel, scales, stride, padding
+        self.kernel, self.scales, self.stride, self.padding = (
+            kernel,
+            scales,
+            stride,
+            padding,
+        )
         self.weight = nn.Parameter(torch.empty(channels, inputs, *kernel))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         bound = self.weight[0].numel() ** -0.5
-        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound)) if bias else None
+        self.bias = (
+            nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+            if bias
+            else None
+        )
 
     def sides(self, x: Tensor) -> list[tuple[int, int]]:
         """What is added before and after, on each axis."""
         if not isinstance(self.padding, str):
             return list(self.padding)
         spans = zip(x.shape[2:], self.kernel, self.stride, strict=True)
-        total = [max((-(-extent // step) - 1) * step + span - extent, 0) for extent, span, step in spans]
+        total = [
+            max((-(-extent // step) - 1) * step + span - extent, 0)
+            for extent, span, step in spans
+        ]
         return [(added // 2, added - added // 2) for added in total]
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -139,7 +161,9 @@ class ScaleInvariantConv(nn.Module):
             x = F.pad(x, [side for pair in reversed(sides) for side in pair])
             sides = [(0, 0)] * len(sides)
         convolution = (F.conv1d, F.conv2d, F.conv3d)[len(sides) - 1]
-        return convolution(x, self.weight, self.bias, self.stride, [before for before, _ in sides])
+        return convolution(
+            x, self.weight, self.bias, self.stride, [before for before, _ in sides]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         responses = [self.convolve(x)]
@@ -148,7 +172,9 @@ class ScaleInvariantConv(nn.Module):
                 continue
             resized = x
             for axis, extent in enumerate(x.shape[2:], 2):
-                place = places(x, (1 / scale - 1) / 2, 1 / scale, int(extent * scale + 1e-6))
+                place = places(
+                    x, (1 / scale - 1) / 2, 1 / scale, int(extent * scale + 1e-6)
+                )
                 resized = resample(resized, axis, place)
             response = y = self.convolve(resized)
             missing = []
@@ -156,9 +182,16 @@ class ScaleInvariantConv(nn.Module):
                 zip(self.sides(x), self.sides(resized), strict=True)
             ):
                 half, count = self.kernel[axis] / 2, responses[0].shape[axis + 2]
-                place = places(x, (scale * (half - before) - half + added) / self.stride[axis], scale, count)
+                place = places(
+                    x,
+                    (scale * (half - before) - half + added) / self.stride[axis],
+                    scale,
+                    count,
+                )
                 y = resample(y, axis + 2, place)
-                outside = (place < -0.5001) | (place > response.shape[axis + 2] - 0.4999)
+                outside = (place < -0.5001) | (
+                    place > response.shape[axis + 2] - 0.4999
+                )
                 none = y.new_zeros(count).masked_fill(outside, float("-inf"))
                 missing.append(none.view([-1] + [1] * (x.dim() - 3 - axis)))
             for none in missing:

@@ -70,8 +70,10 @@ class Scattering(Weightless):
     """
 
     source = '''\
-def wavelet(bell: Tensor, along: Tensor, frequency: float, size: tuple[int, ...]) -> Tensor:
-    """The transfer function, on a torus, of a wave of mean 0 under a bell; without frequency of the bell."""
+def wavelet(
+    bell: Tensor, along: Tensor, frequency: float, size: tuple[int, ...]
+) -> Tensor:
+    """The spectrum of a wave under a bell, of mean 0; or of the bell alone."""
     if frequency:
         wave = bell * torch.exp(1j * frequency * along)
         bell = wave - bell * (wave.sum() / bell.sum())
@@ -84,44 +86,72 @@ def fold(spectrum: Tensor, factor: int) -> Tensor:
     """The spectrum of every `factor`-th sample along the last two axes."""
     if factor == 1:
         return spectrum
-    return spectrum.unflatten(-1, (factor, -1)).mean(-2).unflatten(-2, (factor, -1)).mean(-3)
+    return (
+        spectrum.unflatten(-1, (factor, -1))
+        .mean(-2)
+        .unflatten(-2, (factor, -1))
+        .mean(-3)
+    )
 
 
 def coarse(filters: Tensor, level: int) -> Tensor:
-    """Transfer functions on a grid that is coarser by 2**level: their low frequencies."""
+    """Spectra on a grid that is coarser by 2**level: their low frequencies."""
     for axis in (-2, -1) if level else ():
         half = filters.shape[axis] >> (level + 1)
-        ends = filters.narrow(axis, 0, half), filters.narrow(axis, filters.shape[axis] - half, half)
+        ends = (
+            filters.narrow(axis, 0, half),
+            filters.narrow(axis, filters.shape[axis] - half, half),
+        )
         filters = torch.cat(ends, axis)
     return filters
 
 
 class Scattering(nn.Module):
-    """Wavelets, moduli and averages of pictures of one size, sub-sampled by 2**scales."""
+    """Wavelets, moduli and averages of pictures of one size."""
 
     phi: Tensor
     psi: Tensor
     rho: Tensor
 
     def __init__(
-        self, size: tuple[int, int], scales: int, angles: int, order: int = 2, roto: bool = False
+        self,
+        size: tuple[int, int],
+        scales: int,
+        angles: int,
+        order: int = 2,
+        roto: bool = False,
     ) -> None:
         super().__init__()
-        self.size, self.scales, self.angles, self.order, self.roto = size, scales, angles, order, roto
+        self.size, self.scales, self.angles, self.order, self.roto = (
+            size,
+            scales,
+            angles,
+            order,
+            roto,
+        )
         step = 2**scales
         self.padded = tuple((extent // step + 2) * step for extent in size)
-        rows, columns = (torch.arange(-2 * n, 3 * n, dtype=torch.float64) for n in self.padded)
+        rows, columns = (
+            torch.arange(-2 * n, 3 * n, dtype=torch.float64) for n in self.padded
+        )
         psi = []
         for scale, index in ((j, i) for j in range(scales) for i in range(angles)):
-            angle = torch.tensor((angles // 2 - 1 - index) * torch.pi / angles, dtype=torch.float64)
+            angle = torch.tensor(
+                (angles // 2 - 1 - index) * torch.pi / angles, dtype=torch.float64
+            )
             along = rows[:, None] * angle.cos() + columns * angle.sin()
-            across = (columns * angle.cos() - rows[:, None] * angle.sin()) * (4 / angles)
+            across = (columns * angle.cos() - rows[:, None] * angle.sin()) * (
+                4 / angles
+            )
             variance = (0.8 * 2**scale) ** 2
             bell = torch.exp(-(along**2 + across**2) / (2 * variance)) * (4 / angles)
             bell = bell / (2 * torch.pi * variance)
             psi.append(wavelet(bell, along, 0.75 * torch.pi / 2**scale, self.padded))
         self.register_buffer("psi", torch.stack(psi).unflatten(0, (scales, angles)))
-        variance, square = (0.8 * 2 ** (scales - 1)) ** 2, rows[:, None] ** 2 + columns**2
+        variance, square = (
+            (0.8 * 2 ** (scales - 1)) ** 2,
+            rows[:, None] ** 2 + columns**2,
+        )
         bell = torch.exp(-square / (2 * variance)) / (2 * torch.pi * variance)
         self.register_buffer("phi", wavelet(bell, square, 0, self.padded))
         if roto:
@@ -129,24 +159,28 @@ class Scattering(nn.Module):
             last = angles.bit_length() - 1
             rho = []
             for scale in range(last + 1):
-                bell = torch.exp(-(turns**2) / (2 * (0.8 * 2 ** min(scale, last - 1)) ** 2))
+                bell = torch.exp(
+                    -(turns**2) / (2 * (0.8 * 2 ** min(scale, last - 1)) ** 2)
+                )
                 frequency = 0.75 * torch.pi / 2**scale if scale < last else 0
                 rho.append(wavelet(bell / bell.sum(), turns, frequency, (2 * angles,)))
             self.register_buffer("rho", torch.stack(rho))
 
     def smooth(self, spectrum: Tensor, level: int) -> Tensor:
-        """What phi leaves of a spectrum on a grid coarser by 2**level, without the padding."""
+        """What phi leaves of a spectrum on a coarser grid, without the padding."""
         kept = fold(spectrum * coarse(self.phi, level), 2 ** (self.scales - level))
         return torch.fft.ifft2(kept).real[..., 1:-1, 1:-1]
 
     def turned(self, x: Tensor) -> Tensor:
-        """The mean over all angles (the third axis) of moduli of x after each wavelet along them."""
+        """The mean over angles (axis 2) of moduli after each wavelet along them."""
         circle = torch.fft.fft(torch.cat((x, x.conj()), 2), dim=2).unsqueeze(2)
         rho = self.rho.view(-1, 2 * self.angles, *(1 for _ in x.shape[3:]))
         return torch.fft.ifft(circle * rho, dim=3).abs().mean(3)
 
     def forward(self, x: Tensor) -> Tensor:
-        for axis, (extent, padded) in enumerate(zip(self.size, self.padded, strict=True), 2):
+        for axis, (extent, padded) in enumerate(
+            zip(self.size, self.padded, strict=True), 2
+        ):
             place = torch.arange(padded, device=x.device) - (padded - extent) // 2
             place = place.remainder(2 * extent - 2)
             x = x.index_select(axis, torch.minimum(place, 2 * extent - 2 - place))
@@ -155,7 +189,11 @@ class Scattering(nn.Module):
         index = torch.arange(self.angles, device=x.device)
         sums = index[:, None] + index
         for low in range(self.scales):
-            u = torch.fft.fft2(torch.fft.ifft2(fold(spectrum.unsqueeze(2) * self.psi[low], 2**low)).abs())
+            u = torch.fft.fft2(
+                torch.fft.ifft2(
+                    fold(spectrum.unsqueeze(2) * self.psi[low], 2**low)
+                ).abs()
+            )
             s = self.smooth(u, low)
             first.append(s.mean(2, keepdim=True) if self.roto else s)
             if self.roto and self.order == 2:
@@ -168,7 +206,9 @@ class Scattering(nn.Module):
                 v = torch.fft.ifft2(fold(u.unsqueeze(3) * filters, 2 ** (high - low)))
                 if self.roto:
                     # Half a turn further on, a wavelet is its own conjugate.
-                    v = self.turned(torch.where((sums < self.angles)[..., None, None], v, v.conj()))
+                    v = self.turned(
+                        torch.where((sums < self.angles)[..., None, None], v, v.conj())
+                    )
                     paths.append(self.smooth(torch.fft.fft2(v.transpose(2, 3)), high))
                 else:
                     paths.append(self.smooth(torch.fft.fft2(v.abs()), high))

@@ -335,11 +335,21 @@ def fill(
             words.append(module if part.index is None else modules[part.index])
         else:
             words.append(classes[part.index])
-    return "".join(words)
+    return _SLICE.sub(_roomy, "".join(words))
+
+
+_SLICE = re.compile(r"(?:(?<=\[)|(?<=, ))[^\[\](),:]*:[^\[\](),]*(?=[\],])")
+"""A slice among the subscripts of a line."""
+
+
+def _roomy(found: re.Match[str]) -> str:
+    """A slice with room around its colons, where one of its ends is more than a number."""
+    ends = [end.strip() for end in found[0].split(":")]
+    return " : ".join(ends).strip() if any("." in end for end in ends) else found[0]
 
 
 def _placed(text: str, parts: Sequence[Part], number: int) -> str:
-    """A constant in its place: arithmetic over a parameter gets brackets, the end of a slice room."""
+    """A constant in its place: arithmetic over a parameter gets brackets, but not as the end of a slice."""
     if not re.search(r"[A-Za-z_]\w*\.[A-Za-z_]| [*+-] ", text) or text[0] in "\"'([":
         return text
     before = parts[number - 1] if number else ""
@@ -347,6 +357,6 @@ def _placed(text: str, parts: Sequence[Part], number: int) -> str:
     first = before if isinstance(before, str) else ""
     last = after if isinstance(after, str) else ","
     if first.endswith(":") or last.startswith(":"):
-        return f"{' ' * first.endswith(':')}{text}{' ' * last.startswith(':')}"
+        return text
     whole = first.endswith(("(", ", ", "=")) and last.startswith((")", ","))
     return text if whole or " " not in text else f"({text})"
