@@ -289,7 +289,7 @@ def test_scales_that_never_repeat_have_no_stencil() -> None:
     ("arguments", "x", "argument", "message"),
     [
         ({}, (3,), None, "`scale_invariant_conv` works along spatial axes, and [3] is a vector"),
-        ({}, (3, 4, 4), "kernel", "a kernel of 3 x 3 does not fit in 2 x 2"),
+        ({}, (3, 4, 4), "scales", "a kernel of 3 x 3 does not fit in 2 x 2"),
         ({"scales": [1, 2]}, (3, 2, 4), "kernel", "a kernel of 3 x 3 does not fit in 2 x 4"),
         (
             {"padding": 3, "scales": [0.1, 1]},
