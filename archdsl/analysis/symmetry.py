@@ -89,10 +89,17 @@ def symmetries(flow: Flow) -> list[Symmetry]:
     apply = [axes >= AXES[motion] for motion in MOTIONS]
     still = Symmetry(tuple(INVARIANT if applies else None for applies in apply))
     found: list[Symmetry] = []
+    # Values that nobody computes from others, still to come, and the last layer that reads one of a claim.
+    origins, read = flow.feeds.count(()), 0
+    over: set[Symmetry] = set()
     for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
         first = found[before[0]] if before else still
+        if i > read and not origins and len(over) == 1:
+            # By far the most frequent: a network whose first convolution has ended every claim.
+            return found + [first] * (len(flow.makers) - len(found))
+        origins -= not before
+        start = len(found)
         if first.over and (len(before) == 1 or all(found[feed] is first for feed in before)):
-            # By far the most frequent: a network that has ended every claim long ago.
             found += (first,) * len(rules.counts)
         elif before:
             values = [found[feed] for feed in before]
@@ -110,6 +117,11 @@ def symmetries(flow: Flow) -> list[Symmetry]:
             )
         else:
             found.append(still)
+        for value, one in enumerate(found[start:], start):
+            if one.over:
+                over.add(one)
+            else:
+                read = max(read, flow.last_use[value])
     return found
 
 

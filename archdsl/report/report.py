@@ -129,8 +129,11 @@ class Report:
 def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     """The objects of the JSON, but with sizes as they are; the inputs are not among them."""
     fields: dict[Field | Fields | None, dict[str, Any] | None] = {}
-    certificates: dict[tuple[Equivariance, Symmetry], dict[str, Any]] = {}
-    answers: dict[Symmetry, dict[str, Any]] = {}
+    # The claims of translation that go with each answer to turns, of which there are few, one after another.
+    by_symmetry: dict[Symmetry, tuple[dict[str, Any], dict[Equivariance, dict[str, Any]]]] = {}
+    certificates: dict[Equivariance, dict[str, Any]] = {}
+    answers: dict[str, Any] = {}
+    answered: Symmetry | None = None
     # A block's lines are those of many layers, which follow each other.
     lines: dict[Span | None, int | None] = {None: None}
     last: Span | None = None
@@ -145,14 +148,17 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
         if kind == "input":
             continue
         field = fields_of[start]
-        both = certificate, symmetry = certificates_of[start], symmetries_of[start]
+        certificate, symmetry = certificates_of[start], symmetries_of[start]
         weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
-        if both not in certificates:
-            if symmetry not in answers:
-                answers[symmetry] = symmetry.to_dict()
-            certificates[both] = {**certificate.to_dict(), **answers[symmetry]}
+        if symmetry is not answered:
+            answered = symmetry
+            if symmetry not in by_symmetry:
+                by_symmetry[symmetry] = symmetry.to_dict(), {}
+            answers, certificates = by_symmetry[symmetry]
+        if certificate not in certificates:
+            certificates[certificate] = {**certificate.to_dict(), **answers}
         if node.use is not last:
             last = node.use
             file, line = last.source.name, last.line
@@ -173,7 +179,7 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
                 "macs": rules.macs,
                 "flops": rules.flops,
                 "activation_bytes": activation,
-                "equivariance": certificates[both],
+                "equivariance": certificates[certificate],
                 "receptive_field": fields[field],
                 "file": file,
                 "line": line,
