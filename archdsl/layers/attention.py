@@ -7,6 +7,7 @@ layers like all others, with the costs, the names and the initialisation of any 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,8 @@ made of values joined end to end longer."""
 class AttentionFamily(Layer, abstract=True):
     """The base of the attentions: their input is queries, keys and values, in this order."""
 
-    def parts(self) -> tuple[str, Size]:
-        """Into how many parts each third of the channels is cut, and the argument that says so."""
-        raise NotImplementedError
+    parts: Callable[[], tuple[str, Size]]
+    """Into how many parts each third of the channels is cut, and the argument that says so."""
 
     def shape(self, x: Shape) -> Shape:
         check_map(self.kind, x)

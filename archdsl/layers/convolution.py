@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,8 @@ class Convolution(Layer, abstract=True):
     bias: bool
     padding_mode: str
 
-    def channels_and_groups(self, x: Shape) -> tuple[Size, Size]:
-        """Output channels and groups."""
-        raise NotImplementedError
+    channels_and_groups: Callable[[Shape], tuple[Size, Size]]
+    """Output channels and groups."""
 
     def windows(self, x: Shape) -> tuple[Window, ...]:
         """A window for each spatial axis."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,8 @@ class SteeredConvolution(Layer, abstract=True):
     groups: Size
     bias: bool
 
-    def guides(self, x: Shape) -> dict[str, tuple[Size, ...]]:
-        """The further values by their arguments, in order, with the numbers of channels each may have."""
-        raise NotImplementedError
+    guides: Callable[[Shape], dict[str, tuple[Size, ...]]]
+    """The further values by their arguments, in order, with the numbers of channels each may have."""
 
     def windows(self, x: Shape) -> tuple[Window, ...]:
         """A window for each spatial axis."""

@@ -9,6 +9,7 @@ reflection exchanges member r with member 4 + (-r), all modulo 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -59,17 +60,14 @@ class PlaneConvolution(Layer, abstract=True):
     stride: PerAxis
     padding: Sides
 
-    def outputs(self) -> Size:
-        """The number of output channels."""
-        raise NotImplementedError
+    outputs: Callable[[], Size]
+    """The number of output channels."""
 
-    def run(self, x: Shape) -> int:
-        """How many channels of the input belong together."""
-        raise NotImplementedError
+    run: Callable[[Shape], int]
+    """How many channels of the input belong together."""
 
-    def check_runs(self, x: Shape) -> None:
-        """Raise `Fault` unless the input's channels make whole runs."""
-        raise NotImplementedError
+    check_runs: Callable[[Shape], None]
+    """Raise `Fault` unless the input's channels make whole runs."""
 
     def windows(self, x: Shape) -> tuple[Window, ...]:
         """A window for each of the two axes."""
