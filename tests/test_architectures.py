@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from bundled import BUNDLED
 from expected import (
     ARCHITECTURES,
     KINDS,
@@ -18,35 +19,6 @@ from expected import (
 )
 
 import archdsl
-
-BUNDLED = {
-    "mnist1d_conv.arch": {"MNIST1DConv": "mnist1d_conv"},
-    "mnist1d_fc.arch": {"MNIST1DFC": "mnist1d_fc"},
-    "lenet5.arch": {"LeNet5": "lenet5_1998", "LeNet5Modern": "lenet5_modern_32"},
-    "alexnet.arch": {"AlexNet": "alexnet_book_224p2", "AlexNetTorchvision": "alexnet_torchvision"},
-    "alexnet_grouped.arch": {"AlexNetGrouped": "alexnet_grouped_224p2"},
-    "vgg.arch": {"VGG11": "vgg_a", "VGG13": "vgg_b", "VGG16": "vgg_d", "VGG19": "vgg_e"},
-    "nin.arch": {"NIN": "nin_cifar10"},
-    "googlenet.arch": {"GoogLeNet": None, "GoogLeNetTorchvision": "googlenet_torchvision"},
-    "resnet.arch": {
-        "ResNet18": "resnet18",
-        "ResNet34": "resnet34",
-        "ResNet50": "resnet50_v1_original",
-        "ResNet101": "resnet101_v1_original",
-        "ResNet152": None,
-        "ResNet50V15": "resnet50",
-        "ResNet101V15": "resnet101",
-        "ResNet152V15": "resnet152",
-    },
-    "unet.arch": {"UNet": "unet_2015", "UNetPadded": "unet_padded"},
-    "vanilla_cnn.arch": {"VanillaCNN": None},
-    "vit.arch": {"ViT": None},
-    "swin.arch": {"Swin": None},
-    "davit.arch": {"DaViT": None},
-    "imagegpt.arch": {"ImageGPT": None},
-    "blocks.arch": {},
-}
-"""Every bundled network and the model of the oracle that it is; None where the oracle has none."""
 
 NETWORKS = [
     (file, network, model) for file, networks in BUNDLED.items() for network, model in networks.items()

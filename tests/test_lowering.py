@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundled import BUNDLED, load
 from conftest import CASES, sections
-from expected import ARCHITECTURES
 from programs import Program
 from standalone import Standalone, compare, listed, owned, standalone
 from test_layers_all import example
@@ -21,32 +21,8 @@ import archdsl
 from archdsl.layers import LAYERS
 from archdsl.lowering.identifiers import MODULE_ATTRIBUTES
 
-NETWORKS = [
-    (path.name, name)
-    for path in sorted(ARCHITECTURES.glob("*.arch"))
-    for name in re.findall(r"^network (\w+)", path.read_text(encoding="utf-8"), re.M)
-]
-BUNDLED = pytest.mark.parametrize(("file", "network"), NETWORKS, ids=[name for _, name in NETWORKS])
-
-SMALL = {
-    "alexnet.arch": (3, 67, 67),
-    "alexnet_grouped.arch": (3, 67, 67),
-    "googlenet.arch": (3, 160, 160),
-    "nin.arch": (3, 99, 99),
-    "resnet.arch": (3, 64, 64),
-    "unet.arch:UNet": (1, 188, 188),
-    "unet.arch:UNetPadded": (3, 32, 32),
-    "vgg.arch": (3, 32, 32),
-}
-"""Smaller images than the papers', which the networks take too."""
-
-SMALLER: dict[str, dict[str, object]] = {
-    "davit.arch": {"side": 64, "window": 4, "stages": [[1, 24, 3], [1, 48, 6]]},
-    "imagegpt.arch": {"colours": 16, "side": 4, "width": 24, "depth": 2, "heads": 3},
-    "swin.arch": {"side": 64, "window": 4, "width": 24, "stages": [[2, 3], [2, 6]]},
-    "vit.arch": {"side": 64, "width": 96, "depth": 2, "heads": 3, "hidden": 192},
-}
-"""Networks whose sizes are parameters."""
+NETWORKS = [(file, network) for file, networks in BUNDLED.items() for network in networks]
+EVERY_NETWORK = pytest.mark.parametrize(("file", "network"), NETWORKS, ids=[name for _, name in NETWORKS])
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +31,10 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
         yield process
 
 
-def load(file: str, network: str, small: bool = False) -> archdsl.Net:
-    shape = SMALL.get(file, SMALL.get(f"{file}:{network}")) if small else None
-    return archdsl.load(
-        ARCHITECTURES / file,
-        network=network,
-        parameters=SMALLER.get(file) if small else None,
-        inputs={"image": shape} if shape else None,
-    )
-
-
 # ------------------------------------------------------------------------------ bundled networks
 
 
-@BUNDLED
+@EVERY_NETWORK
 def test_bundled_network_at_its_size(file: str, network: str) -> None:
     """Names, shapes and numbers of weights, shapes of all layers and results, on the meta device."""
     net = load(file, network)
@@ -99,11 +65,32 @@ def test_bundled_network_at_its_size(file: str, network: str) -> None:
     assert counter.get_total_flops() == 2 * 3 * report["totals"]["macs"]
 
 
-@BUNDLED
+@EVERY_NETWORK
 def test_bundled_network_exported(file: str, network: str, worker: Standalone) -> None:
     """In a process without archdsl the source takes the built module's weights and computes the same."""
     net = load(file, network, small=True)
     compare(net, worker, interpret=sum(p.numel() for p in net.build("meta").parameters()) < 5e6)
+
+
+@EVERY_NETWORK
+def test_bundled_network_takes_a_step(file: str, network: str) -> None:
+    """Every weight that trains is reached by the gradient of the outputs, and a step moves them."""
+    torch.manual_seed(0)
+    net = load(file, network, small=True)
+    model = net.build().train()
+    inputs = [torch.randn(2, *(int(n) for n in node.shape)) for node in net.network.inputs]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    results = listed(model(*inputs))
+    loss = sum(((result - torch.randn_like(result)) ** 2).mean() for result in results)
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    unreached = [
+        name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()
+    ]
+    assert unreached == []
+    assert not all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
 def test_names_in_a_loop_of_blocks() -> None:
