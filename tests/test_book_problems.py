@@ -336,7 +336,7 @@ def test_problem_10_19_initialisation() -> None:
     recipe, _ = read_recipe(book.train, book)
     assert recipe is not None
     torch.manual_seed(0)
-    initialise(model, recipe)
+    initialise(model, net.network, recipe)
     weight, bias = (parameter.detach() for parameter in model.parameters())
     expected = PROBLEMS["10.19"]
     assert expected["variance_fan_in"] == "2/(9*C1)"

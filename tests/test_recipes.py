@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import re
@@ -15,12 +16,12 @@ from torch import nn
 
 import archdsl
 from archdsl.cli.train import train as command
+from archdsl.layers.layer import Fans
 from archdsl.recipes.data import Target
 from archdsl.recipes.explaining import duration, explained
 from archdsl.recipes.initialisations import (
     Bilinear,
     DeltaOrthogonal,
-    Fans,
     He,
     Initialisation,
     Normal,
@@ -50,6 +51,7 @@ from archdsl.recipes.schedules import (
     WarmUp,
     rate_factor,
 )
+from archdsl.training.initialisation import initialise
 from archdsl.training.loop import Plateau as PlateauSoFar
 from archdsl.training.loop import train
 from archdsl.training.run import Measurement
@@ -278,7 +280,7 @@ def test_mean_iou_by_hand() -> None:
 def filled(how: Initialisation, shape: tuple[int, ...], fans: tuple[int, int] = (1, 1)) -> torch.Tensor:
     torch.manual_seed(0)
     weight = torch.full(shape, torch.nan)
-    how.fill(nn.init, weight, Fans(*fans), False)
+    how.fill(nn.init, weight, Fans(*fans))
     return weight
 
 
@@ -311,6 +313,63 @@ def test_delta_orthogonal_weights_keep_the_length_of_every_position(kernel: tupl
     y = function(x, weight, padding=[k // 2 for k in kernel])
     inside = y[(slice(None), slice(None), *[slice(0, 9)] * len(kernel))]
     torch.testing.assert_close(inside.norm(dim=1), x.norm(dim=1), rtol=1e-4, atol=1e-4)
+
+
+SUMMING = {
+    "conv(6, kernel=3, groups=2)": "",
+    "conv(6, kernel=[3, 2], stride=[1, 2])": "",
+    "depthwise_conv(kernel=3, multiplier=2)": "",
+    "conv_transpose(6, kernel=4, stride=2, groups=2)": "",
+    "conv_transpose(6, kernel=2, stride=2)": "",
+    "lifting_conv(3, kernel=3, group=p4m)": "",
+    "group_conv(3, kernel=3, group=p4)": "",
+    "scale_invariant_conv(6, kernel=3, scales=[0.5, 1])": "",
+    "partial_conv(6, kernel=3, mask=known, groups=2)": "input known: [1, 16, 16]",
+    "deformable_conv(6, kernel=3, offsets=moved, padding=1)": "input moved: [18, 16, 16]",
+    "pixel_adaptive_conv(6, kernel=3, guide=alike)": "input alike: [2, 16, 16]",
+    "flatten -> linear(7)": "",
+}
+"""Layers whose weights an initialisation fills, and the further input that one takes."""
+
+
+@pytest.mark.parametrize("line", SUMMING)
+def test_fans_are_the_weights_that_meet(line: str) -> None:
+    """With every weight and value 1, a unit is what meets in it, and so is its gradient."""
+    further = SUMMING[line]
+    text = f"network N {{\ninput x: [8, 16, 16]\n{further}\n{'from x' if further else ''}\nlast: {line}\n}}"
+    net = archdsl.loads(text)
+    node = next(node for node in net.network.nodes if node.layer.weights(*(w.shape for w in node.inputs)))
+    model = net.build().double()
+    for name, parameter in model.named_parameters():
+        nn.init.constant_(parameter, float(name.endswith("weight")))
+    x = torch.ones(1, 8, 16, 16, dtype=torch.double, requires_grad=True)
+    given = {"known": torch.ones, "alike": torch.ones, "moved": torch.zeros}
+    others = [given[n.name](1, *n.shape, dtype=torch.double) for n in net.network.inputs[1:]]
+    results = model(x, *others)
+    y = results[0] if isinstance(results, tuple) else results
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    fans = node.layer.fans(*(wire.shape for wire in node.inputs))
+    inside = (Ellipsis, slice(6, 10), slice(6, 10)) if y.dim() == 4 else ()
+    assert y[inside].mean().item() == pytest.approx(fans.incoming)
+    if node.kind != "scale_invariant_conv":  # of the scales only the largest answers
+        assert gradient[..., 6:10, 6:10].mean().item() == pytest.approx(fans.outgoing)
+
+
+@pytest.mark.parametrize("line", SUMMING)
+def test_an_initialisation_reaches_every_layer_that_sums(line: str) -> None:
+    further = SUMMING[line]
+    text = f"network N {{\ninput x: [8, 16, 16]\n{further}\n{'from x' if further else ''}\nlast: {line}\n}}"
+    net = archdsl.loads(text)
+    model = net.build()
+    recipe, _ = read_recipe(archdsl.load("mnist1d_conv.arch").network.train, None)
+    assert recipe is not None
+    torch.manual_seed(0)
+    initialise(model, net.network, dataclasses.replace(recipe, initialize=Normal.new(std=3.0, bias=0.25)))
+    for name, value in model.named_parameters():
+        if name.endswith("bias"):
+            assert (value == 0.25).all()
+        else:
+            assert value.std().item() == pytest.approx(3, rel=5 / math.sqrt(2 * value.numel()))
 
 
 def test_bilinear_weights_interpolate() -> None:

@@ -193,7 +193,7 @@ def test_weights_begin_as_he_has_it() -> None:
     }""")
     model = net.build()
     torch.manual_seed(0)
-    initialise(model, recipe_of(archdsl.load(CONV)))
+    initialise(model, net.network, recipe_of(archdsl.load(CONV)))
     for name, fan_in in {
         "conv_1": 64 * 9,
         "conv_transpose_1": 256 / 2 * 4,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
@@ -34,6 +34,7 @@ from archdsl.layers.windows import (
     symbols_in,
     symmetric,
     window_doubts,
+    window_fans,
     windows,
 )
 from archdsl.problems.arrangement import UndecidedSize
@@ -78,6 +79,10 @@ class Convolution(Layer, abstract=True):
         channels, groups = self.channels_and_groups(x)
         weight = Shape((channels, x.channels // groups, *per_axis("kernel", self.kernel, x)))
         return {"weight": weight, "bias": Shape((channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape) -> Fans:
+        channels, groups = self.channels_and_groups(x)
+        return window_fans(channels // groups, x.channels // groups, self.kernel, self.stride, x)
 
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {}
@@ -307,6 +312,11 @@ class ConvTranspose(Layer):
         kernel = per_axis("kernel", self.kernel, x)
         weight = Shape((x.channels, self.channels // self.groups, *kernel))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape) -> Fans:
+        made, taken = self.channels // self.groups, x.channels // self.groups
+        outgoing, incoming, *_ = window_fans(taken, made, self.kernel, self.stride, x)
+        return Fans(incoming, outgoing, transposed=True)
 
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {}

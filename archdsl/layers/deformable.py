@@ -10,7 +10,7 @@ from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
 from archdsl.layers.convolution import check_groups, group_doubts
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Offsets, Reach, Reads, Stencil, along_axes
@@ -22,6 +22,7 @@ from archdsl.layers.windows import (
     output_size,
     per_axis,
     window_doubts,
+    window_fans,
     windows,
 )
 from archdsl.problems.deformable import GuideMismatch
@@ -90,6 +91,10 @@ class SteeredConvolution(Layer, abstract=True):
     def weights(self, x: Shape, *given: Shape) -> dict[str, Shape]:
         weight = Shape((self.channels, x.channels // self.groups, *per_axis("kernel", self.kernel, x)))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape, *given: Shape) -> Fans:
+        made, taken = self.channels // self.groups, x.channels // self.groups
+        return window_fans(made, taken, self.kernel, self.stride, x)
 
     def buffers(self, x: Shape, *given: Shape) -> dict[str, Buffer]:
         return {}

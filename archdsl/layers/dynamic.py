@@ -11,7 +11,7 @@ from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
 from archdsl.layers.convolution import check_groups, group_doubts
-from archdsl.layers.layer import Buffer, Layer, Saved, Weightless
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, along_axes
@@ -24,6 +24,7 @@ from archdsl.layers.windows import (
     padded,
     per_axis,
     window_doubts,
+    window_fans,
     windows,
 )
 from archdsl.problems.dynamic import FurtherValueMismatch
@@ -368,6 +369,9 @@ class PixelAdaptiveConvolution(nn.Module):
     def weights(self, x: Shape, guide: Shape) -> dict[str, Shape]:
         weight = Shape((self.channels, x.channels, *per_axis("kernel", self.kernel, x)))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape, guide: Shape) -> Fans:
+        return window_fans(self.channels, x.channels, self.kernel, self.stride, x)
 
     def buffers(self, x: Shape, guide: Shape) -> dict[str, Buffer]:
         return {}

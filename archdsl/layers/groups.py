@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
-from archdsl.layers.layer import Buffer, Layer, Saved, Weightless
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved, Weightless
 from archdsl.layers.normalisation import Normalisation
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -33,6 +33,7 @@ from archdsl.layers.windows import (
     padded,
     symmetric,
     window_doubts,
+    window_fans,
     windows,
 )
 from archdsl.problems.groups import BrokenRuns
@@ -187,6 +188,11 @@ class GroupConv2d(nn.Module):
         over = (x.channels // run, run) if run > 1 else (x.channels,)
         weight = Shape((self.channels, *over, self.kernel, self.kernel))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape) -> Fans:
+        """As of the plain convolution that the turned filters are."""
+        fans = window_fans(self.outputs(), x.channels, self.kernel, self.stride, x)
+        return fans._replace(plain=False)
 
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {}

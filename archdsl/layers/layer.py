@@ -55,6 +55,20 @@ class Saved(NamedTuple):
     floats_once: Size = 0
 
 
+class Fans(NamedTuple):
+    """How many numbers of a layer's `weight` meet in a unit: of the output, and of the input.
+
+    On average where units differ. The weight's axes are outputs, inputs and then the window's, or inputs
+    first where it is `transposed`; where it is not `plain`, it has others, and only fillings that draw every
+    number alike can fill it.
+    """
+
+    incoming: Any
+    outgoing: Any
+    transposed: bool = False
+    plain: bool = True
+
+
 class Buffer(NamedTuple):
     """A tensor that is kept with the weights and not trained. `integer` ones are int64."""
 
@@ -152,6 +166,10 @@ class Layer:
         `fibres` are what those of the inputs do. None where nothing can be said, as for a kernel that is free
         to take any form.
         """
+        return None
+
+    def fans(self, *xs: Any, **named: Any) -> Fans | None:
+        """What an initialisation must know of `weight`; None where it begins as the layer alone says."""
         return None
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
@@ -46,6 +46,9 @@ class Linear(Layer):
     def weights(self, x: Shape) -> dict[str, Shape]:
         weight = Shape((self.features, x.channels))
         return {"weight": weight, "bias": Shape((self.features,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape) -> Fans:
+        return Fans(x.channels, self.features)
 
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {}

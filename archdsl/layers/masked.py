@@ -17,7 +17,7 @@ from archdsl.layers.dynamic import (
     read_nowhere,
     with_padding,
 )
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
@@ -29,6 +29,7 @@ from archdsl.layers.windows import (
     output_size,
     per_axis,
     window_doubts,
+    window_fans,
     windows,
 )
 from archdsl.problems.dynamic import FurtherValueMismatch
@@ -171,6 +172,10 @@ class PartialConvolution(nn.Module):
         kernel = per_axis("kernel", self.kernel, x)
         weight = Shape((self.channels, x.channels // self.groups, *kernel))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape, mask: Shape) -> Fans:
+        made, taken = self.channels // self.groups, x.channels // self.groups
+        return window_fans(made, taken, self.kernel, self.stride, x)
 
     def buffers(self, x: Shape, mask: Shape) -> dict[str, Buffer]:
         return {}

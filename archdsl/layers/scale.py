@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.resampling import FINEST_SCALE
 from archdsl.layers.shapes import Shape
@@ -25,6 +25,7 @@ from archdsl.layers.windows import (
     per_axis,
     per_side,
     symmetric,
+    window_fans,
     windows,
 )
 from archdsl.problems.layers import EmptyOutput
@@ -242,6 +243,9 @@ class ScaleInvariantConv(nn.Module):
     def weights(self, x: Shape) -> dict[str, Shape]:
         weight = Shape((self.channels, x.channels, *per_axis("kernel", self.kernel, x)))
         return {"weight": weight, "bias": Shape((self.channels,))} if self.bias else {"weight": weight}
+
+    def fans(self, x: Shape) -> Fans:
+        return window_fans(self.channels, x.channels, self.kernel, self.stride, x)
 
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {}

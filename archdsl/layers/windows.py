@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import stencils
+from archdsl.layers.layer import Fans
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Stencil
@@ -123,6 +125,14 @@ def per_side(argument: str, value: Any, x: Shape) -> tuple[Pair, ...]:
     """An argument of sides (not `same`) as a pair an axis."""
     sides = per_axis(argument, value, x)
     return tuple(side if isinstance(side, tuple) else (side, side) for side in sides)
+
+
+def window_fans(made: Size, taken: Size, kernel: PerAxis, stride: PerAxis, x: Shape) -> Fans:
+    """The fans of a kernel that makes as many channels as `made` of as many as `taken`, within a group."""
+    taps = prod(per_axis("kernel", kernel, x))
+    # Between strides a unit is reached by every stride-th tap along each axis.
+    reached = max(taps / prod(per_axis("stride", stride, x)), 1)
+    return Fans(taken * taps, made * reached)
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.data import MovesTargets
+from archdsl.problems.initialisation import NothingToFill
 from archdsl.problems.training import (
     DataMismatch,
     IgnoresNothing,
@@ -21,7 +22,7 @@ from archdsl.problems.training import (
     WhichOutput,
 )
 from archdsl.recipes.data import Data, Described
-from archdsl.recipes.initialisations import Initialisation
+from archdsl.recipes.initialisations import Filling, Initialisation
 from archdsl.recipes.losses import Loss
 from archdsl.recipes.metrics import AbsoluteError, Error, MeanIou, Metric, SquaredError
 from archdsl.recipes.recipe import Part, Term
@@ -193,17 +194,33 @@ class Fitting:
         """The weights of each layer must be ones that its initialisation can fill."""
         if self.network is None:
             return
+        for part in parts:
+            key = f"{part.name}.initialize"
+            if isinstance(part.initialize, Filling) and part.layers and not part.layers & self._fillable():
+                learning = (n for n in self.network.nodes if n.name in part.layers)
+                kinds = sorted({n.kind for n in learning if n.layer.weights(*(w.shape for w in n.inputs))})
+                self.reporter.report(NothingToFill(part.name, tuple(kinds)), self._at(key))
         for node in self.network.nodes:
             of_parts = [p for p in parts if node.name in p.layers and p.initialize is not None]
             used = of_parts[-1].initialize if of_parts else initialize
             key = f"{of_parts[-1].name}.initialize" if of_parts else "initialize"
-            weight = node.layer.weights(*(wire.shape for wire in node.inputs)).get("weight")
-            if weight is None or used is None or key not in self.settings:
+            shapes = [wire.shape for wire in node.inputs]
+            fans = node.layer.fans(*shapes)
+            if fans is None or used is None or key not in self.settings:
                 continue
             try:
-                used.fits(tuple(weight), node.kind == "conv_transpose")
+                used.fits(node.kind, tuple(node.layer.weights(*shapes)["weight"]), fans)
             except Fault as fault:
                 self.reporter.report(fault.problem, self._at(key), (Label(node.use, "of this layer"),))
+
+    def _fillable(self) -> set[str]:
+        """The names of the layers whose weights an initialisation may fill."""
+        assert self.network is not None
+        return {
+            node.name
+            for node in self.network.nodes
+            if node.layer.fans(*(wire.shape for wire in node.inputs)) is not None
+        }
 
 
 def _usual(described: Described) -> tuple[Metric, ...]:

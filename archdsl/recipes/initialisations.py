@@ -1,35 +1,22 @@
 """Initialisations: what the weights are before the first step.
 
-Most fill the weight of one layer: `fill` is given `torch.nn.init`, the tensor, and what the layer sums.
-Biases become 0 unless an initialisation says otherwise; parameters of normalisations stay as they are.
-`pretrained` takes all that a layer has from a file.
+Most fill the weight of one layer, where that is a kernel or a matrix (`Layer.fans`): `fill` is given
+`torch.nn.init`, the tensor, and what the layer sums. Biases beside it become 0 unless an initialisation
+says otherwise; all else begins as its layer's page says. `pretrained` takes all that a layer has from a
+file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 from archdsl.layers.arguments import argument, choice, number, positive_number
+from archdsl.layers.layer import Fans
 from archdsl.problems import Fault
-from archdsl.problems.recipes import NotDeltaOrthogonal
+from archdsl.problems.initialisation import NotDeltaOrthogonal, NotPlainKernel
 from archdsl.recipes.word import Word, name, names, path
-
-
-class Fans(NamedTuple):
-    """How many weights meet in a unit: of the output (`incoming`), and of the input (`outgoing`)."""
-
-    incoming: float
-    outgoing: float
-
-    def chosen(self, fan: str) -> float:
-        return {
-            "fan_in": self.incoming,
-            "fan_out": self.outgoing,
-            "fan_average": (self.incoming + self.outgoing) / 2,
-        }[fan]
-
 
 fan_word = choice("fan_in", "fan_out", "fan_average")
 distribution_word = choice("normal", "uniform")
@@ -38,8 +25,8 @@ distribution_word = choice("normal", "uniform")
 class Initialisation(Word, family="initialisation"):
     """The base of every initialisation."""
 
-    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
-        """Raise `Fault` where a weight of a shape can't be filled so."""
+    def fits(self, kind: str, shape: tuple[Any, ...], fans: Fans) -> None:
+        """Raise `Fault` where the weight of a kind of layer can't be filled so."""
 
 
 class Filling(Initialisation, abstract=True):
@@ -47,8 +34,13 @@ class Filling(Initialisation, abstract=True):
 
     bias: float | None = argument(number, "what biases are", 0.0)
 
-    fill: Callable[[Any, Any, Fans, bool], None]
-    """Given `torch.nn.init`, a weight, its fans and whether its first axis is the input's: fill it."""
+    fill: Callable[[Any, Any, Fans], None]
+    """Given `torch.nn.init`, a weight and its fans: fill it."""
+
+
+def _chosen(fans: Fans, fan: str) -> float:
+    average = (fans.incoming + fans.outgoing) / 2
+    return float({"fan_in": fans.incoming, "fan_out": fans.outgoing, "fan_average": average}[fan])
 
 
 def _spread(init: Any, weight: Any, variance: float, distribution: str) -> None:
@@ -69,8 +61,8 @@ class He(Filling):
     gain: float = argument(positive_number, "the numerator of the variance", 2.0)
     distribution: str = argument(distribution_word, "of the weights", "normal")
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
-        _spread(init, weight, self.gain / fans.chosen(self.fan), self.distribution)
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
+        _spread(init, weight, self.gain / _chosen(fans, self.fan), self.distribution)
 
 
 class Xavier(Filling):
@@ -79,8 +71,8 @@ class Xavier(Filling):
     gain: float = argument(positive_number, "factor of the variance", 1.0)
     distribution: str = argument(distribution_word, "of the weights", "uniform")
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
-        _spread(init, weight, self.gain / fans.chosen("fan_average"), self.distribution)
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
+        _spread(init, weight, self.gain / _chosen(fans, "fan_average"), self.distribution)
 
 
 class Normal(Filling):
@@ -88,7 +80,7 @@ class Normal(Filling):
 
     std: float = argument(positive_number, "the standard deviation")
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
         init.normal_(weight, std=self.std)
 
 
@@ -97,7 +89,7 @@ class Orthogonal(Filling):
 
     gain: float = argument(positive_number, "factor of the weights", 1.0)
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
         init.orthogonal_(weight, gain=self.gain)
 
 
@@ -111,12 +103,14 @@ class DeltaOrthogonal(Filling):
 
     gain: float = argument(positive_number, "factor of the weights", 1.0)
 
-    def fits(self, shape: tuple[Any, ...], transposed: bool) -> None:
-        made, taken = (shape[1], shape[0]) if transposed else (shape[0], shape[1])
+    def fits(self, kind: str, shape: tuple[Any, ...], fans: Fans) -> None:
+        if not fans.plain:
+            raise Fault(NotPlainKernel(self.word, kind))
+        made, taken = (shape[1], shape[0]) if fans.transposed else (shape[0], shape[1])
         if len(shape) > 2 and taken > made:
             raise Fault(NotDeltaOrthogonal(taken, made))
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
         if weight.dim() == 2:
             init.orthogonal_(weight, gain=self.gain)
             return
@@ -133,7 +127,11 @@ class Bilinear(Filling):
     Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, Section 3.3.
     """
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+    def fits(self, kind: str, shape: tuple[Any, ...], fans: Fans) -> None:
+        if not fans.plain:
+            raise Fault(NotPlainKernel(self.word, kind))
+
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
         init.zeros_(weight)
         kernel = weight.new_ones(())
         for extent in weight.shape[2:]:
@@ -150,7 +148,7 @@ class Default(Filling):
 
     bias: float | None = argument(number, "what biases are; `none` leaves them as they are", None)
 
-    def fill(self, init: Any, weight: Any, fans: Fans, transposed: bool) -> None:
+    def fill(self, init: Any, weight: Any, fans: Fans) -> None:
         pass
 
 

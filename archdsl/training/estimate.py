@@ -27,7 +27,7 @@ def seconds_a_step(network: Network, recipe: Recipe, device: torch.device, targe
     """Seconds that a step takes here, on random examples, not compiled; the fastest of those timed."""
     chosen = choose(network, recipe, device)
     model = build(network)
-    initialise(model, recipe)
+    initialise(model, network, recipe)
     model.to(device, memory_format=chosen.memory_format)  # type: ignore[call-overload]
     freeze(model, recipe)
     step = Step(model, recipe, optimizer(model, network, recipe), memory_format=chosen.memory_format)

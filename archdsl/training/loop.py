@@ -90,7 +90,7 @@ def train(
     with threads(chosen.threads):
         torch.manual_seed(recipe.seed)
         model = build(network)
-        initialise(model, recipe)
+        initialise(model, network, recipe)
         goes_on = resume and Checkpoint.newest(folder) is not None
         # A run that goes on has its weights, and the files that it began with may be gone.
         taken = [] if goes_on else take_pretrained(model, network, recipe)
