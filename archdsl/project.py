@@ -27,16 +27,40 @@ MAX_BYTES = 1 << 20
 
 
 def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str | None]:
-    """FILE and NETWORK. A name that is a file as it stands has no network, nor has a drive's letter."""
-    if Path(text).is_file() or (windows and _DRIVE.fullmatch(text)):
+    """FILE and NETWORK. A name that is a file as it stands has no network, nor has a drive's letter.
+
+    A bare name that is no file, such as `ResNet50`, is that of a bundled network.
+    """
+    if Path(text).exists() or (windows and _DRIVE.fullmatch(text)):
         return text, None
     found = _NETWORK.fullmatch(text)
-    return (found["file"], found["network"]) if found else (text, None)
+    if found:
+        return found["file"], found["network"]
+    return _bundled_network(text) or (text, None)
+
+
+def _bundled_network(name: str) -> tuple[str, str] | None:
+    """The bundled file and network that a bare name means, in whatever case it is written."""
+    if not name.isidentifier():
+        return None
+    found = ((file, network) for network, file in bundled_networks().items())
+    return next((pair for pair in found if pair[1].lower() == name.lower()), None)
 
 
 def bundled_names() -> list[str]:
     """The file names of the bundled architectures, in order."""
     return sorted(path.name for path in shipped("architectures").glob("*.arch"))
+
+
+def bundled_networks() -> dict[str, str]:
+    """The networks of the bundled architectures, each with its file."""
+    found = (bundled(file) for file in bundled_names())
+    return {name: source.name for source in found if source for name in declared("network", source.text)}
+
+
+def declared(what: str, text: str) -> list[str]:
+    """The names of the networks or blocks that a text declares, as far as can be seen without parsing it."""
+    return re.findall(rf"^{what}\s+(\w+)", text, re.MULTILINE)
 
 
 def bundled(name: str) -> Source | None:

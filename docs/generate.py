@@ -17,16 +17,24 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
+from typing import Any, NamedTuple
 from unittest import mock
 
+import archdsl
+from archdsl.analysis.flow import Flow
+from archdsl.citations import Citation, chapter_figures, cited, documentation, opening, title
 from archdsl.cli.main import run
 from archdsl.compiler.signatures import Signature
+from archdsl.drawing.blocks import blocks
 from archdsl.explanation import explanation
 from archdsl.layers import LAYERS, Layer
 from archdsl.layers.arguments import Kind, Parameter, written
+from archdsl.net import Net
 from archdsl.problems import CATALOGUE, Problem
-from archdsl.project import bundled
+from archdsl.project import bundled, bundled_networks
 from archdsl.recipes.keys import KEYS, OF_PARTS, Key
+from archdsl.report.columns import field_texts
+from archdsl.report.units import separated
 
 DOCS = Path(__file__).parent
 PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
@@ -144,9 +152,87 @@ def pages() -> dict[str, str]:
         "layers/index.md": index("Layers", layers, families(dict(LAYERS))),
         "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
     }
+    found.update(zoo_pages())
     found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
     found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
     return found
+
+
+ZOO_OPENING = """\
+Written from the files in `architectures/`: what stands here of a network is worked out from its file.
+`archdsl list NAME` says where a network comes from and what its paper leaves open; `archdsl analyze NAME`,
+`draw NAME` and `export NAME --to torch` take any of them by name. MACs are for one example of the file's
+input; the field is that of the last value that does not see everything; depth counts the layers with weights
+along the longest way."""
+
+
+def zoo_pages() -> dict[str, str]:
+    """The page of the bundled networks, and a picture of each."""
+    rows, gallery, found = [], [], {}
+    networks = [(file, name, archdsl.load(file, network=name)) for name, file in bundled_networks().items()]
+    entries = [Entry.of(file, net) for file, _, net in networks]
+    for entry in sorted(entries, key=lambda entry: (entry.paper.year, entry.file)):
+        rows.append(entry.row)
+        gallery.append(entry.section)
+        found[f"zoo/{entry.name}.svg"] = entry.picture
+    lines = ["# The networks", "", ZOO_OPENING, ""]
+    lines += ["| year | network | depth | parameters | MACs | field | paper |"]
+    lines += ["| ---: | --- | ---: | ---: | ---: | ---: | --- |", *rows]
+    lines += ["", "## Pictures", "", "To scale, each for itself: `archdsl draw NAME -o NAME.svg`.", *gallery]
+    return {"zoo.md": "\n".join(lines) + "\n", **found}
+
+
+class Entry(NamedTuple):
+    """A bundled network as the page shows it."""
+
+    file: str
+    name: str
+    title: str
+    paper: Citation
+    figures: tuple[str, ...]
+    totals: dict[str, Any]
+    field: str
+    picture: str
+
+    @classmethod
+    def of(cls, file: str, net: Net) -> Entry:
+        source = bundled(file)
+        assert source is not None
+        said = documentation(source.text, "network", net.name)
+        paper = cited(said) or cited(opening(source.text))
+        assert paper is not None, f"{file} cites no paper"
+        report = net.report()
+        return cls(
+            file,
+            net.name,
+            title(said),
+            paper,
+            chapter_figures(said),
+            report.to_dict()["totals"],
+            field_texts(report.totals, "size"),
+            blocks(net.network, Flow(net.network)),
+        )
+
+    @property
+    def row(self) -> str:
+        figure = "".join(f"; Prince's Figure {number}" for number in self.figures)
+        cells = (
+            str(self.paper.year),
+            f"[`{self.name}`](#{self.name.lower()}): {self.title}",
+            str(self.totals["depth"]),
+            separated(self.totals["parameters"]),
+            separated(self.totals["macs"]),
+            self.field,
+            f"{self.paper}{figure}",
+        )
+        return f"| {' | '.join(cells)} |"
+
+    @property
+    def section(self) -> str:
+        return (
+            f"\n### {self.name}\n\n[{self.file}](../architectures/{self.file})\n\n"
+            f"![{self.title}, drawn to scale](zoo/{self.name}.svg)"
+        )
 
 
 def with_screens(page: str) -> str:
@@ -176,9 +262,9 @@ def printed_by(arguments: list[str], program: str) -> str:
 def main() -> None:
     """Write all pages, and remove those of what is no more."""
     written_pages = pages()
-    for folder in ("layers", "problems"):
+    for folder in ("layers", "problems", "zoo"):
         (DOCS / folder).mkdir(exist_ok=True)
-        for old in (DOCS / folder).glob("*.md"):
+        for old in (DOCS / folder).iterdir():
             if f"{folder}/{old.name}" not in written_pages:
                 old.unlink()
     for path, text in written_pages.items():

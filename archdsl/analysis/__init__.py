@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from archdsl.analysis.cost import cost
+from archdsl.analysis.depth import depth
 from archdsl.analysis.equivariance import Equivariance, equivariances
 from archdsl.analysis.flow import Flow, Rules
 from archdsl.analysis.memory import Memory, memory
@@ -44,6 +45,8 @@ class Facts:
 class Totals:
     """What is known of a network. A peak is None where the symbols leave too much open."""
 
+    depth: int
+    """Layers with weights, one after the other."""
     parameters: Size
     trainable: Size
     buffers: Size
@@ -119,6 +122,7 @@ def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimize
         for one, start in zip(rules, flow.starts, strict=True)
     ]
     totals = Totals(
+        depth(flow),
         spent.parameters,
         spent.parameters,
         spent.buffers,

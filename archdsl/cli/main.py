@@ -9,6 +9,7 @@ import click
 
 from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
+from archdsl.cli.draw import draw
 from archdsl.cli.export import export
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import BROKEN_PIPE, show, unwritten
@@ -55,7 +56,7 @@ def archdsl() -> None:
     """
 
 
-for command in (analyze, check, export, train, evaluate, predict, layers, explain, list_architectures):
+for command in (analyze, check, draw, export, train, evaluate, predict, layers, explain, list_architectures):
     archdsl.add_command(command)
 
 

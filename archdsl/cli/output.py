@@ -92,20 +92,21 @@ def unwritten(error: OSError) -> click.ClickException:
     return click.ClickException(f"can't write the result: {error.strerror}")
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: aside first, then renamed.
 
     A link is followed, and what is no regular file, such as a pipe, is written to as it is.
     """
+    written = content.encode("utf-8") if isinstance(content, str) else content
     try:
         place = Path(os.path.realpath(path))
         if place.exists() and not place.is_file():
-            place.write_text(text, encoding="utf-8")
+            place.write_bytes(written)
             return
         handle, aside = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(written)
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(aside, 0o666 & ~umask)

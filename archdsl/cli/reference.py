@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from archdsl.cli.output import Refused, result, style
+from archdsl.cli.output import Refused, result, style, width
 from archdsl.cli.settings import python_option
 from archdsl.cli.targets import source_of
 
@@ -73,29 +72,71 @@ def explain(name: str | None) -> int:
     return 0
 
 
-@click.command("list", short_help="List the bundled architectures.")
-def list_architectures() -> int:
-    """List the bundled architectures and their networks."""
-    from archdsl.project import bundled, bundled_names
+@click.command("list", short_help="List the bundled architectures, or say where one comes from.")
+@click.argument("name", required=False, metavar="[FILE|NETWORK]")
+def list_architectures(name: str | None) -> int:
+    """List the bundled architectures and their networks, or say where one comes from.
 
-    names = bundled_names()
-    width = max(map(len, names), default=0)
-    for name in names:
-        source = bundled(name)
-        text = source.text if source else ""
-        networks = re.findall(r"^network\s+(\w+)", text, re.MULTILINE)
-        blocks = re.findall(r"^block\s+(\w+)", text, re.MULTILINE)
+    Of a FILE or a NETWORK: the paper, the figure of Prince's chapter 10 where it has one, what is said of
+    each network, and what the paper leaves open.
+    """
+    from archdsl.citations import cited, opening
+    from archdsl.project import bundled, bundled_names, declared
+
+    texts = {file: source.text for file in bundled_names() if (source := bundled(file))}
+    if name is not None:
+        return _show_architecture(name, texts)
+    longest = max(map(len, texts), default=0)
+    for file, text in texts.items():
+        networks, blocks = declared("network", text), declared("block", text)
         listed = ", ".join(networks) if networks else f"blocks: {', '.join(blocks)}"
-        result(f"{name:<{width}}  {listed}")
+        paper = cited(opening(text))
+        result(f"{file:<{longest}}  {paper.year if paper else '':>4}  {listed}")
     return 0
+
+
+def _show_architecture(name: str, texts: Mapping[str, str]) -> int:
+    """What a bundled file says of itself and of its networks."""
+    from archdsl.citations import documentation, opening
+    from archdsl.problems import nearest
+    from archdsl.project import bundled_networks, declared
+    from archdsl.report.terminal import BOLD
+
+    wanted = name.partition(":")[0]
+    known = {file: file for file in texts} | {file.removesuffix(".arch"): file for file in texts}
+    known |= bundled_networks()
+    folded = {key.lower(): file for key, file in known.items()}
+    file = folded.get(name.lower()) or folded.get(wanted.lower())
+    if file is None:
+        meant = nearest(name, known)
+        hint = f"; did you mean {meant}?" if meant else " (`archdsl list` lists them)"
+        raise Refused(f"no bundled file or network is called {name!r}{hint}")
+    text = texts[file]
+    dress = style(sys.stdout)
+    parts = [dress.paint(file, BOLD), _filled(opening(text))] if opening(text) else [dress.paint(file, BOLD)]
+    for what in ("network", "block"):
+        for one in declared(what, text):
+            said = documentation(text, what, one)
+            heading = dress.paint(f"{what} {one}", BOLD)
+            parts.append(f"{heading}\n{_filled(said, 2)}" if said else heading)
+    result("\n\n".join(parts))
+    return 0
+
+
+def _filled(text: str, indent: int = 0) -> str:
+    """Prose in lines that a terminal shows whole."""
+    import textwrap
+
+    room = max(40, min(width(sys.stdout) or 100, 100))
+    return textwrap.fill(text, room, initial_indent=" " * indent, subsequent_indent=" " * indent)
 
 
 def _list(documented: Mapping[str, type]) -> None:
     from archdsl.report.reference import summary
 
-    width = max(map(len, documented), default=0)
+    longest = max(map(len, documented), default=0)
     for name in sorted(documented):
-        result(f"{name:<{width}}  {summary(documented[name])}")
+        result(f"{name:<{longest}}  {summary(documented[name])}")
 
 
 def _unknown(what: str, name: str, known: Mapping[str, type], command: str) -> str:
@@ -115,10 +156,10 @@ def _layer(layer: type[Layer]) -> str:
     dress = style(sys.stdout)
     parts = [dress.paint(Signature.of_layer(layer).text, BOLD)]
     if layer.arguments:
-        width = max(map(len, layer.arguments))
+        longest = max(map(len, layer.arguments))
         parts.append(
             "\n".join(
-                f"  {name:<{width}}  {parameter.documentation}: {parameter.kind.expected}"
+                f"  {name:<{longest}}  {parameter.documentation}: {parameter.kind.expected}"
                 for name, parameter in layer.arguments.items()
             )
         )

@@ -97,14 +97,14 @@ def source_of(file: str) -> Source:
 
 def _missing(file: str) -> str:
     """What to say of a file that is not there, with the nearest name among those that are."""
-    from archdsl.project import bundled_names, nearest_file
+    from archdsl.project import bundled_names, bundled_networks, nearest_file
 
     folder = Path(file).parent
     try:
         near = {path.name: str(folder / path.name) for path in folder.glob("*.arch")}
     except OSError:
         near = {}
-    names = {**dict.fromkeys(bundled_names()), **near}
+    names = {**dict.fromkeys([*bundled_names(), *bundled_networks()]), **near}
     meant = nearest_file(Path(file).name, names)
     said = f"there is no file {file!r}, here or among the bundled architectures"
     return (

@@ -192,6 +192,7 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
 def _totals(totals: Totals) -> dict[str, Any]:
     field = totals.receptive_field
     return {
+        "depth": totals.depth,
         "parameters": totals.parameters,
         "trainable": totals.trainable,
         "buffers": totals.buffers,

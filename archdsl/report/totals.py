@@ -24,7 +24,10 @@ def totals(report: Report) -> list[Total]:
     """Every total in the order of the table. What is said beside one never repeats it."""
     figures = report.totals
     settings = f"batch {report.batch}, {report.precision}"
-    lines = [_total("parameters", figures["parameters"], human_bytes(figures["parameter_bytes"]))]
+    lines = [
+        Total("depth", str(figures["depth"]), "layers with weights, one after the other"),
+        _total("parameters", figures["parameters"], human_bytes(figures["parameter_bytes"])),
+    ]
     if figures["trainable"] != figures["parameters"]:
         lines.append(_total("trainable", figures["trainable"]))
     if figures["buffers"] != 0:

@@ -1,0 +1,215 @@
+"""What a picture shows of a network: the values along its trunk, what skips over some, its outputs.
+
+The trunk is the longest way from an input to an output. Where a way parts and meets again within a map of
+one size, as in a residual unit or an Inception module, what lies between is one step of the trunk; where it
+meets at another size, as between the two arms of a U-Net, the longer way is the trunk and the other a skip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from archdsl.analysis.flow import Flow
+    from archdsl.compiler.network import Network, Node
+    from archdsl.layers.shapes import Shape
+
+MANY = 24
+"""How many stations a picture shows one by one; of more, equal ones and then those of one size are one."""
+
+OUTSIDE = -1
+"""The root of the graph, before every input."""
+
+
+@dataclass(slots=True)
+class Station:
+    """Values of the trunk that are drawn as one body.
+
+    `shape` is that of the last of them; a map whose extents are 1 is a vector here.
+    """
+
+    shape: tuple[int, ...]
+    nodes: list[Node]
+    """The layers of the trunk that it stands for, in order."""
+    first: tuple[int, ...]
+    """The shape of the first value."""
+    repeated: int = 1
+    """How many stations of this shape it stands for."""
+    outputs: list[str] = field(default_factory=list)
+    """Outputs of the network that are made from it, but for the one at the end of the trunk."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of a map, features of a vector."""
+        return self.shape[0]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial extents; empty for a vector."""
+        return self.shape[1:]
+
+    @property
+    def named(self) -> list[Node]:
+        """The layers by which it may be called: those with weights and joins, or its first."""
+        return [node for node in self.nodes if _computes(node)] or self.nodes[:1]
+
+
+@dataclass(slots=True)
+class Trunk:
+    """The stations in order, and the skips: from the station of one index to that of another."""
+
+    stations: list[Station]
+    skips: list[tuple[int, int]]
+
+
+def trunk(network: Network, flow: Flow) -> Trunk:
+    """The trunk of a network all of whose sizes are numbers."""
+    path = _longest(flow)
+    above = _dominators(flow)
+    kept = _kept(flow, path, above)
+    stations, where = _stations(flow, kept, path)
+    stations, merged = _merged(stations)
+    where = {i: merged[station] for i, station in where.items()}
+
+    def station_of(i: int) -> int:
+        while i not in where:
+            i = above[i]
+            if i == OUTSIDE:
+                return 0
+        return where[i]
+
+    for value, name in zip(flow.outputs, network.output_names, strict=True):
+        if flow.makers[value] != path[-1]:
+            stations[station_of(flow.makers[value])].outputs.append(name)
+    skips = {
+        (station_of(source), station_of(i))
+        for before, i in pairwise(path)
+        for source in flow.sources[i]
+        if source != before and (above[source] != OUTSIDE or source in flow.inputs)
+    }
+    return Trunk(stations, sorted((a, b) for a, b in skips if b - a > 1))
+
+
+def _longest(flow: Flow) -> list[int]:
+    """The layers of the longest way to an output, in order."""
+    length: list[int] = []
+    for sources in flow.sources:
+        length.append(max([length[source] for source in sources], default=0) + 1)
+    at = max((flow.makers[value] for value in flow.outputs), key=lambda i: length[i])
+    path = [at]
+    while flow.sources[at]:
+        at = max(flow.sources[at], key=lambda i: length[i])
+        path.append(at)
+    return path[::-1]
+
+
+def _dominators(flow: Flow) -> list[int]:
+    """For each layer the last one that every way from an input to it goes through.
+
+    What depends on no input, as a learned token, is on no way. Cooper, Harvey and Kennedy, "A Simple, Fast
+    Dominance Algorithm", 2001; in an order of execution one pass is enough.
+    """
+    above: list[int] = []
+    level: list[int] = []
+    free: list[bool] = []
+    for i, sources in enumerate(flow.sources):
+        on_way = [source for source in sources if not free[source]]
+        free.append(not on_way and i not in flow.inputs)
+        meet = on_way[0] if on_way else OUTSIDE
+        for source in on_way[1:]:
+            other = source
+            while meet != other:
+                if OUTSIDE in (meet, other):
+                    meet = other = OUTSIDE
+                elif level[meet] >= level[other]:
+                    meet = above[meet]
+                else:
+                    other = above[other]
+        above.append(meet)
+        level.append(0 if meet == OUTSIDE else level[meet] + 1)
+    return above
+
+
+def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
+    """The path without what lies between a parting and a meeting within maps of one size."""
+    place = {i: k for k, i in enumerate(path)}
+    size = [flow.nodes[i].shape.size for i in path]
+    inside = [False] * len(path)
+    for k, i in enumerate(path):
+        if len(flow.sources[i]) < 2 or above[i] not in place:
+            continue
+        start = place[above[i]]
+        ends = {size[start], size[k]}
+        if flow.nodes[i].kind == "multiply" or all(size[m] in ends for m in range(start + 1, k)):
+            inside[start + 1 : k] = [True] * (k - start - 1)
+    return [i for k, i in enumerate(path) if not inside[k]]
+
+
+def _computes(node: Node) -> bool:
+    """Whether a layer has a body of its own in a picture, also where it changes no shape."""
+    xs = [wire.shape for wire in node.inputs]
+    return node.kind == "input" or len(xs) > 1 or bool(node.layer.weights(*xs) and node.layer.macs(*xs))
+
+
+def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Station], dict[int, int]]:
+    """The stations, and which of them each layer of the path belongs to."""
+    stations: list[Station] = []
+    owner: dict[int, int] = {}
+    for i in kept:
+        node = flow.nodes[i]
+        shape = _plain(node.shape)
+        before = stations[-1] if stations else None
+        arranged = node.kind in ("flatten", "reshape", "permute") and i != path[-1]
+        if before and (arranged or (shape == before.shape and not _computes(node))):
+            before.nodes.append(node)
+        elif before and _passing(before) and before.size == shape[1:] and before.size:
+            # A pooled map is not drawn by itself where the next layer's has its size.
+            stations[-1] = Station(shape, [*before.nodes, node], shape)
+        else:
+            stations.append(Station(shape, [node], shape))
+        owner[i] = len(stations) - 1
+    last = 0
+    for i in path:
+        last = owner.setdefault(i, last)
+    return stations, owner
+
+
+def _passing(station: Station) -> bool:
+    """Whether it is of layers without weights alone."""
+    return not any(_computes(node) for node in station.nodes)
+
+
+def _plain(shape: Shape) -> tuple[int, ...]:
+    numbers = tuple(n for n in shape if isinstance(n, int))
+    assert len(numbers) == len(shape), "every size is a number"
+    return numbers[:1] if all(extent == 1 for extent in numbers[1:]) else numbers
+
+
+def _merged(stations: list[Station]) -> tuple[list[Station], list[int]]:
+    """As many stations as a picture can show, and the new index of each."""
+    where = list(range(len(stations)))
+    equal: list[Callable[[Station], tuple[int, ...]]] = [lambda s: s.shape, lambda s: s.size]
+    for what in equal:
+        if len(stations) <= MANY:
+            break
+        found: list[Station] = []
+        moved: list[int] = []
+        for station in stations:
+            given = bool(found) and found[-1].nodes[0].kind == "input"
+            if found and not given and station.size and what(found[-1]) == what(station):
+                before = found[-1]
+                found[-1] = Station(
+                    station.shape,
+                    before.nodes + station.nodes,
+                    before.first,
+                    before.repeated + station.repeated,
+                )
+            else:
+                found.append(station)
+            moved.append(len(found) - 1)
+        stations, where = found, [moved[w] for w in where]
+    return stations, where
