@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import math
@@ -54,6 +55,7 @@ from archdsl.recipes.schedules import (
 from archdsl.training.initialisation import initialise
 from archdsl.training.loop import Plateau as PlateauSoFar
 from archdsl.training.loop import train
+from archdsl.training.parameters import optimizer
 from archdsl.training.run import Measurement
 
 NETWORK = """let base = 0.1
@@ -122,6 +124,39 @@ def test_optimizers_keep_more_where_they_are_asked_to() -> None:
     assert words["sgd"].new(lr=1, momentum=0.9).kept() == 1
     assert words["adam"].new(amsgrad=True).kept() == 3
     assert words["rmsprop"].new(momentum=0.9, centered=True).kept() == 3
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        *(chosen.new(**GIVEN.get(word, {})) for word, chosen in sorted(Optimizer.words.items())),
+        Optimizer.words["sgd"].new(lr=0.1, momentum=0.9, nesterov=True),
+        Optimizer.words["sgd"].new(lr=0.1, momentum=0.9, dampening=0.5),
+        Optimizer.words["rmsprop"].new(momentum=0.9),
+        Optimizer.words["rmsprop"].new(momentum=0.9, centered=True),
+        Optimizer.words["adam"].new(amsgrad=True),
+    ],
+    ids=str,
+)
+def test_training_takes_the_steps_of_torchs_optimizer(chosen: Optimizer) -> None:
+    net = archdsl.load("mnist1d_conv.arch")
+    recipe, _ = read_recipe(net.network.train, net.network)
+    assert recipe is not None
+    torch.manual_seed(0)
+    model = net.build()
+    twin = copy.deepcopy(model)
+    pairs = [
+        (model, optimizer(model, net.network, dataclasses.replace(recipe, optimizer=chosen))),
+        (twin, chosen.build(torch.optim, twin.parameters())),
+    ]
+    for _ in range(3):
+        x, y = torch.randn(10, 1, 40), torch.randint(10, (10,))
+        for trained, made in pairs:
+            made.zero_grad()
+            nn.functional.cross_entropy(trained(x), y).backward()
+            made.step()
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_analyze_counts_the_optimizer_of_the_recipe(tmp_path: Any) -> None:

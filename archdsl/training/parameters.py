@@ -9,6 +9,7 @@ from torch import nn
 
 from archdsl.compiler import Network
 from archdsl.layers import normalisation
+from archdsl.recipes.optimizers import SGD
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.run import TrainingError
 
@@ -64,7 +65,7 @@ def optimizer(
     made: torch.optim.Optimizer = recipe.optimizer.build(
         torch.optim, groups(model, network, recipe), **options
     )
-    if getattr(recipe.optimizer, "momentum", 0) and not getattr(recipe.optimizer, "dampening", 0):
+    if isinstance(recipe.optimizer, SGD) and recipe.optimizer.momentum and not recipe.optimizer.dampening:
         # From zeros the first step is that of torch, which begins with the gradient itself; the compiled
         # step needs the tensors to be there.
         for group in made.param_groups:
