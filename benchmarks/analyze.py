@@ -1,9 +1,10 @@
 """What analysing costs, against torch and torchinfo in the same run: `python benchmarks/analyze.py`.
 
-Three claims, each measured in rounds that take turns, and compared by the fastest round of each (what
+Four claims, each measured in rounds that take turns, and compared by the fastest round of each (what
 else runs on a machine only ever adds to a time, and to the shorter ones by more):
 
 - a whole process of `archdsl analyze alexnet.arch` takes under a quarter of `python -c "import torch"`;
+- every bundled network, in one process, is analysed in less time than three of those imports take;
 - in a running process ResNet-152 goes from text to report at least 15 times, and from its syntax tree at
   least 50 times, as fast as it is built in torch and summarised by torchinfo;
 - 10,000 layers, in a chain and with residuals, go from text to report in under a second, and up to
@@ -25,7 +26,7 @@ from typing import Any
 
 from archdsl.compiler import Program
 from archdsl.net import check_network, program_of
-from archdsl.project import bundled, imports_of
+from archdsl.project import bundled, bundled_networks, imports_of
 from archdsl.source import Source
 
 Claim = tuple[str, float, str, float, bool]
@@ -64,6 +65,24 @@ def start_up(count: int) -> list[Claim]:
     print(f"archdsl analyze alexnet.arch, whole process  {ours * 1000:9.0f} ms")
     print(f"python -c 'import torch', whole process      {torchs * 1000:9.0f} ms")
     return [("analyze / import torch, processes", ours / torchs, "", 0.25, ours / torchs < 0.25)]
+
+
+ZOO = """
+import archdsl
+from archdsl.project import bundled_networks
+
+for network, file in bundled_networks().items():
+    archdsl.load(file, network=network).report().to_dict()
+"""
+
+
+def zoo(count: int) -> list[Claim]:
+    ours, torchs = rounds(
+        count, process(sys.executable, "-c", ZOO), process(sys.executable, "-c", "import torch")
+    )
+    print(f"all {len(bundled_networks()):3} bundled networks, whole process     {ours * 1000:9.0f} ms")
+    print(f"python -c 'import torch', whole process      {torchs * 1000:9.0f} ms")
+    return [("all networks / import torch, processes", ours / torchs, "", 3, ours / torchs < 3)]
 
 
 # ------------------------------------------------------------------------------ ResNet-152
@@ -186,6 +205,7 @@ def many_layers(count: int) -> list[Claim]:
 
 MEASURES: dict[str, Callable[[int], list[Claim]]] = {
     "start-up": start_up,
+    "zoo": zoo,
     "resnet152": in_process,
     "layers": many_layers,
 }
