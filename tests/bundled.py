@@ -30,6 +30,7 @@ BUNDLED: dict[str, dict[str, str | None]] = {
         "VGG19": "vgg_e",
     },
     "nin.arch": {"NIN": "nin_cifar10", "NINImageNet": None},
+    "bn_inception.arch": {"BNInception": None},
     "googlenet.arch": {"GoogLeNet": None, "GoogLeNetTorchvision": "googlenet_torchvision"},
     "resnet.arch": {
         "ResNet18": "resnet18",
@@ -125,6 +126,7 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "deconvnet.arch": {"inputs": {"image": (3, 32, 32)}, "parameters": {"hidden": 256}},
     "efficientnet.arch": {"parameters": {"side": 64, "width": 0.5}},
     "fcn.arch": {"inputs": {"image": (3, 32, 32)}, "parameters": {"width": 8, "hidden": 64}},
+    "bn_inception.arch": {"inputs": {"image": (3, 64, 64)}},
     "googlenet.arch": {"inputs": {"image": (3, 160, 160)}},
     "imagegpt.arch": {"parameters": {"colours": 16, "side": 4, "width": 24, "depth": 2, "heads": 3}},
     "mobilenet.arch": {"inputs": {"image": (3, 64, 64)}, "parameters": {"width": 0.25}},

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
-from expected import MODELS, alignment, assert_same_layer, oracle, report
-from test_translated_networks import BATCH_NORMS, Leaf, leaf, leaves_of_ours, leaves_of_theirs
+from expected import MODELS, oracle, report
+from test_translated_networks import (
+    BATCH_NORMS,
+    Leaf,
+    inception,
+    leaf,
+    leaves_of_ours,
+    leaves_of_theirs,
+)
 
 KINDS = {"batchnorm": "batch_norm", "maxpool": "max_pool", "adaptive_avgpool": "global_avg_pool"}
 
@@ -42,17 +50,17 @@ def test_layers_are_those_of_timm(file: str, network: str, reference: str) -> No
     row = next(row for row in oracle("leaves") if (row["lib"], row["ref"]) == ("timm", reference))
     assert report(file, network)["inputs"][0]["shape"] == row["input"]
     assert reference in BATCH_NORMS
-    layers = [layer for layer in layers_of(file, network) if layer not in under_auxiliary(file, network)]
-    seen = [layer for layer in layers if layer["kind"] != "batch_norm"]
+    seen = [layer for layer in without_auxiliary(file, network) if layer["kind"] != "batch_norm"]
     if reference == "inception_v3":
-        pools = [layer for layer in seen if layer["kind"] in ("max_pool", "avg_pool")]
-        seen = [layer for layer in seen if layer not in pools or layer["name"].startswith("pool_")]
-        assert len(pools) == 2 + 11
+        pools = [x["name"] for x in seen if x["kind"] in ("max_pool", "avg_pool")]
+        hidden = {name for name in pools if not name.startswith("pool_")}
+        seen = [layer for layer in seen if layer["name"] not in hidden]
+        assert (len(pools), len(hidden)) == (13, 11)
     assert leaves_of_ours(seen) == leaves_of_theirs(row)
 
 
-def under_auxiliary(file: str, network: str) -> Layers:
-    return under(layers_of(file, network), "auxiliary")
+def without_auxiliary(file: str, network: str) -> Layers:
+    return [layer for layer in layers_of(file, network) if not layer["name"].startswith("auxiliary.")]
 
 
 @pytest.mark.parametrize(
@@ -99,20 +107,41 @@ def test_every_layer_of_preresnet200() -> None:
     for layer in model["layers"]:
         kind = KINDS.get(layer["op"], layer["args"].get("fn", layer["op"]))
         if layer["id"] not in again and kind not in ("input", "flatten"):
-            # A mean over the whole map has no field of its own here.
-            field = {"global": True} if kind == "global_avg_pool" else layer["rf"]
-            expected.setdefault(kind, []).append({**layer, "rf": field})
+            expected.setdefault(kind, []).append(layer)
     del found["flatten"]
     assert {kind: len(of_kind) for kind, of_kind in found.items()} == {
         kind: len(of_kind) for kind, of_kind in expected.items()
     }
-    aligned = alignment(model)
     for kind, of_kind in expected.items():
         for one, other in zip(found[kind], of_kind, strict=True):
-            assert_same_layer(one, other, aligned.get(other["id"], True))
+            figures = ("weights", "biases", "buffers", "macs")
+            assert [one[k] for k in figures] == [other[k] for k in figures], one["name"]
+            assert one["shape"] == other["out"], one["name"]
+            field, theirs = one["receptive_field"], other["rf"]
+            if kind not in ("global_avg_pool", "linear"):
+                for key, their_key in (("size", "size"), ("stride", "jump"), ("padding", "pad_left")):
+                    assert field[key] == [theirs[their_key]] * 2, one["name"]
+    unactivated(layers_of("preresnet.arch", "PreResNet200"))
     totals = report("preresnet.arch", "PreResNet200")["totals"]
     assert totals["parameters"] == model["totals"]["params"] - 128
     assert totals["macs"] == model["totals"]["macs"]
+
+
+def unactivated(layers: Layers) -> None:
+    """From sum to sum nothing is done; only a projection reads what is activated."""
+    sums = [layer for layer in layers if layer["kind"] == "add"]
+    before = "stem.max_pool"
+    for one in sums:
+        unit = one["name"].rpartition(".")[0]
+        projected = f"{unit}.shortcut.conv"
+        (shortcut,) = [name for name in one["from"] if ".residual." not in name]
+        if shortcut == projected:
+            (given,) = [layer["from"] for layer in layers if layer["name"] == projected]
+            assert given == [before if before == "stem.max_pool" else f"{unit}.activated.relu"]
+        else:
+            assert shortcut == before
+        before = one["name"]
+    assert sum(f"{one['name'].rpartition('.')[0]}.shortcut.conv" in one["from"] for one in sums) == 4
 
 
 # ------------------------------------------------------------------------------ as published, and by hand
@@ -172,12 +201,17 @@ def test_network_in_network_for_imagenet_by_hand() -> None:
         assert [layer["weights"] for layer in convolutions] == products
         assert [layer["macs"] for layer in convolutions] == [n * extent**2 for n in products]
         given = last
+    fields = [layer["receptive_field"] for layer in layers if layer["kind"] == "conv"]
+    assert fields[0]["padding"] == [0, 0]
+    assert [field["size"] for field in (fields[0], fields[3], fields[6], fields[9])] == [
+        [n, n] for n in (11, 19 + 4 * 8, 67 + 2 * 16, 131 + 2 * 32)
+    ]
 
 
 def test_inception_v3_and_its_auxiliary_head() -> None:
     """The head is cut off once the network is trained: 23,834,568 parameters stay, as timm's network has."""
     layers = layers_of("inception.arch", "InceptionV3")
-    head = under_auxiliary("inception.arch", "InceptionV3")
+    head = under(layers, "auxiliary")
     by_hand = 768 * 128 + 2 * 128 + 128 * 25 * 768 + 2 * 768 + 768 * 1000 + 1000
     assert total(head) == by_hand
     assert total(layers) - by_hand == 23_834_568
@@ -201,6 +235,23 @@ def test_fields_of_inception_as_published(file: str, network: str, slim: str) ->
         assert field["size"] == [row["rf"]] * 2, at
         assert field["stride"] == [row["stride"]] * 2, at
         assert field["padding"] == [row["padding"]] * 2, at
+
+
+@pytest.mark.parametrize(
+    ("file", "network", "slim"),
+    [("inception.arch", "InceptionV3", "inception_v3"), ("inception_v4.arch", "InceptionV4", "inception_v4")],
+)
+def test_convolutions_of_inception_see_what_those_of_slim_see(file: str, network: str, slim: str) -> None:
+    """Along each axis: which of 1 x 7 and 7 x 1 comes first, and where nothing is padded."""
+
+    def seen(layers: Layers) -> Counter[tuple[Any, ...]]:
+        return Counter(
+            (*x["shape"], x["weights"], *(tuple(x["receptive_field"][k]) for k in ("size", "padding")))
+            for x in layers
+            if x["kind"] == "conv"
+        )
+
+    assert seen(without_auxiliary(file, network)) == seen(inception(slim))
 
 
 def label_of(slim: str, end_point: str) -> str:

@@ -96,6 +96,7 @@ def bundled(name: str, **loading: Any) -> tuple[Layer, ...]:
         ("vgg19", "VGG19"),
         ("densenet121", "DenseNet121"),
         ("squeezenet", "SqueezeNet11"),
+        ("inception_v2", "BNInception"),
         # The graph takes the step of a stage in the 3 x 3 convolution, as torchvision does.
         ("resnet50", "ResNet50V15"),
     ],
