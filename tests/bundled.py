@@ -58,6 +58,7 @@ BUNDLED: dict[str, dict[str, str | None]] = {
     "unet.arch": {"UNet": "unet_2015", "UNetPadded": "unet_padded"},
     "vanilla_cnn.arch": {"VanillaCNN": None},
     "vit.arch": {"ViT": None},
+    "spoken_digits.arch": {"SpokenDigits": None},
     "swin.arch": {"Swin": None},
     "davit.arch": {"DaViT": None},
     "imagegpt.arch": {"ImageGPT": None},

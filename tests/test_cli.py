@@ -292,7 +292,24 @@ def test_unknown_names_get_the_nearest(tmp_path: Path, arguments: tuple[str, ...
 
 def test_list_names_every_network(tmp_path: Path) -> None:
     found = run("list", cwd=tmp_path)
-    assert re.search(r"^unet\.arch +UNet, UNetPadded$", found.out, re.MULTILINE)
+    assert re.search(r"^unet\.arch +2015  UNet, UNetPadded$", found.out, re.MULTILINE)
+    assert re.search(r"^blocks\.arch +blocks: SeparableConv, ", found.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["unet.arch", "unet", "UNet", "unetpadded", "unet.arch:UNet"])
+def test_list_says_where_a_network_comes_from(tmp_path: Path, name: str) -> None:
+    found = run("list", name, cwd=tmp_path)
+    assert found.code == 0
+    assert found.out.startswith("unet.arch\n\nOlaf Ronneberger, Philipp Fischer and Thomas Brox, \"U-Net")
+    assert "\nnetwork UNet\n  U-Net: Ronneberger et al., MICCAI 2015, Figure 1." in found.out
+    assert "\nblock DoubleConv" in found.out
+
+
+def test_a_bundled_network_goes_by_its_name(tmp_path: Path) -> None:
+    named, filed = (run("analyze", name, cwd=tmp_path) for name in ("resnet50", "resnet.arch:ResNet50"))
+    assert (named.code, named.out) == (0, filed.out)
+    (tmp_path / "ResNet50").mkdir()
+    assert "ResNet50 is a folder" in run("analyze", "ResNet50", cwd=tmp_path).err
 
 
 def test_export_runs_without_archdsl(folder: Path) -> None:
@@ -334,7 +351,10 @@ def test_train(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("analyze", "alexnt.arch"), "there is no file 'alexnt.arch'.*; did you mean alexnet.arch\\?"),
-        (("analyze", "alexnet"), "did you mean alexnet.arch\\?"),
+        (("analyze", "alexnets"), "did you mean alexnet.arch\\?"),
+        (("analyze", "ResNet_50"), "did you mean ResNet50\\?"),
+        (("list", "VGG17"), "no bundled file or network is called 'VGG17'; did you mean VGG19\\?"),
+        (("layers", "SqueezeExcitation"), 'is a block: `import SqueezeExcitation from "blocks.arch"`'),
         (("analyze", "sub/god.arch"), "did you mean sub/good.arch\\?"),
         (("analyze", "nothing-like-it.xyz"), "`archdsl list` shows those"),
         (("analyze", "sub"), "sub is a folder"),
@@ -348,7 +368,7 @@ def test_train(tmp_path: Path) -> None:
         (("export", "good.arch"), "Missing option '--to'"),
         (("export", "good.arch", "--to", "torch", "--set", "train.batch=3"), "an export has no recipe"),
         (("check", "good.arch", "--format", "xml"), "'xml' is not one of"),
-        (("draw", "good.arch"), "No such command 'draw'"),
+        (("paint", "good.arch"), "No such command 'paint'"),
     ],
 )
 def test_wrong_command_lines(folder: Path, arguments: tuple[str, ...], said: str) -> None:

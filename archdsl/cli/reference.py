@@ -30,6 +30,9 @@ def layers(name: str | None, file: str | None, allow_python: bool) -> int:
         _list(known)
         return 0
     if name not in known:
+        block = _bundled_block(name)
+        if block is not None:
+            raise Refused(f"{name} is a block: `import {name} from \"{block}\"`; `archdsl list {block}` shows it")
         raise Refused(_unknown("layer", name, known, f"archdsl layers{f' --from {file}' if file else ''}"))
     result(_layer(known[name]))
     return 0
@@ -93,6 +96,14 @@ def list_architectures(name: str | None) -> int:
         paper = cited(opening(text))
         result(f"{file:<{longest}}  {paper.year if paper else '':>4}  {listed}")
     return 0
+
+
+def _bundled_block(name: str) -> str | None:
+    """The bundled file that declares a block of a name."""
+    from archdsl.project import bundled, bundled_names, declared
+
+    sources = (bundled(file) for file in bundled_names())
+    return next((s.name for s in sources if s and name in declared("block", s.text)), None)
 
 
 def _show_architecture(name: str, texts: Mapping[str, str]) -> int:

@@ -50,6 +50,8 @@ LAYERS_ELSEWHERE: dict[str, tuple[str | None, str]] = {
     "dropout1d": ("channel_dropout", "what drops whole channels is `channel_dropout(rate)`"),
     "dropout2d": ("channel_dropout", "what drops whole channels is `channel_dropout(rate)`"),
     "dropout3d": ("channel_dropout", "what drops whole channels is `channel_dropout(rate)`"),
+    "pacconv": ("pixel_adaptive_conv", "it is `pixel_adaptive_conv(channels, kernel, guide=...)`"),
+    "groupbn": ("group_batch_norm", "over a group it is `group_batch_norm`"),
     "swish": ("silu", "swish is `silu`"),
     "upsampling": ("upsample", "it is `upsample(scale)`"),
     "interpolate": ("upsample", "it is `upsample(scale)`, or `upsample(size=...)`"),

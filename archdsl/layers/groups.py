@@ -463,6 +463,8 @@ def check_members(kind: str, x: Shape, group: str) -> None:
     members = MEMBERS[group]
     if divides(members, x.channels) is False:
         mend = f"`lifting_conv` with group={group} makes such runs of an image"
+        if group != "p4" and divides(MEMBERS["p4"], x.channels):
+            mend += "; where nothing is said, its group is p4"
         problem = BrokenRuns(kind, str(x), str(x.channels), members, f"one for each member of {group}", mend)
         raise Fault(problem, inputs=(0,))
 

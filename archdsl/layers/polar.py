@@ -16,7 +16,7 @@ from archdsl.problems.arrangement import UndecidedSize
 from archdsl.problems.layers import ChannelMismatch, NeedsPlane
 from archdsl.problems.problem import Fault
 from archdsl.problems.scattering import OriginShape
-from archdsl.sizes import Size, equal
+from archdsl.sizes import Size, at_least, equal
 
 if TYPE_CHECKING:
     from archdsl.problems.problem import Problem
@@ -132,7 +132,9 @@ def log_polar(
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         """A turn moves the map along its angles, where the origin turns along or is the centre."""
-        if fibres[0].kind != "scalar":
+        angles, radii = self.size
+        if fibres[0].kind != "scalar" or at_least(angles, 4) is False or at_least(radii, 2) is False:
+            # Fewer samples have no place for a quarter turn, or for a change of scale.
             return None
         if motion is Motion.ROTATION and all((f.kind, f.orders) == ("harmonic", (1,)) for f in fibres[1:]):
             whole = divides(4, self.size[0]) is True
