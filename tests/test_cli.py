@@ -300,7 +300,7 @@ def test_list_names_every_network(tmp_path: Path) -> None:
 def test_list_says_where_a_network_comes_from(tmp_path: Path, name: str) -> None:
     found = run("list", name, cwd=tmp_path)
     assert found.code == 0
-    assert found.out.startswith("unet.arch\n\nOlaf Ronneberger, Philipp Fischer and Thomas Brox, \"U-Net")
+    assert found.out.startswith('unet.arch\n\nOlaf Ronneberger, Philipp Fischer and Thomas Brox, "U-Net')
     assert "\nnetwork UNet\n  U-Net: Ronneberger et al., MICCAI 2015, Figure 1." in found.out
     assert "\nblock DoubleConv" in found.out
 

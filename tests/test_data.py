@@ -281,6 +281,7 @@ def test_lenet_learns_mnist(tmp_path: Path) -> None:
         "optimizer": "adam(lr=0.002)",
         "batch": "50",
         "steps": "400",
+        "measurements": "2",
         "augment": "pad(2)",
         "evaluate": "pad(2)",
     }

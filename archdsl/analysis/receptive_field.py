@@ -28,10 +28,9 @@ from typing import Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.analysis.positions import Positions, moved, same, union
-from archdsl.layers.stencils import Reach
+from archdsl.layers.stencils import MAX_PERIOD, Reach
 from archdsl.sizes import Size
 
-MAX_PERIOD = 1_024
 MAX_UNIONS = 2**14
 MAX_LATTICES = 8
 MAX_UNITS = 2**13

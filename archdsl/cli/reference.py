@@ -32,7 +32,8 @@ def layers(name: str | None, file: str | None, allow_python: bool) -> int:
     if name not in known:
         block = _bundled_block(name)
         if block is not None:
-            raise Refused(f"{name} is a block: `import {name} from \"{block}\"`; `archdsl list {block}` shows it")
+            use = f'import {name} from "{block}"'
+            raise Refused(f"{name} is a block: `{use}`; `archdsl list {block}` shows it")
         raise Refused(_unknown("layer", name, known, f"archdsl layers{f' --from {file}' if file else ''}"))
     result(_layer(known[name]))
     return 0

@@ -13,11 +13,12 @@ from typing import Any
 class Code:
     """A Python expression as text. Attributes, calls, indexing and arithmetic give longer ones."""
 
-    __slots__ = ("_text", "_tight")
+    __slots__ = ("_operator", "_text")
 
-    def __init__(self, text: str, tight: bool = True) -> None:
+    def __init__(self, text: str, operator: str = "") -> None:
+        """`operator` is the one that binds last in the text, where there is one."""
         self._text = text
-        self._tight = tight
+        self._operator = operator
 
     def __getattr__(self, name: str) -> Code:
         if name.startswith("__"):
@@ -49,10 +50,13 @@ class Code:
 
     def _binary(self, operator: str, other: Any) -> Code:
         right = other._operand() if isinstance(other, Code) else literal(other)
-        return Code(f"{self._operand()} {operator} {right}", tight=False)
+        # Operators of one rank are read from the left.
+        together = any({operator, self._operator} <= set(rank) for rank in ("+-", "*/"))
+        left = self._text if together else self._operand()
+        return Code(f"{left} {operator} {right}", operator)
 
     def _operand(self) -> str:
-        return self._text if self._tight else f"({self._text})"
+        return f"({self._text})" if self._operator else self._text
 
     def __str__(self) -> str:
         return self._text

@@ -13,7 +13,7 @@ from archdsl.layers.layer import Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.resampling import FINEST_SCALE
 from archdsl.layers.shapes import Shape
-from archdsl.layers.stencils import MOST_PHASES, Offsets, Reads, Stencil, along_axes
+from archdsl.layers.stencils import MAX_PERIOD, Offsets, Reads, Stencil, along_axes
 from archdsl.layers.windows import (
     PerAxis,
     Sides,
@@ -345,7 +345,7 @@ def _union(scales: tuple[Fraction, ...], found: tuple[Window, ...]) -> Stencil |
 
     A sample of the resized input stands for all that it covers of the input: so a window that reaches
     outside of the one reaches outside of the other. None where a size has no number, or units repeat after
-    more than `MOST_PHASES`.
+    more than `MAX_PERIOD`.
     """
     kernel, stride, before = found[0].kernel, found[0].stride, found[0].before
     paddings = [w.before for w in found if isinstance(w.before, int)]
@@ -354,7 +354,7 @@ def _union(scales: tuple[Fraction, ...], found: tuple[Window, ...]) -> Stencil |
     if len(paddings) < len(found):
         return None
     period = lcm(*(scale.denominator for scale in scales))
-    if period > MOST_PHASES:
+    if period > MAX_PERIOD:
         return None
     middle, half = Fraction(kernel, 2), Fraction(1, 2)
     phases: list[Offsets] = []

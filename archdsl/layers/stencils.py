@@ -17,6 +17,9 @@ from math import floor, gcd
 Offsets = Sequence[int]
 """Sorted input positions: a `range` where they are evenly spaced."""
 
+MAX_PERIOD = 1_024
+"""The most units after which a field repeats itself; of one that takes more, nothing is said."""
+
 MOST_PHASES = 2**14
 """The longest pattern that is written out: a file must not make an analysis endless."""
 

@@ -14,6 +14,9 @@ from archdsl.lowering.layers import defined_names
 from archdsl.lowering.steps import Run, Step
 from archdsl.lowering.uses import Use, stem_of
 
+LONGEST_NAME = 28
+"""The most characters of a parameter that is named after a layer and its argument."""
+
 POSITIONAL = 3
 """The most arguments that a call of a class gives by position."""
 
@@ -153,7 +156,7 @@ class _Parameters:
             counts[hint] = counts.get(hint, 0) + 1
         for column, (hint, owner) in new.items():
             alone = counts[hint] == 1 and hint not in UNNAMED
-            name = identifier(hint if alone else f"{snake(owner)}_{hint}")
+            name = identifier(hint if alone else _short(f"{snake(owner)}_{hint}"))
             if any(isinstance(value, tuple) for value in column):
                 name = f"all_{name}"
             name = free(name, self.taken)
@@ -173,6 +176,13 @@ class _Parameters:
     def values(self, name: str) -> list[str]:
         """What each use gives for a parameter."""
         return [value if isinstance(value, str) else f"[{', '.join(value)}]" for value in self.found[name]]
+
+
+def _short(name: str) -> str:
+    """A name without the words in front that make it long."""
+    while len(name) > LONGEST_NAME and "_" in name:
+        name = name.partition("_")[2]
+    return name
 
 
 def _hints(use: Use) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 WIDTH = 88
@@ -25,9 +26,20 @@ def _broken(text: str, level: int) -> list[str]:
     if len(margin) + len(text) <= WIDTH:
         return [margin + text]
     bracket = _bracket(text, first=text.startswith("def "))
-    if bracket is None:
-        return [margin + text]
+    if bracket is not None and len(_calls(text)) > 2:
+        return _bracketed(text, level)
+    if bracket is None or text.startswith("return ") and len(list(_split(text, ","))) > 1:
+        return _bracketed(text, level)
     start, end = bracket
+    early = _bracket(text, first=True) if text.startswith("for ") else None
+    if len(margin) + start >= WIDTH and early and early != bracket:
+        # The names of the loop do not fit on a line either.
+        head, inside, tail = text[: early[0] + 1], text[early[0] + 1 : early[1]], text[early[1] + 1 :]
+        lines = [margin + head]
+        for piece in _split(inside, ","):
+            lines += _broken(piece.strip() + ",", level + 1)
+        closed, *rest = _broken(f"_{tail}", level)
+        return [*lines, f"{margin}){closed[len(margin) + 1 :]}", *rest]
     inside = text[start + 1 : end]
     head, tail = text[: start + 1], text[end:]
     lines = [margin + head]
@@ -40,6 +52,41 @@ def _broken(text: str, level: int) -> list[str]:
         for piece in pieces:
             lines += _broken(piece.strip() + ",", level + 1)
     return [*lines, margin + tail]
+
+
+def _bracketed(text: str, level: int) -> list[str]:
+    """A statement that is broken at commas, operators or the calls of a chain: its value gets brackets."""
+    margin, inner = INDENT * level, INDENT * (level + 1)
+    begins = re.match(r"return |\w+ = ", text)
+    if begins is None:
+        return [margin + text]
+    value = text[begins.end() :]
+    pieces = [piece.strip() for piece in _split(value, ",")]
+    calls = _calls(value)
+    if len(calls) > 2:
+        lines = [inner + value] if len(inner + value) <= WIDTH else [inner + call for call in calls]
+    elif len(pieces) > 1:
+        lines = [line for piece in pieces for line in _broken(piece + ",", level + 1)]
+    else:
+        lines = [inner + piece for piece in re.split(r" (?=[-+*/] )", value)]
+    return [f"{margin}{begins[0]}(", *lines, f"{margin})"]
+
+
+def _calls(text: str) -> list[str]:
+    """A chain of calls, `x.f(...).g(...)`, divided before every dot that follows a call."""
+    depth, start = 0, 0
+    found: list[str] = []
+    for index, character in _code(text):
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif depth == 0 and character == "." and text[index - 1] in ")]":
+            found.append(text[start:index])
+            start = index
+        elif depth == 0 and character in ",:+-*/":
+            return []
+    return [*found, text[start:]]
 
 
 def _bracket(text: str, first: bool) -> tuple[int, int] | None:
