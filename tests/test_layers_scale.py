@@ -107,7 +107,7 @@ CASES: list[tuple[tuple[int, ...], Arguments]] = [
     ((2, 11), {"channels": 3, "kernel": 3, "scales": [0.5, 1, 2]}),
     (
         (2, 12),
-        {"channels": 2, "kernel": 4, "scales": [1, 0.63, 1.2599], "stride": 2, "padding": 1, "bias": False},
+        {"channels": 2, "kernel": 4, "scales": [1, 0.63, 1.25], "stride": 2, "padding": 1, "bias": False},
     ),
     ((1, 9, 8), {"channels": 2, "kernel": 3, "scales": [0.75, 1, 1.5], "padding": "same"}),
     (
@@ -209,6 +209,12 @@ def test_a_unit_reads_within_its_bound(x: tuple[int, ...], arguments: Arguments)
         found |= support(use(x, **arguments), shape)
     assert not (found & ~bound).any()
     assert found.any(0).all()
+
+
+def test_units_that_repeat_after_very_many_have_no_bound() -> None:
+    """Of more than a field may have, whose pattern would be written out to be dropped."""
+    layer = make("scale_invariant_conv", channels=2, kernel=3, scales=[1, 1.2599])
+    assert layer.reads(Shape((1, 20))) == (Reach.UNTOLD,)
 
 
 def test_the_bound_is_as_narrow_as_one_other_scale_makes_it() -> None:
