@@ -202,6 +202,7 @@ class Entry(NamedTuple):
         paper = cited(said) or cited(opening(source.text))
         assert paper is not None, f"{file} cites no paper"
         report = net.report()
+        field = field_texts(report.totals, "size")
         return cls(
             file,
             net.name,
@@ -209,7 +210,8 @@ class Entry(NamedTuple):
             paper,
             chapter_figures(said),
             report.to_dict()["totals"],
-            field_texts(report.totals, "size"),
+            # Of what sees everything from its first layer on, the last field that ends is the input's.
+            "global" if field == "1" else field,
             blocks(net.network, Flow(net.network)),
         )
 

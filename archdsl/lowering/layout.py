@@ -28,7 +28,7 @@ def _broken(text: str, level: int) -> list[str]:
     bracket = _bracket(text, first=text.startswith("def "))
     if bracket is not None and len(_calls(text)) > 2:
         return _bracketed(text, level)
-    if bracket is None or text.startswith("return ") and len(list(_split(text, ","))) > 1:
+    if bracket is None or (text.startswith("return ") and len(list(_split(text, ","))) > 1):
         return _bracketed(text, level)
     start, end = bracket
     early = _bracket(text, first=True) if text.startswith("for ") else None
