@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from archdsl.source import Source
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The workers share the cores among them; so do the processes that a test starts.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes is the machine's affair, and what else runs there.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 CASES = Path(__file__).parent / "cases"
 PROGRAM = "case.arch"
