@@ -33,7 +33,7 @@ def main() -> None:
         network = archdsl.load(name).network
         if network.train is None:
             continue
-        recipe, diagnostics = read_recipe(network.train, network, {"seed": str(options.seed)}, look=False)
+        recipe, diagnostics = read_recipe(network.train, network, {"seed": str(options.seed)}, look=True)
         if recipe is None or recipe.data.word not in CARRIED:
             if options.networks:
                 sys.exit("\n".join(map(str, diagnostics)) or f"{name} is not trained on data of a package")
