@@ -70,7 +70,8 @@ def test_a_residual_network_is_its_sums() -> None:
         *[(2048, 7, 7)] * 3,
     ]
     assert shapes(found)[-2:] == [(2048,), (1000,)]
-    assert found.skips == []
+    units = [k for k, station in enumerate(found.stations) if len(station.shape) == 3 and station.channels >= 256]
+    assert found.skips == [(k - 1, k) for k in units]
 
 
 def test_an_inception_module_is_what_it_joins() -> None:
@@ -109,8 +110,37 @@ def test_unpooling_reaches_back_to_its_pooling() -> None:
 def test_equal_stations_are_one_where_there_are_many() -> None:
     found = trunk_of("DenseNet121")
     assert [s.size for s in found.stations if s.size] == [(e, e) for e in (224, 112, 56, 28, 14, 7)]
-    dense = found.stations[-3]
-    assert (dense.first[0], dense.channels, dense.repeated) == (544, 1024, 16)
+    assert [(s.least, s.channels) for s in found.stations[2:-2]] == [
+        (96, 256),
+        (160, 512),
+        (288, 1024),
+        (544, 1024),
+    ]
+    assert found.stations[-3].repeated == 16
+
+
+def test_what_comes_in_beside_the_trunk_is_named() -> None:
+    """No arrow says that a picture goes where a second input goes."""
+    siamese = trunk_of("SiameseTDNN")
+    assert [(s.joins, s.shape) for s in siamese.stations if s.joins] == [(["signature2"], (304,))]
+    assert siamese.skips == []
+    fast = trunk_of("FastRCNN")
+    assert [s.joins for s in fast.stations if s.joins] == [["regions"]]
+    streams = trunk_of("ActionCNN3D")
+    assert [s.joins for s in streams.stations if s.joins] == [["4 more branches"]]
+    text = "network N { input left: [1, 9]\ninput right: [1, 9]\n a: from left -> conv(2, kernel=3) -> relu\n"
+    both = archdsl.loads(text + "b: from right -> conv(2, kernel=3)\n from a, b -> concat\n}")
+    found = trunk(both.network, Flow(both.network))
+    assert [s.joins for s in found.stations] == [[], [], ["right"]]
+    assert found.skips == []
+
+
+def test_a_picture_has_an_end() -> None:
+    """Of thousands of layers that all differ, neighbours are one."""
+    deep = archdsl.loads("network Deep { input x: [4, 6010]\n repeat 3000 { conv(4, kernel=3) } }")
+    found = trunk(deep.network, Flow(deep.network))
+    assert 30 <= len(found.stations) <= 60
+    assert sum(station.repeated for station in found.stations) == 3001
 
 
 def test_learned_tokens_do_not_hide_the_way_from_the_image() -> None:
@@ -205,7 +235,7 @@ def test_sizes_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     Path("open.arch").write_text("network N {\n input x: [1, H, W]\n conv(2, kernel=3)\n}\n")
     assert run(["draw", "open.arch", "--size", "H=20", "--size", "W=30", "-o", "n.svg"]) == 0
-    assert "2 @ 18×28" in Path("n.svg").read_text(encoding="utf-8")
+    assert ">18×28</text>" in Path("n.svg").read_text(encoding="utf-8")
 
 
 def test_without_the_library_the_command_says_what_to_install(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def blocks(network: Network, flow: Flow) -> str:
         left += body.width + GAP
     arcs = _arcs(found, bodies)
     highest = max(body.high + body.lean for body in bodies)
-    above = MARGIN + 18 + max((arc.rise for arc in arcs), default=0.0)
+    above = MARGIN + 18 + max([0.0, *(arc.highest + arc.rise - highest / 2 for arc in arcs)])
     axis = above + highest / 2
     floor = above + highest + 4
     lines = max(len(body.labels) for body in bodies)
@@ -111,7 +111,7 @@ def blocks(network: Network, flow: Flow) -> str:
         for shape in _shapes(body, axis):
             drawing.append(shape)
         for number, label in enumerate(body.labels):
-            kind = "label" if number < 1 else "name"
+            kind = "label" if number < 2 else "name"
             drawing.append(
                 drawsvg.Text(label, 10, _n(body.middle), _n(floor + (number + 1) * LINE), class_=kind)
             )
@@ -121,8 +121,10 @@ def blocks(network: Network, flow: Flow) -> str:
 
 
 def _scale(stations: list[Station]) -> Scale:
-    """The largest scales at which nothing is too high and the row not too long; positions and channels of one
-    scale where that is possible."""
+    """The largest scales at which nothing is too high and the row not too long.
+
+    Positions and channels have one scale where that is possible; features of vectors have their own.
+    """
     maps = [station for station in stations if station.size]
     extent = max((max(_extents(station)) for station in maps), default=1)
     channels = sum(station.channels for station in maps)
@@ -151,15 +153,15 @@ def _names(stations: list[Station]) -> list[str]:
 
 
 def _body(station: Station, name: str, scale: Scale) -> Body:
-    shape = station.shape
-    outs = tuple(f"→ {output}" for output in station.outputs)
+    further = [*(f"← {what}" for what in station.joins), *(f"→ {output}" for output in station.outputs)]
+    made = (
+        f"{station.channels}" if station.least == station.channels else f"{station.least}–{station.channels}"
+    )
+    labels = (made, "×".join(map(str, station.size)), name, *further)
     if not station.size:
         high = max(2.0, station.channels * scale.feature)
-        return Body(station, (f"{station.channels}", name, *outs), BAR, high, 0.0)
+        return Body(station, labels, BAR, high, 0.0)
     rows, columns = _extents(station)
-    size = "×".join(map(str, station.size))
-    made = f"{station.channels}" if shape == station.first else f"{station.first[0]}–{station.channels}"
-    labels = (f"{made} @ {size}", name, *outs)
     thick = max(1.2, station.channels * scale.channel)
     return Body(station, labels, thick, max(1.5, rows * scale.position), columns * scale.position)
 
@@ -195,8 +197,9 @@ class Arc:
     """How far above the axis the first body ends."""
     top_end: float
     rise: float
-    """How far above the highest body it goes."""
+    """How far above the bodies below it it goes."""
     highest: float
+    """How far above the axis those bodies end."""
 
     def path(self, axis: float) -> drawsvg.DrawingElement:
         y1, y2 = axis - self.top_start - 2, axis - self.top_end - 4
@@ -215,25 +218,18 @@ class Arc:
 
 
 def _arcs(found: Trunk, bodies: list[Body]) -> list[Arc]:
-    """Wider arcs go over narrower ones."""
+    """Wider arcs go over narrower ones; those to the next body only over the two."""
     highest = max((body.high + body.lean) / 2 for body in bodies)
     rises: dict[tuple[int, int], float] = {}
-    for a, b in sorted(found.skips, key=lambda skip: skip[1] - skip[0]):
+    wide = [(a, b) for a, b in found.skips if b - a > 1]
+    for a, b in sorted(wide, key=lambda skip: skip[1] - skip[0]):
         under = [rise for (c, d), rise in rises.items() if c < b and a < d]
         rises[a, b] = max(under, default=0.0) + 8.0
     arcs = []
-    for (a, b), rise in rises.items():
-        first, last = bodies[a], bodies[b]
-        arcs.append(
-            Arc(
-                first.middle + 3,
-                last.middle - 3,
-                (first.high + first.lean) / 2,
-                (last.high + last.lean) / 2,
-                rise,
-                highest,
-            )
-        )
+    for a, b in found.skips:
+        first, last = ((body.high + body.lean) / 2 for body in (bodies[a], bodies[b]))
+        rise, over = (rises[a, b], highest) if (a, b) in rises else (8.0, max(first, last))
+        arcs.append(Arc(bodies[a].middle + 3, bodies[b].middle - 3, first, last, rise, over))
     return arcs
 
 

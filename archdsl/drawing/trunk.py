@@ -2,7 +2,8 @@
 
 The trunk is the longest way from an input to an output. Where a way parts and meets again within a map of
 one size, as in a residual unit or an Inception module, what lies between is one step of the trunk; where it
-meets at another size, as between the two arms of a U-Net, the longer way is the trunk and the other a skip.
+meets at another size, as between the two arms of a U-Net, the longer way is the trunk. A shorter one is a
+skip; one that does at least half as much, or comes from another input, is told of where it joins.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from archdsl.analysis.flow import Flow
     from archdsl.compiler.network import Network, Node
     from archdsl.layers.shapes import Shape
 
-MANY = 24
+MANY = 32
 """How many stations a picture shows one by one; of more, equal ones and then those of one size are one."""
+
+MOST = 60
+"""How many it shows at all: of more, neighbours are one whatever their sizes."""
 
 OUTSIDE = -1
 """The root of the graph, before every input."""
@@ -29,14 +33,17 @@ OUTSIDE = -1
 class Station:
     """Values of the trunk that are drawn as one body.
 
-    `shape` is that of the last of them; a map whose extents are 1 is a vector here.
+    `shape` is that of the last of them, but has the channels of the widest; a map whose extents are 1 is a
+    vector here.
     """
 
     shape: tuple[int, ...]
     nodes: list[Node]
     """The layers of the trunk that it stands for, in order."""
-    first: tuple[int, ...]
-    """The shape of the first value."""
+    least: int
+    """The fewest channels among the values."""
+    joins: list[str] = field(default_factory=list)
+    """What else comes in here: other inputs by their names, and `+ 4 branches`."""
     repeated: int = 1
     """How many stations of this shape it stands for."""
     outputs: list[str] = field(default_factory=list)
@@ -60,7 +67,10 @@ class Station:
 
 @dataclass(slots=True)
 class Trunk:
-    """The stations in order, and the skips: from the station of one index to that of another."""
+    """The stations in order, and the skips from one to another, by their indices.
+
+    A skip to the next station is the shortcut of a residual unit.
+    """
 
     stations: list[Station]
     skips: list[tuple[int, int]]
@@ -75,23 +85,58 @@ def trunk(network: Network, flow: Flow) -> Trunk:
     stations, merged = _merged(stations)
     where = {i: merged[station] for i, station in where.items()}
 
-    def station_of(i: int) -> int:
-        while i not in where:
+    def anchor(i: int) -> int:
+        """The last layer of the trunk that every way to a layer goes through, if there is one."""
+        while i != OUTSIDE and i not in where:
             i = above[i]
-            if i == OUTSIDE:
-                return 0
-        return where[i]
+        return i
 
     for value, name in zip(flow.outputs, network.output_names, strict=True):
         if flow.makers[value] != path[-1]:
-            stations[station_of(flow.makers[value])].outputs.append(name)
-    skips = {
-        (station_of(source), station_of(i))
-        for before, i in pairwise(path)
-        for source in flow.sources[i]
-        if source != before and (above[source] != OUTSIDE or source in flow.inputs)
-    }
-    return Trunk(stations, sorted((a, b) for a, b in skips if b - a > 1))
+            at = anchor(flow.makers[value])
+            stations[0 if at == OUTSIDE else where[at]].outputs.append(name)
+    work = _work(flow)
+    skips: set[tuple[int, int]] = set()
+    for before, i in pairwise(path):
+        branches = 0
+        for source in flow.sources[i]:
+            if source == before:
+                continue
+            at = anchor(source)
+            if at == OUTSIDE:
+                stations[where[i]].joins += _inputs_of(flow, source)
+            elif 2 * (work[source] - work[at]) < work[before] - work[at] or (
+                flow.nodes[i].kind == "add" and where[i] - where[at] == 1
+            ):
+                skips.add((where[at], where[i]))
+            elif where[i] - where[at] > 1:
+                branches += 1
+        if branches:
+            stations[where[i]].joins.append(f"{branches} more branch{'es' if branches > 1 else ''}")
+    for station in stations:
+        station.joins = list(dict.fromkeys(station.joins))
+    return Trunk(stations, sorted((a, b) for a, b in skips if b > a))
+
+
+def _work(flow: Flow) -> list[int]:
+    """For each layer the most layers with bodies on a way to it, itself counted."""
+    found: list[int] = []
+    for node, sources in zip(flow.nodes, flow.sources, strict=True):
+        found.append(max([found[source] for source in sources], default=0) + _computes(node))
+    return found
+
+
+def _inputs_of(flow: Flow, i: int) -> list[str]:
+    """The names of the inputs that a layer depends on."""
+    found, seen, to_see = [], {i}, [i]
+    while to_see:
+        at = to_see.pop()
+        if at in flow.inputs:
+            found.append(flow.nodes[at].name)
+        new = [source for source in flow.sources[at] if source not in seen]
+        seen.update(new)
+        to_see += new
+    return sorted(found)
 
 
 def _longest(flow: Flow) -> list[int]:
@@ -167,10 +212,13 @@ def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Statio
         if before and (arranged or (shape == before.shape and not _computes(node))):
             before.nodes.append(node)
         elif before and _passing(before) and before.size == shape[1:] and before.size:
-            # A pooled map is not drawn by itself where the next layer's has its size.
-            stations[-1] = Station(shape, [*before.nodes, node], shape)
+            # A pooled map is not drawn by itself where the next layer's has its size; what skips over that
+            # layer begins at the body before.
+            stations[-1] = Station(shape, [*before.nodes, node], shape[0])
+            last = len(stations) - 1
+            owner = {k: max(last - 1, 0) if station == last else station for k, station in owner.items()}
         else:
-            stations.append(Station(shape, [node], shape))
+            stations.append(Station(shape, [node], shape[0]))
         owner[i] = len(stations) - 1
     last = 0
     for i in path:
@@ -192,24 +240,36 @@ def _plain(shape: Shape) -> tuple[int, ...]:
 def _merged(stations: list[Station]) -> tuple[list[Station], list[int]]:
     """As many stations as a picture can show, and the new index of each."""
     where = list(range(len(stations)))
-    equal: list[Callable[[Station], tuple[int, ...]]] = [lambda s: s.shape, lambda s: s.size]
-    for what in equal:
-        if len(stations) <= MANY:
-            break
-        found: list[Station] = []
-        moved: list[int] = []
-        for station in stations:
-            given = bool(found) and found[-1].nodes[0].kind == "input"
-            if found and not given and station.size and what(found[-1]) == what(station):
-                before = found[-1]
-                found[-1] = Station(
-                    station.shape,
-                    before.nodes + station.nodes,
-                    before.first,
-                    before.repeated + station.repeated,
-                )
-            else:
-                found.append(station)
-            moved.append(len(found) - 1)
-        stations, where = found, [moved[w] for w in where]
+    for whole in (True, False):
+        if len(stations) > MANY:
+            # A vector is like no other, and neither is the output.
+            keys: list[object] = [
+                (station.shape if whole else station.size) if station.size else k
+                for k, station in enumerate(stations)
+            ]
+            stations, where = _folded(stations, where, [*keys[:-1], None])
+    while len(stations) > MOST:
+        stations, where = _folded(stations, where, [k // 2 for k in range(len(stations))])
     return stations, where
+
+
+def _folded(
+    stations: list[Station], where: list[int], keys: Sequence[object]
+) -> tuple[list[Station], list[int]]:
+    """Neighbours of one key as one, but for the input."""
+    found: list[Station] = []
+    moved: list[int] = []
+    for k, station in enumerate(stations):
+        if k > 1 and keys[k] == keys[k - 1]:
+            before = found[-1]
+            widest = max(before.channels, station.channels)
+            found[-1] = Station(
+                (widest, *station.size),
+                before.nodes + station.nodes,
+                min(before.least, station.least),
+                repeated=before.repeated + station.repeated,
+            )
+        else:
+            found.append(station)
+        moved.append(len(found) - 1)
+    return found, [moved[w] for w in where]
