@@ -1,0 +1,162 @@
+"""Comments `# allow NAME, NAME: reason`, which silence warnings and notes on the line that they are for.
+
+A comment at the end of a line is for that line; comments alone on their lines are for the line below them.
+What is said of a line is found in the text of the line, so it holds wherever a diagnostic comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from archdsl.compiler import Program
+from archdsl.compiler.network import Network
+from archdsl.diagnostics import Diagnostic
+from archdsl.problems import CATALOGUE, nearest
+from archdsl.problems.teaching import UnknownAllow, UnusedAllow
+from archdsl.source import Source, Span
+from archdsl.syntax.tree import Block, Comment, Train
+
+_DIRECTIVE = re.compile(r"# *allow +([\w-]+(?: *, *[\w-]+)*) *(?::|$)")
+_NAME = re.compile(r"[\w-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A name in a comment, where it stands, and the line that the comment is for."""
+
+    name: str
+    span: Span
+    line: int
+
+
+def divided(found: list[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]]:
+    """What is to be said, and what comments in the files silence."""
+    said: list[Diagnostic] = []
+    quiet: list[Diagnostic] = []
+    for d in found:
+        silent = d.severity != "error" and d.name in _names_for(d.span.source, d.span.line)
+        (quiet if silent else said).append(d)
+    return said, quiet
+
+
+def _names_for(source: Source, line: int) -> set[str]:
+    """The names that comments allow on a line."""
+    if not source.text or "allow" not in source.text:
+        return set()
+    names = _names_of(_comment(source.line(line))[1])
+    while line > 1:
+        line -= 1
+        before, comment = _comment(source.line(line))
+        if before.strip() or not comment:
+            break
+        names |= _names_of(comment)
+    return names
+
+
+def _comment(line: str) -> tuple[str, str]:
+    """A line's text and its comment; a `#` in a string, which ends on its line, begins none."""
+    start = line.find("#")
+    while start >= 0 and line.count('"', 0, start) % 2:
+        start = line.find("#", start + 1)
+    return (line, "") if start < 0 else (line[:start], line[start:])
+
+
+def _names_of(comment: str) -> set[str]:
+    match = _DIRECTIVE.match(comment)
+    return set(_NAME.findall(match[1])) if match else set()
+
+
+def allowed(source: Source, comments: Iterable[Comment]) -> list[Allowed]:
+    """All that the comments of a file allow."""
+    found: list[Allowed] = []
+    for comment in comments:
+        match = _DIRECTIVE.match(comment.text)
+        if match is None:
+            continue
+        line = comment.span.line
+        if not _comment(source.line(line))[0].strip():
+            line = _next_line(source, line)
+        start = comment.span.start
+        found += [
+            Allowed(name[0], Span(source, start + name.start(), start + name.end()), line)
+            for name in _NAME.finditer(comment.text, match.start(1), match.end(1))
+        ]
+    return found
+
+
+def _next_line(source: Source, line: int) -> int:
+    """The line that comments alone on their lines are for: the first below them with anything else."""
+    last = source.line_at(len(source.text))
+    while line < last:
+        line += 1
+        before, comment = _comment(source.line(line))
+        if before.strip() or not comment:
+            break
+    return line
+
+
+def needless(
+    program: Program,
+    networks: Iterable[Network],
+    quiet: list[Diagnostic],
+    teach: bool,
+    of_recipes: bool = False,
+) -> list[Diagnostic]:
+    """The names in a file's comments that are none, or silenced nothing though all was looked at.
+
+    `quiet` is what was silenced, of the `networks` of the file. A comment in a block that none of them uses,
+    or in a `train` block unless those were read (`of_recipes`), is left alone; so is the name of a note where
+    notes were not asked for.
+    """
+    return unneeded(program, lambda: places(networks, program.source), quiet, teach, of_recipes)
+
+
+def unneeded(
+    program: Program,
+    places: Callable[[], set[int]],
+    quiet: list[Diagnostic],
+    teach: bool,
+    of_recipes: bool,
+) -> list[Diagnostic]:
+    """As `needless`, where `places` gives the lines on which layers of the networks are written."""
+    source = program.source
+    if "allow" not in source.text:
+        return []
+    used = {(d.name, d.span.line) for d in quiet if d.span.source is source}
+    said: list[Diagnostic] = []
+    met: set[int] | None = None
+    for one in allowed(source, program.file.comments):
+        problem = CATALOGUE.get(one.name)
+        if problem is None:
+            known = [name for name, kind in CATALOGUE.items() if kind.severity != "error"]
+            said.append(Diagnostic.of(UnknownAllow(one.name, nearest(one.name, known)), one.span))
+            continue
+        if (one.name, one.line) in used or (problem.severity == "note" and not teach):
+            continue
+        if problem.severity != "error":
+            if met is None:
+                met = places()
+            if not _looked_at(program, one.line, met, of_recipes):
+                continue
+        said.append(Diagnostic.of(UnusedAllow(one.name, problem.severity == "error"), one.span))
+    return said
+
+
+def places(networks: Iterable[Network], source: Source) -> set[int]:
+    """The lines of a file on which layers of networks are written."""
+    spans = {node.defined or node.use for network in networks for node in network.nodes}
+    return {span.line for span in spans if span.source is source}
+
+
+def _looked_at(program: Program, line: int, met: set[int], of_recipes: bool) -> bool:
+    """Whether what stands on a line was compiled by some network, or read as a recipe."""
+    for declaration in program.file.declarations:
+        span = declaration.span
+        first, last = span.line, span.source.line_at(span.end)
+        if first <= line <= last:
+            if isinstance(declaration, Train):
+                return of_recipes
+            return not isinstance(declaration, Block) or any(first <= at <= last for at in met)
+    return True

@@ -1,0 +1,177 @@
+"""Samples that windows with a stride pass over, though nothing else reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from archdsl.analysis.flow import Flow, Pattern, Reader, Rules
+from archdsl.compiler.network import Node
+from archdsl.problems.teaching import UnreadEdge, UnseenSamples
+from archdsl.sizes import Size
+from archdsl.teaching.finding import Finding, Readers
+
+LONGEST = 2**16
+"""The longest axis whose samples are looked at one by one."""
+
+MOST_READ = 2**20
+"""The most readings, taps in all windows, that are followed one by one."""
+
+MOST_LISTED = 4
+"""The most samples that are listed one by one."""
+
+MEANT = frozenset({"subsample", "scale_invariant_conv"})
+"""Layers with a stride whose purpose is to drop samples, or whose windows move over resized copies."""
+
+
+class Loss(NamedTuple):
+    """Samples of an axis that windows pass over: `between` two of them, or after the last.
+
+    At an `edge` the windows overlap: what is lost is less than they read twice. With a `period` the extent
+    is open, and `unseen` are the samples lost of the first of every so many.
+    """
+
+    unseen: frozenset[int]
+    between: bool
+    edge: bool = False
+    period: int = 0
+
+
+def _windowed(node: Node, rules: Rules) -> tuple[Pattern, ...] | None:
+    """How the windows of a layer read its first input; None where it reads in another way."""
+    if "stride" not in node.layer.arguments or not hasattr(node.layer, "windows"):
+        return None
+    reading = rules.readers[0].readings[0]
+    if not isinstance(reading, tuple) or any(p.step_out != 1 or p.at_most or p.wraps for p in reading):
+        return None
+    return reading
+
+
+def loses(node: Node, rules: Rules) -> bool:
+    """Whether a layer passes over samples, edges aside."""
+    readings = rules.readers[0].readings
+    if not readings or not isinstance(readings[0], tuple) or node.layer.kind in MEANT:
+        return False
+    if all(
+        pattern.step_in == 1 and len(pattern.runs[0]) == 1 >= pattern.runs[0][0][1] for pattern in readings[0]
+    ):
+        return False
+    patterns = _windowed(node, rules)
+    if patterns is None:
+        return False
+    return any(loss is not None and not loss.edge for loss in _losses(patterns, rules.readers[0]))
+
+
+def _losses(patterns: tuple[Pattern, ...], reader: Reader) -> list[Loss | None]:
+    """What windows pass over along each axis."""
+    return [
+        _loss(pattern, extent_in, extent)
+        for pattern, extent_in, extent in zip(patterns, reader.extents_in[0], reader.extents, strict=True)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _loss(pattern: Pattern, extent_in: Size, extent: Size) -> Loss | None:
+    """What the windows of a pattern pass over, in as many windows as `extent`.
+
+    Of an open extent only what is lost between the windows is known.
+    """
+    step, runs = pattern.step_in, pattern.runs[0]
+    taps = sum(n + 1 for _, _, n in runs)
+    if step > LONGEST:
+        return None
+    if not isinstance(extent_in, int) or not isinstance(extent, int):
+        if taps > LONGEST:
+            return None
+        seen = {(first + gap * k) % step for first, gap, n in runs for k in range(n + 1)}
+        unseen = frozenset(range(step)) - seen
+        return Loss(unseen, True, period=step) if unseen else None
+    if len(runs) == 1 and runs[0][1] <= 1 and runs[0][2] + 1 >= step:
+        # A window without holes as long as its step: what can be lost comes after the last one.
+        end = (extent - 1) * step + runs[0][0] + runs[0][2] + 1
+        if not end < extent_in <= LONGEST:
+            return None
+        return Loss(frozenset(range(end, extent_in)), False, edge=runs[0][2] + 1 > step)
+    if extent_in > LONGEST or taps * extent > MOST_READ:
+        return None
+    read: set[int] = set()
+    for first, gap, n in runs:
+        for k in range(n + 1):
+            start = first + gap * k
+            read.update(range(start, start + extent * step, step))
+    unseen = frozenset(range(extent_in)) - read
+    return Loss(unseen, min(unseen) < max(read)) if unseen else None
+
+
+def unseen(flow: Flow, readers: Readers, first: int) -> Iterator[Finding]:
+    """What is lost of the value that a layer reads with windows, unless another one reads it."""
+    if _windowed(flow.nodes[first], flow.rules[first]) is None:
+        return
+    value = flow.feeds[first][0]
+    if value in readers.given or flow.nodes[flow.makers[value]].kind == "pad":
+        # What is lost of padding is no loss.
+        return
+    around = readers.of(value)
+    if around[0] != first:
+        # What is lost of a value has been said where it was first read.
+        return
+    found: list[Loss | None] | None = None
+    for i in around:
+        node, rules = flow.nodes[i], flow.rules[i]
+        patterns = _windowed(node, rules)
+        if patterns is None or flow.feeds[i][0] != value or node.layer.kind in MEANT:
+            return
+        losses = _losses(patterns, rules.readers[0])
+        found = losses if found is None else [_common(a, b) for a, b in zip(found, losses, strict=True)]
+    assert found is not None
+    if any(found):
+        node = flow.nodes[first]
+        others = tuple((flow.nodes[i], "nor does this") for i in around[1:])
+        yield Finding(_problem(node, flow.rules[first], found), node, others)
+
+
+def _common(a: Loss | None, b: Loss | None) -> Loss | None:
+    """What two layers both pass over."""
+    if a is None or b is None or a.period != b.period:
+        return None
+    unseen = a.unseen & b.unseen
+    return Loss(unseen, a.between and b.between, a.edge or b.edge, a.period) if unseen else None
+
+
+def _problem(node: Node, rules: Rules, losses: list[Loss | None]) -> UnseenSamples | UnreadEdge:
+    reader = rules.readers[0]
+    names = node.inputs[0].shape.axis_names[1:]
+    along: dict[str, list[str]] = {}
+    for loss, name, extent in zip(losses, names, reader.extents_in[0], strict=True):
+        if loss is not None:
+            along.setdefault(_said(loss, extent), []).append(name)
+    phrases = tuple(f"{said} along {' and '.join(axes)}" for said, axes in along.items())
+    edge = all(loss is None or loss.edge for loss in losses)
+    axis = next(i for i, loss in enumerate(losses) if loss is not None and loss.edge == edge)
+    loss, extent = losses[axis], reader.extents_in[0][axis]
+    patterns = _windowed(node, rules)
+    assert loss is not None and patterns is not None
+    step, (_, gap, count) = patterns[axis].step_in, patterns[axis].runs[0][0]
+    if loss.between and (step == 1 or (count and gap > 1)):
+        mend = "a smaller dilation or stride, or a larger kernel, reads them"
+    elif loss.between:
+        mend = f"a kernel of {step} or more reads every sample; `subsample` drops samples on purpose"
+    else:
+        assert isinstance(extent, int)
+        fitting = extent - len(loss.unseen)
+        how = "`ceil=true`" if "ceil" in node.layer.arguments else "padding at the end"
+        mend = f"{how} reads more; an extent of {fitting} or {fitting + step} loses nothing"
+    return (UnreadEdge if edge else UnseenSamples)(node.kind, phrases, mend)
+
+
+def _said(loss: Loss, extent: Size) -> str:
+    """`sample 14 of 0 to 14`, or `1 of every 2 samples`."""
+    if loss.period:
+        return f"{len(loss.unseen)} of every {loss.period} samples"
+    assert isinstance(extent, int)
+    places = sorted(loss.unseen)
+    shown = [str(place) for place in places]
+    if len(places) > MOST_LISTED:
+        shown = [*shown[:2], "...", shown[-1]]
+    return f"{'sample' if len(places) == 1 else 'samples'} {', '.join(shown)} of 0 to {extent - 1}"
