@@ -6,6 +6,7 @@
     net.report().to_dict()                  # what `archdsl analyze --json` prints
     net.graph                               # a networkx.MultiDiGraph
     model = net.build()                     # a torch.nn.Module
+    archdsl.format(text)                    # the text of a file in its canonical layout
 
 Nothing is imported before it is asked for, so that the command line starts at once.
 """
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.net import Net, load, loads
+    from archdsl.syntax.formatter import format
 
-__all__ = ["ArchError", "Diagnostic", "Net", "load", "loads"]
+__all__ = ["ArchError", "Diagnostic", "Net", "format", "load", "loads"]
 
 _HOMES = {
     "ArchError": "archdsl.diagnostics",
     "Diagnostic": "archdsl.diagnostics",
     "Net": "archdsl.net",
+    "format": "archdsl.syntax.formatter",
     "load": "archdsl.net",
     "loads": "archdsl.net",
 }

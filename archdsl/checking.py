@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from archdsl.compiler import Work
+from archdsl.compiler import Program, Work
 from archdsl.compiler.frames import Frame
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
 from archdsl.recipes.reader import read_recipe
 from archdsl.source import Source
 from archdsl.syntax.tree import Train
+from archdsl.teaching.allowing import divided, needless
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A file, checked: each network that was looked at, and every diagnostic once, in order of place."""
+    """A file, checked: each network that was looked at, and every diagnostic once, in order of place.
+
+    `silenced` is what comments in the files allow.
+    """
 
     networks: list[Checked]
     diagnostics: list[Diagnostic]
+    silenced: list[Diagnostic] = field(default_factory=list)
 
     @property
     def wrong(self) -> bool:
         return any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
 
-def check_file(source: Source, network: str | None = None, allow_python: bool = False) -> CheckedFile:
+def check_file(
+    source: Source, network: str | None = None, allow_python: bool = False, teach: bool = False
+) -> CheckedFile:
     """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes.
 
-    With `allow_python` the Python files from which it imports layers are run.
+    With `allow_python` the Python files from which it imports layers are run; with `teach` what one should
+    know of the networks is said, too.
     """
-    program = program_of(source, allow_python)
+    return check_program(program_of(source, allow_python), network, teach=teach)
+
+
+def check_program(
+    program: Program, network: str | None = None, work: Work | None = None, teach: bool = False
+) -> CheckedFile:
+    """As `check_file`, of a file that has been read; `work` bounds it together with others."""
     names = [network] if network is not None else program.networks
-    work = Work()
+    work = work or Work()
     checked = []
     for name in names:
-        checked.append(check_network(program, name, work=work))
+        checked.append(check_network(program, name, work=work, teach=teach))
         if work.left < 0:
             break
     found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
@@ -45,8 +59,13 @@ def check_file(source: Source, network: str | None = None, allow_python: bool = 
         if isinstance(train, Train) and (network is None or train.network in (network, None)):
             trains.setdefault(train.network, train)
     seen = program.names()
-    found = [*found, *(d for train in trains.values() for d in _of_recipe(train, checked, seen))]
-    return CheckedFile(checked, _once(found))
+    of_recipes = [d for train in trains.values() for d in _of_recipe(train, checked, seen)]
+    said, quiet = divided([*found, *of_recipes])
+    quiet += [d for one in checked for d in one.silenced]
+    right = [one.net.network for one in checked if one.net is not None]
+    if network is None and names and len(right) == len(names):
+        said += needless(program, right, quiet, teach, all(d.severity != "error" for d in of_recipes))
+    return CheckedFile(checked, _once(said), quiet)
 
 
 def _of_recipe(train: Train, checked: list[Checked], names: Frame | None) -> list[Diagnostic]:
@@ -57,8 +76,12 @@ def _of_recipe(train: Train, checked: list[Checked], names: Frame | None) -> lis
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, though several networks of a file may meet it."""
+    """Each diagnostic once, though several networks of a file may meet it.
+
+    Of warnings one for a place is enough, whatever else it says of another network.
+    """
     seen: dict[tuple[str, str, int, int, str], Diagnostic] = {}
     for d in diagnostics:
-        seen.setdefault((d.name, d.span.source.name, d.span.start, d.span.end, d.message), d)
+        message = "" if d.severity == "warning" else d.message
+        seen.setdefault((d.name, d.span.source.name, d.span.start, d.span.end, message), d)
     return sorted(seen.values(), key=lambda d: (d.span.source.name, d.span.start, d.span.end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
 from archdsl.analysis.symmetry import ended
 from archdsl.collection import uncollected
-from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work
+from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work, limits
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
@@ -28,6 +28,8 @@ from archdsl.project import bundled, divided, imports_of, read
 from archdsl.report import PRECISIONS, Report
 from archdsl.sizes import TooLarge, Undecided
 from archdsl.source import Source
+from archdsl.teaching.finding import in_place
+from archdsl.teaching.mistakes import mistakes
 
 if TYPE_CHECKING:
     import networkx
@@ -123,7 +125,8 @@ class Net:
 class Checked:
     """One network of a file, checked: `net` is None where it has errors.
 
-    Where all that is wrong is that expectations do not hold, it is `unexpected`.
+    Where all that is wrong is that expectations do not hold, it is `unexpected`. `silenced` is what comments
+    in the files allow.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Checked:
     diagnostics: list[Diagnostic]
     outcomes: list[Outcome]
     unexpected: Net | None = None
+    silenced: list[Diagnostic] = field(default_factory=list)
 
 
 def load(
@@ -140,18 +144,20 @@ def load(
     sizes: Sizes = None,
     inputs: Inputs = None,
     allow_python: bool = False,
+    teach: bool = False,
 ) -> Net:
     """Load a network of a file, or of a bundled architecture if there is no such file here.
 
     `resnet.arch:ResNet50` names the network as on the command line; so does `network`. With `allow_python`
-    the Python files from which it imports layers are run; without, no code that a file names ever is.
+    the Python files from which it imports layers are run; without, no code that a file names ever is. With
+    `teach` what one should know of the network is among its diagnostics, as notes.
     Raises `ArchError` with its `diagnostics` where the file has errors, and `OSError` where it can't
     be read.
     """
     file, named = divided(str(path))
     found = None if Path(file).exists() else bundled(file)
     options = _options(parameters, sizes, inputs)
-    return _load(found or read(file), network or named, options, allow_python)
+    return _load(found or read(file), network or named, options, allow_python, teach)
 
 
 def loads(
@@ -162,9 +168,10 @@ def loads(
     sizes: Sizes = None,
     inputs: Inputs = None,
     allow_python: bool = False,
+    teach: bool = False,
 ) -> Net:
     """Load a network from text. `name` is what messages call it. Raises `ArchError`."""
-    return _load(Source(name, text), network, _options(parameters, sizes, inputs), allow_python)
+    return _load(Source(name, text), network, _options(parameters, sizes, inputs), allow_python, teach)
 
 
 def _options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
@@ -172,8 +179,8 @@ def _options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
     return Options(dict(parameters or {}), dict(sizes or {}), shapes)
 
 
-def _load(source: Source, network: str | None, options: Options, allow_python: bool) -> Net:
-    checked = check_network(program_of(source, allow_python), network, options)
+def _load(source: Source, network: str | None, options: Options, allow_python: bool, teach: bool) -> Net:
+    checked = check_network(program_of(source, allow_python), network, options, teach=teach)
     if checked.net is None:
         raise ArchError(checked.diagnostics)
     return checked.net
@@ -190,21 +197,25 @@ def check_network(
     network: str | None = None,
     options: Options | None = None,
     work: Work | None = None,
+    teach: bool = False,
 ) -> Checked:
     """Compile and analyse one network and hold it against its expectations.
 
-    `work` bounds the networks of a file together.
+    `work` bounds the networks of a file together. With `teach` what one should know of it is said, too.
     """
     options = options or Options()
     compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
         outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
-        return Checked(network or "", None, _together(compiled.diagnostics, found, options), outcomes)
-    return _expected(program, compiled, compiled.network, options)
+        found, quiet = _heard(_together(compiled.diagnostics, found, options))
+        return Checked(network or "", None, found, outcomes, silenced=quiet)
+    return _expected(program, compiled, compiled.network, options, teach)
 
 
-def _expected(program: Program, compiled: Compilation, network: Network, options: Options) -> Checked:
+def _expected(
+    program: Program, compiled: Compilation, network: Network, options: Options, teach: bool
+) -> Checked:
     try:
         analysis = analyse(network)
     except TooLarge:
@@ -221,12 +232,40 @@ def _expected(program: Program, compiled: Compilation, network: Network, options
     diagnostics = _together(compiled.diagnostics, found, options)
     for node, fibre in ended(analysis.flow, analysis.symmetries):
         diagnostics.append(Diagnostic.of(_turns_end(node.kind, fibre), node.defined or node.use))
+    diagnostics, quiet = _heard(diagnostics)
+    taught, of_taught = _heard(_taught(analysis, teach))
+    diagnostics += taught[: max(0, limits.PROBLEMS - len(diagnostics))]
+    quiet += of_taught
+    if len(program.networks) == 1 and not options and "allow" in program.source.text:
+        # What one network does not need may be meant for another, or for the file as it stands.
+        from archdsl.teaching.allowing import needless
+
+        diagnostics += needless(program, [network], quiet, teach)
     net = Net(program, network, analysis, diagnostics, outcomes)
     errors = {d.name for d in diagnostics if d.severity == "error"}
     if errors:
         unexpected = net if errors == {ExpectationFailed.name} else None
-        return Checked(network.name, None, diagnostics, outcomes, unexpected)
-    return Checked(network.name, net, diagnostics, outcomes)
+        return Checked(network.name, None, diagnostics, outcomes, unexpected, quiet)
+    return Checked(network.name, net, diagnostics, outcomes, silenced=quiet)
+
+
+def _taught(analysis: Analysis, teach: bool) -> list[Diagnostic]:
+    """What is nearly always a mistake and, with `teach`, what one should know."""
+    found = [*in_place(mistakes(analysis.flow))]
+    if teach:
+        from archdsl.teaching.lessons import lessons
+
+        found += in_place(lessons(analysis))
+    return found
+
+
+def _heard(found: list[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]]:
+    """What is said and what comments in the files silence."""
+    if all(d.severity == "error" for d in found):
+        return found, []
+    from archdsl.teaching.allowing import divided as told_apart
+
+    return told_apart(found)
 
 
 def _mistaken(error: Exception, network: Network) -> Diagnostic | None:
@@ -288,6 +327,7 @@ class _Facts:
             "flops": totals.flops,
             "forward_peak": totals.forward_peak_bytes,
             "training_peak": totals.training_peak_bytes,
+            "depth": totals.depth,
         }[name]
         if figure is None:
             # A peak of which the symbols leave too much open.

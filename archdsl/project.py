@@ -43,8 +43,12 @@ def _bundled_network(name: str) -> tuple[str, str] | None:
     """The bundled file and network that a bare name means, in whatever case it is written."""
     if not name.isidentifier():
         return None
-    found = ((file, network) for network, file in bundled_networks().items())
-    return next((pair for pair in found if pair[1].lower() == name.lower()), None)
+    for network, file in bundled_networks().items():
+        if network.lower() == name.lower():
+            # A file here of the same name is another.
+            hidden = Path(file).exists()
+            return (str(shipped("architectures") / file) if hidden else file), network
+    return None
 
 
 def bundled_names() -> list[str]:
@@ -83,15 +87,16 @@ def read(path: str | Path) -> Source:
     return Source(str(path), data.decode("utf-8-sig"))
 
 
-def imports_of(source: Source) -> Load:
+def imports_of(source: Source, folder: Path | None = None) -> Load:
     """What a named file may import: files in its folder and below it, and the bundled architectures.
 
     Python files are found in the same way, but that none is bundled; finding one does not run it.
     Links are followed before the folder is compared, so none of them leads out of it. A source that
-    is not a file (standard input, text from Python) is taken to stand in the current folder.
+    is not a file (standard input, text from Python) is taken to stand in the current folder, or in
+    `folder`, where one that is to be a file will stand.
     """
     opened = Path(source.name)
-    named = opened.parent if opened.is_file() else Path()
+    named = folder or (opened.parent if opened.is_file() else Path())
     try:
         root = named.resolve()
     except OSError:

@@ -35,6 +35,19 @@ class Source:
         """The number of the line, from 1, that a character is in."""
         return bisect_right(self._line_starts, offset)
 
+    def offset(self, line: int, column: int) -> int:
+        """The offset of a line and column, both from 1; where there is no such place, of the nearest."""
+        starts = self._line_starts
+        if line > len(starts):
+            return len(self.text)
+        start = starts[max(line, 1) - 1]
+        return min(start + max(column, 1) - 1, start + len(self.line(max(line, 1))))
+
+    @property
+    def line_count(self) -> int:
+        """How many lines there are; behind a last newline there is an empty one."""
+        return len(self._line_starts)
+
     def line(self, number: int) -> str:
         """The text of a line (from 1), without its end."""
         start = self._line_starts[number - 1]

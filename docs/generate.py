@@ -22,7 +22,7 @@ from unittest import mock
 
 import archdsl
 from archdsl.analysis.flow import Flow
-from archdsl.citations import Citation, chapter_figures, cited, documentation, opening, title
+from archdsl.citations import Citation, chapter_figures, documentation, opening, source_of, title
 from archdsl.cli.main import run
 from archdsl.compiler.signatures import Signature
 from archdsl.drawing.blocks import blocks
@@ -70,14 +70,14 @@ def problem_page(problem: type[Problem]) -> str:
 
 def recipes_page() -> str:
     """The page of recipes: every key of a `train` block, and every word that it takes."""
-    opening = (
+    introduction = (
         "Written from the classes in `archdsl/recipes`. What a `train` block is stands in "
         "[language.md](language.md#training), what a run leaves in [training.md](training.md)."
     )
     lines = [
         "# Recipes",
         "",
-        opening,
+        introduction,
         "",
         "## Keys",
         "",
@@ -121,9 +121,9 @@ def summary(documented: type) -> str:
     return " ".join(cleandoc(documented.__doc__ or "").split("\n\n")[0].split())
 
 
-def index(title: str, opening: str, families: dict[str, list[tuple[str, str]]]) -> str:
+def index(heading: str, introduction: str, families: dict[str, list[tuple[str, str]]]) -> str:
     """A page that lists others, by family."""
-    lines = [f"# {title}", "", opening]
+    lines = [f"# {heading}", "", introduction]
     for family, pages in families.items():
         lines += ["", f"## {family}", "", "| | |", "| --- | --- |"]
         lines += [f"| [`{name}`]({name}.md) | {text} |" for name, text in pages]
@@ -162,8 +162,11 @@ ZOO_OPENING = """\
 Written from the files in `architectures/`: what stands here of a network is worked out from its file.
 `archdsl list NAME` says where a network comes from and what its paper leaves open; `archdsl analyze NAME`,
 `draw NAME` and `export NAME --to torch` take any of them by name. MACs are for one example of the file's
-input; the field is that of the last value that does not see everything; depth counts the layers with weights
-along the longest way."""
+input; depth counts the layers with weights along the longest way, those of gates (squeeze-and-excitation)
+among them. The field is that of the last value that does not see everything: after a first gate, or where
+pixels become tokens by a reshape, every value counts as seeing everything, so there it says little. `≤`
+stands where what is seen depends on the data. Sizes marked ° could not be held against the paper:
+`archdsl list NAME` says what they rest on."""
 
 
 def zoo_pages() -> dict[str, str]:
@@ -192,6 +195,7 @@ class Entry(NamedTuple):
     figures: tuple[str, ...]
     totals: dict[str, Any]
     field: str
+    unconfirmed: bool
     picture: str
 
     @classmethod
@@ -199,7 +203,7 @@ class Entry(NamedTuple):
         source = bundled(file)
         assert source is not None
         said = documentation(source.text, "network", net.name)
-        paper = cited(said) or cited(opening(source.text))
+        paper = source_of(source.text, said)
         assert paper is not None, f"{file} cites no paper"
         report = net.report()
         field = field_texts(report.totals, "size")
@@ -211,7 +215,8 @@ class Entry(NamedTuple):
             chapter_figures(said),
             report.to_dict()["totals"],
             # Of what sees everything from its first layer on, the last field that ends is the input's.
-            "global" if field == "1" else field,
+            field if field not in ("", "1") else "global",
+            "could not be opened" in opening(source.text),
             blocks(net.network, Flow(net.network)),
         )
 
@@ -220,7 +225,7 @@ class Entry(NamedTuple):
         figure = "".join(f"; Prince's Figure {number}" for number in self.figures)
         cells = (
             str(self.paper.year),
-            f"[`{self.name}`](#{self.name.lower()}): {self.title}",
+            f"[`{self.name}`](#{self.name.lower()}){'°' if self.unconfirmed else ''}: {self.title}",
             str(self.totals["depth"]),
             separated(self.totals["parameters"]),
             separated(self.totals["macs"]),

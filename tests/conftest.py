@@ -2,10 +2,11 @@
 
 A case is a section (`## name`) with an ```` ```arch ```` fence and, after it, what is expected of the
 program. A ```` ```text ```` fence has the rendered diagnostics and, where they are no worse than notes, the
-table in 80 columns; a ```` ```python ```` fence has the source that is exported; a ```` ```console ```` fence
-has a line `$ archdsl ... case.arch ...` and what it prints. A fence ```` ```arch other.arch ```` before the
-program is a file that it may import. `pytest --update` writes what archdsl says now; where nothing is
-expected yet, that is `text`.
+table in 80 columns; a ```` ```python ```` fence has the source that is exported; a ```` ```layout ```` fence
+has the program as `archdsl fmt` lays it out; a ```` ```console ```` fence has a line
+`$ archdsl ... case.arch ...` and what it prints. A fence ```` ```arch other.arch ```` before the program is a
+file that it may import. `pytest --update` writes what archdsl says now; where nothing is expected yet, that
+is `text`.
 """
 
 from __future__ import annotations
@@ -133,9 +134,17 @@ def printed(program: Source, expected: str) -> str:
     return f"{command}\n{screen.read()}"
 
 
+def laid_out(program: Source, expected: str) -> str:
+    """The program in its canonical layout."""
+    import archdsl
+
+    return archdsl.format(program.text, program.name)
+
+
 EXPECTATIONS: dict[str, Callable[[Source, str], str]] = {
     "text": said,
     "python": exported,
+    "layout": laid_out,
     "console": printed,
 }
 """What archdsl says of a program, by the kind of fence that expects it; it is given what stands there."""

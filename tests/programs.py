@@ -16,7 +16,7 @@ block Residual(channels) {
   parallel add {
     residual: {
       ConvBlock(channels, kernel=1)
-      conv(channels, kernel=3, padding=1) -> batch_norm
+      conv(channels, kernel=3, padding=1, bias=false) -> batch_norm
     }
     shortcut: if input.channels != channels { conv(channels, kernel=1) }
   }

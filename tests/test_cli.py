@@ -301,13 +301,24 @@ def test_list_says_where_a_network_comes_from(tmp_path: Path, name: str) -> None
     found = run("list", name, cwd=tmp_path)
     assert found.code == 0
     assert found.out.startswith('unet.arch\n\nOlaf Ronneberger, Philipp Fischer and Thomas Brox, "U-Net')
-    assert "\nnetwork UNet\n  U-Net: Ronneberger et al., MICCAI 2015, Figure 1." in found.out
-    assert "\nblock DoubleConv" in found.out
+    if name != "unetpadded":
+        assert "\nnetwork UNet\n  U-Net: Ronneberger et al., MICCAI 2015, Figure 1." in found.out
+    assert ("\nnetwork UNetPadded\n" in found.out) == ("UNet" not in name)
+    assert ("\nblock DoubleConv" in found.out) == (name in ("unet.arch", "unet"))
+
+
+def test_list_keeps_tables_and_shows_files_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.arch").write_text("# Mine.\n#\n#     a  1\n#     b  2\n\n## It: is.\n" + GOOD.lstrip())
+    found = run("list", "own.arch", cwd=tmp_path)
+    assert found.out.startswith("own.arch\n\nMine.\n\n    a  1\n    b  2\n\nnetwork Small\n  It: is.")
 
 
 def test_a_bundled_network_goes_by_its_name(tmp_path: Path) -> None:
     named, filed = (run("analyze", name, cwd=tmp_path) for name in ("resnet50", "resnet.arch:ResNet50"))
     assert (named.code, named.out) == (0, filed.out)
+    (tmp_path / "resnet.arch").write_text(GOOD)
+    assert run("analyze", "resnet50", cwd=tmp_path).out == filed.out
+    assert "no network `ResNet50`" in run("analyze", "resnet.arch:ResNet50", cwd=tmp_path).err
     (tmp_path / "ResNet50").mkdir()
     assert "ResNet50 is a folder" in run("analyze", "ResNet50", cwd=tmp_path).err
 

@@ -49,7 +49,7 @@ def problems(program: str, wrong: list[str]) -> list[str]:
     found = []
     for network in re.findall(r"^network (\w+)", program, re.MULTILINE) or [None]:
         try:
-            net = archdsl.loads(program, network=network)
+            net = archdsl.loads(program, network=network, teach=True)
             found += net.diagnostics
             net.source()
             if net.network.train is not None or "no-recipe" in wrong:
@@ -68,10 +68,10 @@ def test_generated_pages_are_fresh() -> None:
     expected = generator().pages()
     found = {
         str(path.relative_to(DOCS)): path.read_text(encoding="utf-8")
-        for folder in ("layers", "problems")
-        for path in (DOCS / folder).glob("*.md")
+        for folder in ("layers", "problems", "zoo")
+        for path in (DOCS / folder).iterdir()
     }
-    found["recipes.md"] = (DOCS / "recipes.md").read_text(encoding="utf-8")
+    found |= {name: (DOCS / name).read_text(encoding="utf-8") for name in ("recipes.md", "zoo.md")}
     assert found.keys() == expected.keys()
     assert [path for path in found if found[path] != expected[path]] == []
 

@@ -70,7 +70,9 @@ def test_a_residual_network_is_its_sums() -> None:
         *[(2048, 7, 7)] * 3,
     ]
     assert shapes(found)[-2:] == [(2048,), (1000,)]
-    units = [k for k, station in enumerate(found.stations) if len(station.shape) == 3 and station.channels >= 256]
+    units = [
+        k for k, station in enumerate(found.stations) if len(station.shape) == 3 and station.channels >= 256
+    ]
     assert found.skips == [(k - 1, k) for k in units]
 
 
@@ -211,8 +213,11 @@ def test_draw_writes_svg_and_png(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["draw", "LeNet5", "-o", "x.pdf"], "a picture is written as .svg or .png, not .pdf"),
-        (["draw", "LeNet5", "-o", "x"], "not without a suffix"),
+        (
+            ["draw", "LeNet5", "-o", "x.pdf"],
+            "a picture is written to a file called *.svg or *.png, not to x.pdf",
+        ),
+        (["draw", "LeNet5", "-o", "x"], "not to x\n"),
         (["draw", "open.arch"], "a picture to scale needs sizes: give `--size H=...` and `--size W=...`"),
         (["draw", "LeNet5", "--set", "train.steps=1"], "a picture has no recipe"),
     ],
@@ -229,6 +234,15 @@ def test_what_can_not_be_drawn(
     assert run(arguments) == 2
     assert said in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["open.arch"]
+
+
+def test_a_broken_budget_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("n.arch").write_text(
+        "network N {\n input x: [1, 9]\n conv(2, kernel=3)\n expect parameters < 5\n}\n"
+    )
+    assert run(["draw", "n.arch", "-o", "n.svg"]) == 1
+    assert ">conv_1</text>" in Path("n.svg").read_text(encoding="utf-8")
 
 
 def test_sizes_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -769,7 +769,7 @@ SYMBOLIC: list[tuple[str, dict[str, Any], list[tuple[Any, ...]], Any, list[str]]
     ("add", {}, [(3, 1), (3, H)], (3, H), []),
     ("add", {}, [(3, H), (3, W)], (3, H), ["`add` may not fit: whether length H is W depends on H and W"]),
     ("concat", {}, [(3, H), (2, 2 * H - H)], (5, H), []),
-    ("concat", {}, [(3, H), (2, 8)], (5, H), ["`concat` may not fit: whether length H is 8 depends on H"]),
+    ("concat", {}, [(3, H), (2, 8)], (5, H), ["`concat` fits only where H is 8"]),
     ("concat", {"axis": "length"}, [(3, H), (3, W)], (3, H + W), []),
 ]
 

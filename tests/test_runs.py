@@ -23,7 +23,7 @@ from archdsl.training.step import Step
 
 NETWORK = """network Noisy {
   input signal: [1, 40]
-  conv(8, kernel=3, stride=2) -> batch_norm -> relu -> dropout(0.2)
+  conv(8, kernel=3, stride=2) -> batch_norm -> relu -> dropout(0.2)  # allow bias-before-norm
   conv(8, kernel=3, stride=2) -> relu
   flatten -> linear(10)
 }

@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import result, show, style, width
-from archdsl.cli.settings import network_options, python_option, recipe_settings
+from archdsl.cli.settings import network_options, python_option, recipe_settings, teach_option
 from archdsl.cli.targets import File, Target
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Columns(click.ParamType):
     default="float32",
     help="What numbers are stored as [float32].",
 )
+@teach_option
 @python_option
 @network_options
 def analyze(
@@ -59,6 +60,7 @@ def analyze(
     depth: int | None,
     batch: int,
     precision: str,
+    teach: bool,
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
@@ -70,7 +72,7 @@ def analyze(
     form = forms[0] if forms else None
     if form == "json" and (columns or depth):
         raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
-    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True)
+    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True, teach=teach)
     report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
         import json
@@ -102,7 +104,9 @@ def _optimizer_state(net: Net, settings: dict[str, str]) -> int:
 
     recipe, diagnostics = read_recipe(net.network.train, net.network, settings, net.program.names())
     if settings:
-        show(diagnostics)
+        from archdsl.teaching.allowing import divided
+
+        show(divided(diagnostics)[0])
         if recipe is None:
             raise click.exceptions.Exit(WRONG)
     return recipe.optimizer.kept() if recipe is not None else 0

@@ -8,7 +8,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import message, result, show
-from archdsl.cli.settings import python_option
+from archdsl.cli.settings import python_option, teach_option
 from archdsl.cli.targets import File, Target, Unreadable
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     default="text",
     help="How to say it: for people, for programs, for code scanning, for GitHub's annotations [text].",
 )
+@teach_option
 @python_option
-def check(files: tuple[Target | Unreadable, ...], form: str, allow_python: bool) -> int:
+def check(files: tuple[Target | Unreadable, ...], form: str, teach: bool, allow_python: bool) -> int:
     """Check files: every error and warning, and every expectation."""
     from archdsl.checking import check_file
 
@@ -36,7 +37,7 @@ def check(files: tuple[Target | Unreadable, ...], form: str, allow_python: bool)
         if isinstance(file, Unreadable):
             found.append(_unreadable(file))
             continue
-        checked = check_file(file.source, file.network, allow_python)
+        checked = check_file(file.source, file.network, allow_python, teach)
         found += checked.diagnostics
         if not checked.wrong:
             right.append(_confirmation(file.source.name, checked))

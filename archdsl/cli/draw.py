@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archdsl.cli.networks import compiled
+from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused, message, result, write_file
 from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
@@ -41,13 +41,16 @@ def draw(
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
-    """Draw a network: its maps in a row, to scale, and what skips over some of them."""
+    """Draw a network: its maps in a row, to scale, what skips over some of them, and what else comes in.
+
+    A residual unit or an Inception module is one body; where there are very many, equal neighbours are one.
+    """
     if recipe_settings(settings):
         raise click.UsageError("a picture has no recipe: leave out --set train....")
     form = ".svg" if output is None or str(output) == "-" else output.suffix.lower()
     if form not in FORMS:
         raise click.UsageError(
-            f"a picture is written as {' or '.join(FORMS)}, not {form or 'without a suffix'}"
+            f"a picture is written to a file called *{' or *'.join(FORMS)}, not to {output}"
         )
     try:
         from archdsl.drawing.blocks import blocks
@@ -57,7 +60,9 @@ def draw(
     from archdsl.analysis.flow import Flow
     from archdsl.sizes import symbols_of
 
-    network = compiled(file, settings, sizes, inputs, allow_python).network
+    # A budget that is broken keeps no one from seeing what breaks it.
+    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True)
+    network, wrong = net.network, any(diagnostic.severity == "error" for diagnostic in net.diagnostics)
     open_sizes = {name for node in network.inputs for extent in node.shape for name in symbols_of(extent)}
     if open_sizes:
         needed = " and ".join(f"`--size {name}=...`" for name in sorted(open_sizes))
@@ -65,7 +70,7 @@ def draw(
     svg = blocks(network, Flow(network))
     if output is None or str(output) == "-":
         result(svg)
-        return 0
+        return WRONG if wrong else 0
     write_file(output, png(svg) if form == ".png" else svg)
     message(f"wrote {output}")
-    return 0
+    return WRONG if wrong else 0

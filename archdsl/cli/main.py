@@ -11,7 +11,10 @@ from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
 from archdsl.cli.draw import draw
 from archdsl.cli.export import export
+from archdsl.cli.format import fmt
+from archdsl.cli.lsp import lsp
 from archdsl.cli.networks import WRONG
+from archdsl.cli.new import new
 from archdsl.cli.output import BROKEN_PIPE, show, unwritten
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
@@ -56,7 +59,21 @@ def archdsl() -> None:
     """
 
 
-for command in (analyze, check, draw, export, train, evaluate, predict, layers, explain, list_architectures):
+for command in (
+    analyze,
+    check,
+    fmt,
+    draw,
+    export,
+    train,
+    evaluate,
+    predict,
+    layers,
+    explain,
+    list_architectures,
+    new,
+    lsp,
+):
     archdsl.add_command(command)
 
 

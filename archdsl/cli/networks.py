@@ -26,6 +26,7 @@ def compiled(
     inputs: tuple[tuple[str, tuple[int, ...]], ...] = (),
     allow_python: bool = False,
     unexpected: bool = False,
+    teach: bool = False,
 ) -> Net:
     """The network that is meant. What is said of the file goes to standard error; errors end the command.
 
@@ -37,7 +38,7 @@ def compiled(
     from archdsl.report.diagnostics import summary
 
     options = Options(parameters(settings), dict(sizes), dict(inputs))
-    checked = check_network(program_of(target.source, allow_python), target.network, options)
+    checked = check_network(program_of(target.source, allow_python), target.network, options, teach=teach)
     show(checked.diagnostics)
     if checked.net is None:
         message(f"{summary(checked.diagnostics)} in {target.source.name}")

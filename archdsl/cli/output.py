@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -74,13 +75,18 @@ def show(diagnostics: list[Diagnostic], to_error: bool = True) -> None:
         _write(render(diagnostic, style(stream), room) + "\n", stream)
 
 
-def _write(text: str, stream: TextIO) -> None:
+def written(data: bytes) -> None:
+    """Write bytes to standard output as they are, whatever its encoding."""
+    _write(data, sys.stdout, ends_line=False)
+
+
+def _write(text: str | bytes, stream: TextIO, ends_line: bool = True) -> None:
     """Write a text and a line's end. Where nobody reads any more, the command ends."""
     if _hushed:
         return
     try:
         # Colours were decided where the text was made.
-        click.echo(text, stream, color=True)
+        click.echo(text, stream, nl=ends_line, color=True)
     except BrokenPipeError:
         raise click.exceptions.Exit(BROKEN_PIPE) from None
     except OSError as error:
@@ -95,7 +101,8 @@ def unwritten(error: OSError) -> click.ClickException:
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: aside first, then renamed.
 
-    A link is followed, and what is no regular file, such as a pipe, is written to as it is.
+    A link is followed, what is replaced keeps its permissions, and what is no regular file, such as a pipe,
+    is written to as it is.
     """
     written = content.encode("utf-8") if isinstance(content, str) else content
     try:
@@ -109,7 +116,7 @@ def write_file(path: Path, content: str | bytes) -> None:
                 file.write(written)
             umask = os.umask(0)
             os.umask(umask)
-            os.chmod(aside, 0o666 & ~umask)
+            os.chmod(aside, stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o666 & ~umask)
             os.replace(aside, place)
         except BaseException:
             os.unlink(aside)

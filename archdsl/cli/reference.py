@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -84,7 +86,7 @@ def list_architectures(name: str | None) -> int:
     Of a FILE or a NETWORK: the paper, the figure of Prince's chapter 10 where it has one, what is said of
     each network, and what the paper leaves open.
     """
-    from archdsl.citations import cited, opening
+    from archdsl.citations import source_of as paper_of
     from archdsl.project import bundled, bundled_names, declared
 
     texts = {file: source.text for file in bundled_names() if (source := bundled(file))}
@@ -94,7 +96,7 @@ def list_architectures(name: str | None) -> int:
     for file, text in texts.items():
         networks, blocks = declared("network", text), declared("block", text)
         listed = ", ".join(networks) if networks else f"blocks: {', '.join(blocks)}"
-        paper = cited(opening(text))
+        paper = paper_of(text, "")
         result(f"{file:<{longest}}  {paper.year if paper else '':>4}  {listed}")
     return 0
 
@@ -108,39 +110,45 @@ def _bundled_block(name: str) -> str | None:
 
 
 def _show_architecture(name: str, texts: Mapping[str, str]) -> int:
-    """What a bundled file says of itself and of its networks."""
-    from archdsl.citations import documentation, opening
+    """What a file says of itself, and of all its networks and blocks or of the network that is named."""
+    from archdsl.citations import documentation, paragraphs, preface
     from archdsl.problems import nearest
     from archdsl.project import bundled_networks, declared
     from archdsl.report.terminal import BOLD
 
-    wanted = name.partition(":")[0]
-    known = {file: file for file in texts} | {file.removesuffix(".arch"): file for file in texts}
-    known |= bundled_networks()
-    folded = {key.lower(): file for key, file in known.items()}
-    file = folded.get(name.lower()) or folded.get(wanted.lower())
-    if file is None:
-        meant = nearest(name, known)
-        hint = f"; did you mean {meant}?" if meant else " (`archdsl list` lists them)"
-        raise Refused(f"no bundled file or network is called {name!r}{hint}")
-    text = texts[file]
+    file, _, network = name.partition(":")
+    text = None
+    if Path(file).is_file():
+        text = source_of(file).text
+    else:
+        networks = bundled_networks()
+        known = {one: one for one in texts} | {one.removesuffix(".arch"): one for one in texts}
+        folded = {key.lower(): value for key, value in known.items()}
+        named = {one.lower(): one for one in networks}
+        if file in networks:
+            file, network = networks[file], file
+        elif file.lower() in folded:
+            file = folded[file.lower()]
+        elif file.lower() in named:
+            network = network or named[file.lower()]
+            file = networks[network]
+        else:
+            meant = nearest(file, {**known, **networks})
+            hint = f"; did you mean {meant}?" if meant else " (`archdsl list` lists them)"
+            raise Refused(f"no bundled file or network is called {name!r}{hint}")
+        text = texts[file]
     dress = style(sys.stdout)
-    parts = [dress.paint(file, BOLD), _filled(opening(text))] if opening(text) else [dress.paint(file, BOLD)]
+    room = max(40, min(width(sys.stdout) or 100, 100))
+    parts = [dress.paint(file, BOLD), paragraphs(preface(text), room)]
     for what in ("network", "block"):
         for one in declared(what, text):
-            said = documentation(text, what, one)
+            if network and (what, one.lower()) != ("network", network.lower()):
+                continue
+            said = paragraphs([documentation(text, what, one)], room - 2)
             heading = dress.paint(f"{what} {one}", BOLD)
-            parts.append(f"{heading}\n{_filled(said, 2)}" if said else heading)
-    result("\n\n".join(parts))
+            parts.append(f"{heading}\n{indent(said, '  ')}" if said else heading)
+    result("\n\n".join(part for part in parts if part))
     return 0
-
-
-def _filled(text: str, indent: int = 0) -> str:
-    """Prose in lines that a terminal shows whole."""
-    import textwrap
-
-    room = max(40, min(width(sys.stdout) or 100, 100))
-    return textwrap.fill(text, room, initial_indent=" " * indent, subsequent_indent=" " * indent)
 
 
 def _list(documented: Mapping[str, type]) -> None:

@@ -67,6 +67,12 @@ def python_option(command: Command) -> Command:
     return click.option("--allow-python", is_flag=True, help=words)(command)
 
 
+def teach_option(command: Command) -> Command:
+    """`--teach`: notes on what a network does that one should know of."""
+    words = "Say what one should know of the network, too: aliasing, shifts, fields too small or too large."
+    return click.option("--teach", is_flag=True, help=words)(command)
+
+
 def network_options(command: Command) -> Command:
     """`--set`, `--size` and `--input`: what a network is compiled with."""
     for option in reversed(

@@ -74,6 +74,7 @@ def train(
     hush(LAUNCHED in os.environ or (here is not None and here.rank > 0))
     from archdsl.recipes.reader import read_recipe
     from archdsl.report.diagnostics import summary
+    from archdsl.teaching.allowing import divided
 
     try:
         net = compiled(file, settings, sizes, inputs, allow_python)
@@ -90,7 +91,7 @@ def train(
     if explain and [d.name for d in diagnostics if d.severity == "error"] == ["no-data"]:
         # What follows from the data is left unsaid.
         recipe, diagnostics = reading(look=False)
-    show(diagnostics)
+    show(divided(diagnostics)[0])
     if recipe is None:
         message(f"{summary(diagnostics)} in {file.source.name}")
         _after_the_first(here)

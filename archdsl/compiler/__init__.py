@@ -15,6 +15,7 @@ from archdsl.compiler.modules import Load, Modules, no_imports
 from archdsl.compiler.names import check_names
 from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop, Work
+from archdsl.compiler.unrolled import LineResult, Part
 from archdsl.compiler.unrolling import Unroller
 from archdsl.compiler.values import UNKNOWN, Unknown
 from archdsl.diagnostics import Diagnostic, Label
@@ -25,6 +26,7 @@ from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.files import NoNetwork, UnknownNetwork, UnknownParameter, WhichNetwork
 from archdsl.problems.names import DuplicateName
 from archdsl.problems.structure import NoInput, NoValue, UnusedSharing, UnusedValue
+from archdsl.problems.teaching import UnusedResult
 from archdsl.sizes import TooLarge
 from archdsl.source import Source, Span
 from archdsl.syntax import tree
@@ -86,6 +88,8 @@ class Program:
         self._load = load
         self._allow_python = allow_python
         self._last: tuple[dict[str, int], Declared] | None = None
+        self.lines: list[LineResult] | None = None
+        """Where it is a list, each line that is compiled is put into it with what it gave, errors or not."""
         self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
 
     def chosen(self, name: str | None = None) -> str | Diagnostic:
@@ -148,7 +152,11 @@ class Program:
         if not isinstance(chosen, Diagnostic):
             block = module.networks.get(chosen)
             sources = self._declared(options.sizes).sources
-            return (None, []) if block is None else _compile(module, block, options, reporter, sources)
+            return (
+                (None, [])
+                if block is None
+                else _compile(module, block, options, reporter, sources, self.lines)
+            )
         # Where a declaration could not be read, it may have been the network that is missing.
         if not module.broken:
             reporter.diagnostics.append(chosen)
@@ -185,13 +193,19 @@ def read(source: Source, load: Load = no_imports, allow_python: bool = False) ->
 
 
 def _compile(
-    module: Module, block: tree.Block, options: Options, reporter: Reporter, sources: tuple[Source, ...]
+    module: Module,
+    block: tree.Block,
+    options: Options,
+    reporter: Reporter,
+    sources: tuple[Source, ...],
+    lines: list[LineResult] | None = None,
 ) -> tuple[Network | None, list[tuple[tree.Expect, Frame]]]:
     evaluator = Evaluator(reporter, dict(options.sizes))
     frame = Frame(module.frame, module, block)
     parameters = _bind_parameters(block, options, evaluator, frame)
     inputs = {name: Shape(shape) for name, shape in options.inputs.items()}
     unroller = Unroller(evaluator, reporter, block, frame)
+    unroller.unrolled.lines = lines
     entries, results = unroller.network(inputs)
     scope, unrolled = unroller.scope, unroller.unrolled
     if not any(isinstance(s, tree.Input) or _is_broken_input(s) for s in block.body):
@@ -220,9 +234,35 @@ def _compile(
         options=asdict(options),
         symbols=frozenset(reporter.symbols),
     )
-    for node in network.unused():
-        reporter.report(UnusedValue(node.name), node.defined or node.use)
+    _unused(network, unrolled.parts, reporter)
     return network, unrolled.expectations
+
+
+def _unused(network: Network, parts: list[Part], reporter: Reporter) -> None:
+    """Report what is made and never used, unless `_` says that it is meant so."""
+    dropped = {wire.node.defined or wire.node.use for label, wire, _ in parts if label.name == "_"}
+    alone: set[Node] = set()
+    for node in network.unused():
+        alone.add(node)
+        place = node.defined or node.use
+        if place not in dropped:
+            reporter.report(UnusedValue(node.name), place)
+    several = [part for part in parts if len(part[1].node.shapes) > 1 and part[0].name != "_"]
+    if not several:
+        return
+    used = {wire for node in network.nodes for wire in node.inputs}
+    for label, wire, scope in several:
+        if wire not in used and wire.node not in alone and not _given_on(wire, scope):
+            reporter.report(UnusedResult(label.name, wire.node.name), label.span)
+
+
+def _given_on(wire: Wire, scope: Scope | None) -> bool:
+    """Whether a value is among the results of a scope or one around it, whose user may drop it."""
+    while scope is not None:
+        if wire in scope.outputs:
+            return True
+        scope = scope.parent
+    return False
 
 
 def _bind_parameters(

@@ -63,7 +63,7 @@ ALL_WORDS = frozenset[str]().union(
 SYMBOL = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width")
 EXPECTED_VALUE_FACTS = ("receptive_field", "stride")
-NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak")
+NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak", "depth")
 
 
 class Facts(Protocol):
@@ -152,7 +152,9 @@ class Evaluator:
 
     def _unbound(self, node: tree.Name, frame: Frame) -> Any:
         name = node.id
-        if name in NETWORK_FACTS and not any(f.tainted for f in frame.around()):
+        # `depth` is an axis as well.
+        fact = name in NETWORK_FACTS and (self.facts is not None or name not in ALL_WORDS)
+        if fact and not any(f.tainted for f in frame.around()):
             if self.facts is None:
                 raise self.reporter.fail(NotInExpect(name), node.span)
             return self.facts.of_network(name)

@@ -13,7 +13,7 @@ from archdsl.layers.layer import LAYERS, Layer, kind_of
 from archdsl.problems import Fault, nearest
 from archdsl.problems.bounds import TooManyImports
 from archdsl.problems.data import PythonNotAllowed
-from archdsl.problems.files import BuiltInLayer, ImportCycle, ImportNotFound, UnknownImport
+from archdsl.problems.files import BuiltInLayer, ImportCycle, ImportedNetwork, ImportNotFound, UnknownImport
 from archdsl.problems.names import DuplicateName
 from archdsl.source import Source, Span
 from archdsl.syntax.parser import parse
@@ -99,6 +99,10 @@ class Modules:
                 known = tuple(imported.blocks)
                 problem = UnknownImport(label.name, statement.path, nearest(label.name, known), known)
                 self._reporter.report(problem, label.span)
+                module.frame.names[label.name] = UNKNOWN
+            elif found[0].is_network:
+                blocks = tuple(name for name, (block, _) in imported.blocks.items() if not block.is_network)
+                self._reporter.report(ImportedNetwork(label.name, blocks), label.span)
                 module.frame.names[label.name] = UNKNOWN
             else:
                 module.blocks[label.name] = found

@@ -29,7 +29,8 @@ class Work:
 class Reporter:
     """The diagnostics of one compilation, and the work that is left for it.
 
-    A problem in the body of a loop or block is met at every round and use; it is reported once.
+    A problem in the body of a loop or block is met at every round and use; it is reported once, with what the
+    later ones add to it.
     `calls` are the lines that use the blocks we are in, outermost first; a problem shows them.
     It may go on from what another has found.
     """
@@ -39,7 +40,7 @@ class Reporter:
         self.calls: list[Span] = []
         self.symbols: set[str] = set(after.symbols) if after else set()
         """The symbolic sizes that the file has named."""
-        self._seen: set[tuple[str, int, int, int]] = set(after._seen) if after else set()
+        self._seen: dict[tuple[str, int, int, int], tuple[int, Problem]] = dict(after._seen) if after else {}
         self._work = work or Work()
 
     @property
@@ -53,8 +54,13 @@ class Reporter:
     def report(self, problem: Problem, span: Span, labels: tuple[Label, ...] = ()) -> None:
         key = (problem.name, id(span.source), span.start, span.end)
         if key in self._seen:
+            index, first = self._seen[key]
+            both = first.together(problem)
+            if both is not None:
+                self._seen[key] = index, both
+                self.diagnostics[index] = Diagnostic.of(both, span, self.diagnostics[index].labels)
             return
-        self._seen.add(key)
+        self._seen[key] = len(self.diagnostics), problem
         if len(self.diagnostics) >= limits.PROBLEMS:
             self.diagnostics.append(Diagnostic.of(TooManyProblems(limits.PROBLEMS), span))
             raise Stop

@@ -134,7 +134,13 @@ class Unroller:
         self.reporter.spend(1, statement.span)
         kind = type(statement)
         if kind is tree.Line:
-            return self._line(statement, frame, value)  # type: ignore[arg-type]
+            if self.unrolled.lines is None:
+                return self._line(statement, frame, value)  # type: ignore[arg-type]
+            nodes = self.unrolled.nodes
+            begun = len(nodes)
+            value = self._line(statement, frame, value)  # type: ignore[arg-type]
+            self.unrolled.lines.append((statement, value, nodes, begun, len(nodes)))  # type: ignore[arg-type]
+            return value
         if isinstance(statement, tree.Let):
             self._definitions.let(statement, frame)
         elif isinstance(statement, tree.Expect):
@@ -219,6 +225,8 @@ class Unroller:
                 parts = (UNKNOWN,) * len(line.labels)
         for label, part in zip(line.labels, parts, strict=True):
             self._definitions.define(label, UNKNOWN if part is UNKNOWN else Labelled(part), frame)
+            if isinstance(part, Wire):
+                self.unrolled.parts.append((label, part, self._scopes.innermost))
 
     def _labelled(self, label: tree.Label, line: tree.Line, frame: Frame, value: Flow) -> Labelled | Rounds:
         """A line with one label: the label names the layer, the block's use, the rounds or a scope."""

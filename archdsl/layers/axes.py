@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from archdsl.fitting import agreeing
 from archdsl.layers.shapes import Shape
 from archdsl.layers.windows import divides
 from archdsl.problems.arrangement import UndecidedSize, UnevenGroups, UnknownAxis
-from archdsl.problems.problem import Fault
-from archdsl.sizes import Size, symbols_of
+from archdsl.problems.problem import Fault, Problem
+from archdsl.sizes import Size, equal, symbols_of
 
 
 def axis_index(x: Shape, axis: str) -> int:
@@ -20,6 +23,26 @@ def undecided(kind: str, question: str, *sizes: Size) -> UndecidedSize:
     """The warning that the answer to `question` depends on the symbols of `sizes`."""
     names = set().union(*(symbols_of(size) for size in sizes))
     return UndecidedSize(kind, question, tuple(sorted(names)))
+
+
+def undecided_extents(kind: str, pairs: Iterable[tuple[str, Size, Size]]) -> tuple[Problem, ...]:
+    """The warning that extents, each pair with the axis's name, are equal for some sizes only."""
+    found: Problem | None = None
+    others: list[Problem] = []
+    for name, a, b in pairs:
+        if equal(a, b) is not None:
+            continue
+        decided = agreeing(a, b)
+        if decided is not None and decided[1].everything:
+            continue
+        one = undecided(kind, f"{name} {a} is {b}", a, b)
+        if decided is not None:
+            one = UndecidedSize(kind, one.question, one.symbols, (decided,))
+        both = None if found is None else found.together(one)
+        if found is not None and both is None:
+            others.append(one)
+        found = both or found or one
+    return () if found is None else (found, *others)
 
 
 NEIGHBOURHOOD = 1_000

@@ -174,7 +174,7 @@ class Conv(Convolution):
     network Small {
       input image: [3, 32, 32]
       conv(16, kernel=3, padding=same) -> relu
-      conv(32, kernel=[3, 1], stride=2, padding=[[0, 1], [0, 0]], groups=2, bias=false)
+      conv(32, kernel=[3, 2], stride=2, padding=[[0, 1], [0, 0]], groups=2, bias=false)
     }
     ```
 

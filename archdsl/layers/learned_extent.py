@@ -68,7 +68,7 @@ class NJetConv(Layer):
     ```arch
     network Small {
       input image: [3, 32, 32]
-      njet_conv(16, reach=5) -> batch_norm -> relu
+      njet_conv(16, reach=5, bias=false) -> batch_norm -> relu
       njet_conv(32, reach=7, order=2, sigma=2, stride=2, bias=false) -> batch_norm -> relu
     }
     ```
@@ -288,8 +288,8 @@ class DiffStride(Layer):
     ```arch
     network Small {
       input image: [3, 32, 32]
-      conv(16, kernel=3, padding=1) -> batch_norm -> relu -> diff_stride(2, smoothness=2)
-      conv(32, kernel=3, padding=1) -> batch_norm -> relu -> diff_stride([1.5, 2], smoothness=2)
+      conv(16, kernel=3, padding=1, bias=false) -> batch_norm -> relu -> diff_stride(2, smoothness=2)
+      conv(32, kernel=3, padding=1, bias=false) -> batch_norm -> relu -> diff_stride([1.5, 2], smoothness=2)
     }
     ```
 

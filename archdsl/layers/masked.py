@@ -71,7 +71,7 @@ class PartialConv(Layer):
       from image
       coarse, coarse_known: partial_conv(16, kernel=7, mask=known, stride=2, padding=3)
       from coarse -> relu
-      filled, filled_known: partial_conv(32, kernel=5, mask=coarse_known, stride=2, padding=2)
+      filled, _: partial_conv(32, kernel=5, mask=coarse_known, stride=2, padding=2)
       from filled -> relu -> upsample(4) -> conv(3, kernel=3, padding=same)
     }
     ```

@@ -7,7 +7,7 @@ from operator import add, mul, sub
 from typing import Any, ClassVar
 
 from archdsl.layers.arguments import argument, axis
-from archdsl.layers.axes import axis_index, undecided
+from archdsl.layers.axes import axis_index, undecided_extents
 from archdsl.layers.layer import MANY, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -55,12 +55,13 @@ class Elementwise(Weightless, abstract=True):
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         shapes = self.joined(*xs)
-        return tuple(
-            undecided(self.kind, f"{name} {a} is {b}", a, b)
+        pairs = (
+            (name, a, b)
             for y, x in zip(shapes, xs[1:], strict=False)
             for name, a, b in zip(y.axis_names, y, x, strict=True)
-            if a != 1 and b != 1 and equal(a, b) is None
+            if a != 1 and b != 1
         )
+        return undecided_extents(self.kind, pairs)
 
     def flops(self, *xs: Shape) -> Size:
         total: Size = 0
@@ -229,12 +230,13 @@ class Concat(Weightless):
         return Shape((*first[:index], extent, *first[index + 1 :]))
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
-        return tuple(
-            undecided(self.kind, f"{name} {a} is {b}", a, b)
+        pairs = (
+            (name, a, b)
             for x in xs[1:]
             for name, a, b in zip(x.axis_names, xs[0], x, strict=True)
-            if name != self.axis and equal(a, b) is None
+            if name != self.axis
         )
+        return undecided_extents(self.kind, pairs)
 
     def flops(self, *xs: Shape) -> Size:
         return 0

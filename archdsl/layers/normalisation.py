@@ -231,7 +231,7 @@ class InstanceNorm(Normalisation):
     ```arch
     network Example {
       input image: [3, 32, 32]
-      conv(16, kernel=3) -> instance_norm -> relu
+      conv(16, kernel=3, bias=false) -> instance_norm -> relu
     }
     ```
 

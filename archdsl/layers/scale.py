@@ -81,7 +81,7 @@ class ScaleInvariantConv(Layer):
     network Small {
       input image: [1, 28, 28]
       scale_invariant_conv(36, kernel=7, scales=[0.5, 0.75, 1, 1.5, 2]) -> relu -> max_pool(2)
-      scale_invariant_conv(64, kernel=5, scales=[0.5, 1, 2], padding=same) -> relu -> max_pool(2)
+      scale_invariant_conv(64, kernel=5, scales=[0.5, 1, 2], padding=same) -> relu
       flatten -> linear(10)
     }
     ```

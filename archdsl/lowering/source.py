@@ -49,13 +49,18 @@ def write(network: Network) -> str:
 # ------------------------------------------------------------------------------ the file
 
 
+def _filled(block: str) -> list[str]:
+    """Lines that were broken to fit a file, broken to fit another; one that is indented stands alone."""
+    return textwrap.wrap(block.strip("\n"), WIDTH, break_on_hyphens=False) or [""]
+
+
 def _docstring(network: Network) -> str:
     """The documentation of the network as a docstring; nothing in it can end the string."""
     text = network.documentation.strip() or f"The network {network.name}."
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     text = f'"""{text}'
-    lines = [part for line in text.split("\n") for part in (textwrap.wrap(line, WIDTH) or [""])]
+    lines = [line for block in re.split(r"\n(?=\n|[ \t]|\Z)", text) for line in _filled(block)]
     if len(lines) > 1 or len(text) + 3 > WIDTH:
         return "\n".join(lines) + '\n"""'
     end = '\\"' if text.endswith('"') else text[-1:]

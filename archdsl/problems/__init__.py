@@ -21,6 +21,7 @@ from archdsl.problems import (
     scattering,
     structure,
     syntax,
+    teaching,
     training,
     values,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "scattering",
     "structure",
     "syntax",
+    "teaching",
     "training",
     "values",
 ]

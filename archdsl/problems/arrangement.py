@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from archdsl.problems.problem import Problem, Severity, listed, plural
+
+if TYPE_CHECKING:
+    from archdsl.fitting import Values
 
 
 class ShapeMismatch(Problem):
@@ -84,6 +87,9 @@ class UndecidedSize(Problem):
       from left, right -> add
     }
     ```
+
+    Where one symbol decides, all values that fit are given: after a pooling and an upsampling by 2, a map
+    meets itself only where the extent was even, `H mod 2 is 0`.
     """
 
     severity: ClassVar[Severity] = "warning"
@@ -92,12 +98,41 @@ class UndecidedSize(Problem):
     question: str
     """What is not known, as a clause after "whether"."""
     symbols: tuple[str, ...]
+    fits: tuple[tuple[str, Values], ...] = ()
+    """For each of these symbols the values for which the layer fits, where they are all that decides."""
 
     def message(self) -> str:
-        return f"`{self.kind}` may not fit: whether {self.question} depends on {listed(self.symbols)}"
+        if not self.fits:
+            return f"`{self.kind}` may not fit: whether {self.question} depends on {listed(self.symbols)}"
+        if self.never:
+            return f"`{self.kind}` fits for no {listed(self.never, 'or')}"
+        return f"`{self.kind}` fits only where {listed(values.said(name) for name, values in self.fits)}"
+
+    def label(self) -> str:
+        return f"it needs that {self.question}" if self.fits else ""
 
     def help(self) -> str | None:
+        if self.fits:
+            mend = "pad or crop the input to such a size, or the larger value where they meet"
+            return None if self.never else mend
         return f"give the size a number to be sure: `--size {self.symbols[0]}=224`"
+
+    @property
+    def never(self) -> tuple[str, ...]:
+        """The symbols of which no value fits."""
+        return tuple(name for name, values in self.fits if not values.remainders and not values.below)
+
+    def together(self, other: Problem) -> UndecidedSize | None:
+        if not isinstance(other, UndecidedSize) or not self.fits or not other.fits:
+            return None
+        fits = dict(self.fits)
+        for name, values in other.fits:
+            both = fits[name].both(values) if name in fits else values
+            if both is None:
+                return None
+            fits[name] = both
+        symbols = tuple(dict.fromkeys((*self.symbols, *other.symbols)))
+        return UndecidedSize(self.kind, self.question, symbols, tuple(fits.items()))
 
 
 class UnknownAxis(Problem):

@@ -181,6 +181,45 @@ class UnknownImport(Problem):
         return self.meant
 
 
+class ImportedNetwork(Problem):
+    """An import names a network, which has inputs of its own and can't be part of another.
+
+    Its blocks can be imported.
+
+    ```arch
+    import ResNet18 from "resnet.arch"
+
+    network Small {
+      input image: [3, 224, 224]
+      ResNet18
+    }
+    ```
+
+    ```arch
+    import BasicBlock, Stem from "resnet.arch"
+
+    network Small {
+      input image: [3, 224, 224]
+      Stem -> BasicBlock(64)
+    }
+    ```
+    """
+
+    found: str
+    blocks: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"`{self.found}` is a network, not a block"
+
+    def label(self) -> str:
+        return "a network has inputs of its own and can't be part of another"
+
+    def help(self) -> str | None:
+        if not self.blocks:
+            return "make what it does a block, which its network and yours can use"
+        return f"import the blocks that it is made of: {listed([f'`{name}`' for name in self.blocks])}"
+
+
 class ImportNotFound(Problem):
     """An imported file is not there, or can't be read.
 

@@ -59,7 +59,7 @@ class TurnsEnd(Problem):
     ```arch
     network Small {
       input image: [1, 28, 28]
-      lifting_conv(8, kernel=3, group=p4m) -> batch_norm -> relu
+      lifting_conv(8, kernel=3, group=p4m, bias=false) -> batch_norm -> relu
       global_avg_pool -> group_pool(group=p4m) -> flatten -> linear(10)
     }
     ```
@@ -67,7 +67,7 @@ class TurnsEnd(Problem):
     ```arch
     network Small {
       input image: [1, 28, 28]
-      lifting_conv(8, kernel=3, group=p4m) -> group_batch_norm(group=p4m) -> relu
+      lifting_conv(8, kernel=3, group=p4m, bias=false) -> group_batch_norm(group=p4m) -> relu
       global_avg_pool -> group_pool(group=p4m) -> flatten -> linear(10)
     }
     ```

@@ -61,6 +61,10 @@ class Problem:
         """The mend as text in place of what is underlined, where it is mechanical."""
         return None
 
+    def together(self, other: Problem) -> Problem | None:
+        """Itself and another of its kind at the same place as one; None where the first says it all."""
+        return None
+
 
 class Fault(Exception):
     """Raised by a rule that knows what is wrong but not where.

@@ -81,7 +81,14 @@ def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tupl
     found.append(("precision", f"{recipe.precision}{mixed}"))
     of = f" of {network.output_names[recipe.loss[0].output]}" if len(network.outputs) > 1 else ""
     found.append(("metrics", ", ".join(map(str, recipe.metrics)) + of))
-    found.append(("measured", f"{recipe.measurements:,} times, and saved"))
+    found.append(
+        (
+            "measured",
+            "at the end, and saved"
+            if recipe.measurements == 1
+            else f"{recipe.measurements:,} times, and saved",
+        )
+    )
     found.append(("seed", str(recipe.seed)))
     macs = analysis.totals.macs
     if isinstance(macs, int):

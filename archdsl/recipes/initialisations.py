@@ -162,7 +162,7 @@ class Pretrained(Initialisation):
     ```arch
     network Classifier {
       input image: [3, 32, 32]
-      features: conv(16, kernel=3) -> batch_norm -> relu
+      features: conv(16, kernel=3, bias=false) -> batch_norm -> relu
       global_avg_pool -> flatten
       head: linear(5)
     }

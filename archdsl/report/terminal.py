@@ -9,6 +9,7 @@ from dataclasses import dataclass
 BOLD = "1"
 DIM = "2"
 RED = "1;31"
+GREEN = "1;32"
 YELLOW = "1;33"
 CYAN = "1;36"
 BLUE = "1;34"

@@ -44,9 +44,10 @@ MISTAKES = 100
 """Mistakes of one file that are reported."""
 
 
-def parse(source: Source) -> tuple[File, list[Diagnostic]]:
+def parse(source: Source, tokens: Tokens | None = None) -> tuple[File, list[Diagnostic]]:
     """The tree of a file, and what is wrong with its text, in order of place.
 
+    `tokens` are its tokens where they have been read already, and nothing was wrong with them.
     No text makes this raise. What could not be read is `Broken` in the tree; of a file that is too
     large, or has too many mistakes, the tree is empty.
     """
@@ -59,7 +60,7 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     gc.disable()
     try:
         tables = grammar()
-        tokens = structure(source, tables, reports.add)
+        tokens = tokens or structure(source, tables, reports.add)
         declarations = _Parser(source, tables, tokens, reports).run()
         file = File(source, declarations, tokens.comments, tokens.head)
     except _TooMany:
