@@ -22,6 +22,7 @@ FLOORS = {
     "diagnostics": 0.4,
     "syntax": 1,
     "layers": 2,
+    "highlighting": 2.5,
     "compiler": 3,
     "project": 3.5,
     "analysis": 4,
@@ -63,11 +64,14 @@ WITH_TORCH = {
 }
 
 
-OF_DRAWING = {"drawsvg", "resvg_py"}
-"""What pictures are made with, and nothing else."""
-
-OF_EDITORS = {"pygls", "lsprotocol"}
-"""What speaks the language server's protocol, and nothing else."""
+OF_ONE_ROOM = {
+    "drawsvg": "drawing",
+    "resvg_py": "drawing",
+    "pygls": "server",
+    "lsprotocol": "server",
+    "pygments": "highlighting",
+}
+"""What one package alone imports: what pictures are made with, speaks the editors' protocol, or colours."""
 
 OF_RECIPES = {"numpy"}
 """What recipes may import as well where they look at files of data, and not before."""
@@ -131,7 +135,7 @@ def faults(package: Path) -> list[str]:
                     found.append(f"{place}, below the floor of torch")
                 elif own in ("net", "cli") and at_load:
                     found.append(f"{place} before it is needed")
-            elif (top in OF_DRAWING and own == "drawing") or (top in OF_EDITORS and own == "server"):
+            elif OF_ONE_ROOM.get(top) == own:
                 continue
             elif top not in ANYWHERE or (top == "click" and own != "cli"):
                 found.append(f"{place}, which nothing says it may")
