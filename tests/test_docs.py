@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def generator() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@cache
+def generated() -> dict[str, str]:
+    """Every page that is written from the code and the bundled files."""
+    pages: dict[str, str] = generator().pages()
+    return pages
 
 
 def examples() -> list[Any]:
@@ -65,7 +73,7 @@ def problems(program: str, wrong: list[str]) -> list[str]:
 
 def test_generated_pages_are_fresh() -> None:
     """After a change to a layer or a problem: `python docs/generate.py`."""
-    expected = generator().pages()
+    expected = generated()
     found = {
         str(path.relative_to(DOCS)): path.read_text(encoding="utf-8")
         for folder in ("layers", "problems", "zoo")
@@ -77,7 +85,7 @@ def test_generated_pages_are_fresh() -> None:
 
 
 def test_every_layer_and_problem_shows_an_example() -> None:
-    pages = generator().pages()
+    pages = generated()
     without = [
         path for path, text in pages.items() if "```arch" not in text and not path.endswith("index.md")
     ]

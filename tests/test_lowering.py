@@ -321,7 +321,7 @@ def test_nothing_of_a_file_but_names_and_constants_is_code() -> None:
     text = '## """ + exit(1) + """ \\\n## {exit(1)} \\"""\nnetwork Quiet {\n  input x: [4]\n  relu\n}\n'
     model = archdsl.loads(text).build()
     assert type(model).__name__ == "Quiet"
-    assert sys.modules[type(model).__module__].__doc__ == '""" + exit(1) + """ \\\n{exit(1)} \\"""\n'
+    assert sys.modules[type(model).__module__].__doc__ == '""" + exit(1) + """ \\ {exit(1)} \\"""'
 
 
 # ------------------------------------------------------------------------------ the module

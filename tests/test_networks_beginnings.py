@@ -98,7 +98,7 @@ def test_outside_of_a_map_lies_the_background() -> None:
 def test_lenet1_is_two_modules() -> None:
     """Table 1: the first six maps of H3 read the first two of H2, the other six the other two."""
     text = (ARCHITECTURES / "lenet1.arch").read_text(encoding="utf-8")
-    table = json.loads(re.search(r"let connections = (\[.*\])\n", text)[1])
+    table = json.loads(re.search(r"let connections = (\[.*?\])\n\n", text, re.DOTALL)[1])
     rows = ["XXX.XX......", ".XXXXX......", "......XXX.XX", ".......XXXXX"]
     assert table == [[row for row in range(4) if rows[row][map_] == "X"] for map_ in range(12)]
 

@@ -61,10 +61,13 @@ def _docstring(network: Network) -> str:
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     text = f'"""{text}'
     lines = [line for block in re.split(r"\n(?=\n|[ \t]|\Z)", text) for line in _filled(block)]
-    if len(lines) > 1 or len(text) + 3 > WIDTH:
-        return "\n".join(lines) + '\n"""'
-    end = '\\"' if text.endswith('"') else text[-1:]
-    return f'{text[:-1]}{end}"""'
+    body = "\n".join(lines)
+    if len(lines) > 1 or len(body) + 3 > WIDTH:
+        return f'{body}\n"""'
+    if re.search(r'(?<!\\)(?:\\\\)*"\Z', body):
+        # A quote that nothing escapes would end the string a sign too early.
+        body = f'{body[:-1]}\\"'
+    return f'{body}"""'
 
 
 def _imports(text: str) -> str:
