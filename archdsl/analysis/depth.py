@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 def depth(flow: Flow) -> int:
     """The most layers with weights and multiply-accumulates on any way to an output."""
     deepest: list[int] = []
+    # Layers of equal arguments and shapes have one object of rules among them.
+    counted: dict[int, bool] = {}
     for rules, sources in zip(flow.rules, flow.sources, strict=True):
-        before = max([deepest[source] for source in sources], default=0)
-        # A count in symbols is never 0: a size is at least 1.
-        deepest.append(before + (rules.weights != 0 and rules.macs != 0))
+        counts = counted.get(id(rules))
+        if counts is None:
+            # A count in symbols is never 0: a size is at least 1.
+            counts = counted[id(rules)] = rules.weights != 0 and rules.macs != 0
+        if len(sources) == 1:
+            deepest.append(deepest[sources[0]] + counts)
+        else:
+            deepest.append(max([deepest[source] for source in sources], default=0) + counts)
     return max((deepest[flow.makers[value]] for value in flow.outputs), default=0)
