@@ -20,20 +20,11 @@ from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
 from archdsl.cli.trained import evaluate, predict
+from archdsl.cli.version import version
 from archdsl.diagnostics import ArchError
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
-
-
-def version() -> str:
-    """The installed version."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("archdsl")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:

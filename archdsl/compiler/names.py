@@ -213,21 +213,13 @@ def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:
             continue
         if isinstance(node, tree.Name):
             found.append(node)
-        elif isinstance(node, tree.List):
-            waiting += node.items
         elif isinstance(node, tree.Call):
             found.append(node)
             waiting += [argument.value for argument in node.arguments]
         elif isinstance(node, tree.Attribute):
             waiting.append(node.value)
-        elif isinstance(node, tree.Index):
-            waiting += (node.value, node.index)
-        elif isinstance(node, tree.Unary):
-            waiting.append(node.operand)
-        elif isinstance(node, tree.Binary):
-            waiting += (node.left, node.right)
-        elif isinstance(node, tree.Conditional):
-            waiting += (node.then, node.test, node.otherwise)
+        else:
+            waiting += tree.operands(node)
     return found
 
 

@@ -353,16 +353,8 @@ class Index:
                 if found is not None:
                     self.references.append(Reference(node.callee_span, found))
                 self._call(node.callee, node.callee_span, node.arguments, found, scope)
-            elif isinstance(node, tree.List):
-                waiting += node.items
-            elif isinstance(node, tree.Index):
-                waiting += (node.value, node.index)
-            elif isinstance(node, tree.Unary):
-                waiting.append(node.operand)
-            elif isinstance(node, tree.Binary):
-                waiting += (node.left, node.right)
-            elif isinstance(node, tree.Conditional):
-                waiting += (node.then, node.test, node.otherwise)
+            else:
+                waiting += tree.operands(node)
 
     def value_of(self, name: str, scope: Scope) -> tuple[Definition, bool] | None:
         """What a name in an expression is, and whether it names a round of a loop, as `stage_3` does."""

@@ -129,6 +129,21 @@ class Conditional:
 Expression = Union[Number, String, Constant, Name, Attribute, Index, Call, List, Unary, Binary, Conditional]
 
 
+def operands(expression: Expression) -> tuple[Expression, ...]:
+    """What a list, an index or an operation is made of; of a name, a call or what has a dot, nothing."""
+    if isinstance(expression, List):
+        return tuple(expression.items)
+    if isinstance(expression, Index):
+        return expression.value, expression.index
+    if isinstance(expression, Unary):
+        return (expression.operand,)
+    if isinstance(expression, Binary):
+        return expression.left, expression.right
+    if isinstance(expression, Conditional):
+        return expression.then, expression.test, expression.otherwise
+    return ()
+
+
 @dataclass(slots=True, eq=False)
 class Argument:
     """An argument of a call: by position (`name` is None) or by name. `span` covers `kernel=11`."""
