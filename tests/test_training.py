@@ -118,7 +118,9 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
         "metrics.csv",
         "weights.safetensors",
         "checkpoints",
+        "pace.csv",
         "curve.svg",
+        "run.html",
         ".lock",
     }
     assert (tmp_path / "run/network.arch").read_text() == (ARCHITECTURES / CONV).read_text()

@@ -51,6 +51,16 @@ class Examples(ABC):
     def testing(self, share: Share = whole) -> Iterator[Batch]:
         """The test examples, in order, or a share of them."""
 
+    @abstractmethod
+    def some(self, most: int) -> Batch:
+        """Test examples to look at, at most so many: every so many of them, so that classes differ."""
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many numbers below `count`, at equal distances."""
+    taken = min(most, count)
+    return [i * count // taken for i in range(taken)]
+
 
 def orders(count: int, batch: int, steps: int, seed: int, begin: int) -> Iterator[tuple[int, int, Tensor]]:
     """For each epoch that is not over by step `begin`: its first and last step that are left, and its order.
@@ -98,6 +108,11 @@ class InMemory(Examples):
 
     def testing(self, share: Share = whole) -> Iterator[Batch]:
         return _pieces(self._testing, share(self.tests))
+
+    def some(self, most: int) -> Batch:
+        chosen = spread(self.tests, most)
+        x, y = self._testing
+        return numbers(x[chosen]), y[chosen]
 
 
 AT_ONCE = 1_000

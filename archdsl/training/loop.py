@@ -23,12 +23,13 @@ from archdsl.training.choices import Choices, choose, threads
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
-from archdsl.training.measuring import measured
+from archdsl.training.measuring import measured, scored
+from archdsl.training.page import SHOWN, Page
 from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.place import LAUNCHED
 from archdsl.training.plateau import Plateau
 from archdsl.training.processes import ALONE, Processes
-from archdsl.training.run import Checkpoint, Measurement, Run, TrainingError
+from archdsl.training.run import Checkpoint, Measurement, Pace, Run, TrainingError
 from archdsl.training.sources import load
 from archdsl.training.state import State
 from archdsl.training.step import NotCompiled, Step
@@ -121,7 +122,10 @@ def train(
             since = 0 if run.last is None else run.last.step
             shown = tensorboard and processes.first
             with Board(folder, recipe, since) if shown else nullcontext() as board:
-                return _Training(run, step, recipe, examples, progress, board, processes, sharded).all_steps()
+                training = _Training(
+                    run, network, step, recipe, examples, progress, board, processes, sharded
+                )
+                return training.all_steps()
 
 
 def _begun(begin: Callable[[], Run], processes: Processes) -> Run:
@@ -158,6 +162,7 @@ class _Training:
     def __init__(
         self,
         run: Run,
+        network: Network,
         step: Step,
         recipe: Recipe,
         examples: Examples,
@@ -176,13 +181,14 @@ class _Training:
         self.sharded = sharded
         self.state = State(step, recipe, processes, sharded)
         self.steps = recipe.all_steps(examples.count)
+        self.looked_at = examples.some(SHOWN)
+        self.page = Page(run, network, recipe, self.steps, self.looked_at, examples.classes)
         self.done = 0
         self.interrupted = False
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
         self._parent = os.getppid()
-        self._seconds = run.seconds
-        self._waited = 0.0
+        self._start_clock()
 
     def all_steps(self) -> Result:
         """Take every step of the recipe, or those before Ctrl-C."""
@@ -192,22 +198,29 @@ class _Training:
             begun = self.done
             if begun < self.steps:
                 self._compile()
-            for inputs, targets in self._left(self.steps):
-                stop, whole = self.processes.summed(self.interrupted or self._orphaned(), len(inputs))
-                if stop:
-                    self.interrupted = True
-                    break
-                self.step.set_rate(self._rate())
-                x, mixed = self._augmented(inputs, targets, int(whole))
-                self.step(x, targets, mixed, int(whole))
-                self.done += 1
-                if self.done % every == 0 or self.done == self.steps:
-                    self._check_loss()
-                    self._measure()
+                self._start_clock()
+            try:
+                for inputs, targets in self._left(self.steps):
+                    stop, whole = self.processes.summed(self.interrupted or self._orphaned(), len(inputs))
+                    if stop:
+                        self.interrupted = True
+                        break
+                    self.step.set_rate(self._rate())
+                    x, mixed = self._augmented(inputs, targets, int(whole))
+                    self.step(x, targets, mixed, int(whole))
+                    self.done += 1
+                    self._taken += int(whole)
+                    if self.done % every == 0 or self.done == self.steps:
+                        self._check_loss()
+                        self._measure()
+            except TrainingError as error:
+                self.page.write(None, f"stopped: {error}")
+                raise
             interrupted = self.done < self.steps
             if interrupted:
                 self._stop()
             self.run.draw()
+            self._show("interrupted, and can be resumed;" if interrupted else "done;")
         last = self.run.measurements[-1]
         taken = self.done - begun
         return Result(self.run.folder, last, self.done, taken, self.run.seconds, interrupted)
@@ -326,6 +339,7 @@ class _Training:
         since = self.done - (self.run.measurements[-1].step if self.run.measurements else 0)
         loss = (step.total_loss / since).item() if since else None
         step.total_loss.zero_()
+        self._pace()
         # A batch normalisation's statistics are those of the first process's examples.
         self.processes.follow_the_first(step.model.buffers())
         # What is gathered for each layer must be gathered by all: then every process measures everything.
@@ -346,9 +360,10 @@ class _Training:
         self.state.save(self.run, self.done)
         if self.board is not None:
             self.board.add(found)
-        self._tell_of_data()
+        self._show()
         if self.progress is not None:
             self.progress(self.done, self.steps, found)
+        self._start_clock()
 
     def _measured(self, examples: Iterator[Batch]) -> list[float]:
         """The metrics on examples, of which each process has its share."""
@@ -357,17 +372,32 @@ class _Training:
             tally.join(self.processes.all_of(tally))
         return tally.values()
 
-    def _tell_of_data(self) -> None:
-        """Log what share of the time since the last measurement training waited for examples."""
+    def _show(self, ended: str | None = None) -> None:
+        """Write the page, with what the network says of a few examples; `ended` is how the run came out."""
+        # Where weights are gathered for each layer, all must take part.
+        if not (self.sharded or self.processes.first):
+            return
+        with self.step.averaged():
+            some = [self.looked_at] if len(self.looked_at[0]) else []
+            outputs = [y for y, _ in scored(self.step.model, self.recipe, some, self.step.precision())]
+        self.page.write(outputs[0] if outputs else None, ended)
+
+    def _pace(self) -> None:
+        """Tell how fast training went since the last measurement, and what it left out."""
         for reason in self.examples.skipped:
             if reason not in self._left_out:
                 self._left_out.add(reason)
                 self.run.log(f"left out: {reason}")
-        seconds, waited = self.run.seconds, self.examples.waited
-        if waited > self._waited:
-            share = (waited - self._waited) / max(seconds - self._seconds, 1e-9)
+        seconds = max(self.run.seconds - self._since, 1e-9)
+        share = (self.examples.waited - self._waited) / seconds
+        if share > 0:
             self.run.log(f"waited for examples {share:.1%} of the time")
-        self._seconds, self._waited = seconds, waited
+        if self._taken:
+            self.run.paced(Pace(self.done, self._taken / seconds, share))
+
+    def _start_clock(self) -> None:
+        """From now on time is spent on training."""
+        self._since, self._waited, self._taken = self.run.seconds, self.examples.waited, 0
 
 
 def device_of(name: str) -> torch.device:

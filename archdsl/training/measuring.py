@@ -35,6 +35,15 @@ def scored(
             yield output.float(), target
 
 
+def as_read(recipe: Recipe, output: Tensor) -> Tensor:
+    """What a network says `[n, ...]` as people read it: of scores of classes their softmax, else the values.
+
+    The softmax of several views has been averaged already.
+    """
+    views = any(transform.views > 1 for transform in recipe.evaluate)
+    return output.softmax(1) if recipe.loss[0].loss.applies == "softmax" and not views else output
+
+
 def measured(
     model: nn.Module, recipe: Recipe, examples: Iterable[Batch], precision: AbstractContextManager[Any]
 ) -> Tally:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import Pictures
-from archdsl.training.examples import Batch, Examples, InMemory, Share, numbers, orders, whole
+from archdsl.training.examples import Batch, Examples, InMemory, Share, numbers, orders, spread, whole
 from archdsl.training.run import TrainingError
 
 KEPT = 1 << 30
@@ -71,13 +71,16 @@ class Streamed(Examples):
         return self._decoded(self._training, list(chosen), share is not whole)
 
     def training(self, most: int, share: Share = whole) -> Iterator[Batch]:
-        count = min(most, self.count)
         # Files come class by class: every so many of them, so that all classes are among those measured.
-        chosen = [i * self.count // count for i in range(count)]
-        return self._decoded(self._training, _split(chosen[share(count)]))
+        chosen = spread(self.count, most)
+        return self._decoded(self._training, _split(chosen[share(len(chosen))]))
 
     def testing(self, share: Share = whole) -> Iterator[Batch]:
         return self._decoded(self._testing, _split(list(range(self.tests))[share(self.tests)]))
+
+    def some(self, most: int) -> Batch:
+        chosen = self._decoded(self._testing, [spread(self.tests, most)])
+        return next(chosen, (torch.empty(0), torch.empty(0, dtype=torch.long)))
 
     def whole(self, pictures: Pictures) -> Batch:
         """All of the pictures in order, as bytes."""

@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -28,7 +28,7 @@ from archdsl.recipes.recipe import Recipe
 from archdsl.source import Source
 from archdsl.syntax.tokens import words
 from archdsl.training.choices import Choices
-from archdsl.training.curve import draw
+from archdsl.training.curve import Line, alone, curve
 from archdsl.weights.matching import Matching
 
 NETWORK = "network.arch"
@@ -36,6 +36,8 @@ CHECKPOINTS = "checkpoints"
 STATE = "state.safetensors"
 PARTS = "parts.json"
 LOCK = ".lock"
+PAGE = "run.html"
+PACE = "pace.csv"
 
 
 class TrainingError(Exception):
@@ -52,6 +54,16 @@ class Measurement:
     test: list[float]
     loss: float | None
     rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast training went from the measurement before up to a step: examples a second, and the share of
+    the time that it waited for them."""
+
+    step: int
+    examples: float
+    waiting: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,7 @@ class Run:
         self._writes = writes
         self._held: FileLock | None = None
         self.measurements: list[Measurement] = []
+        self.paces: list[Pace] = []
         self.last: Checkpoint | None = None
         self._network = network
         self._recipe = recipe
@@ -186,6 +199,7 @@ class Run:
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is broken"
                 raise TrainingError(f"{self.folder / 'metrics.csv'} can't be read: {reason}") from None
+            self._read_paces(self.last.step)
 
     def _changed(self, name: str) -> TrainingError:
         """A run goes on with what it began with, and no other."""
@@ -228,6 +242,14 @@ class Run:
                         int(step), values[0::2], values[1::2], float(loss) if loss else None, float(rate)
                     )
                 )
+
+    def _read_paces(self, end: int) -> None:
+        """How fast it went up to a step, as far as that can be read: nothing else depends on it."""
+        with suppress(OSError, ValueError):
+            for line in (self.folder / PACE).read_text(encoding="utf-8").splitlines()[1:]:
+                step, examples, waiting = line.split(",")
+                if int(step) <= end:
+                    self.paces.append(Pace(int(step), float(examples), float(waiting)))
 
     def describe(
         self, device: torch.device, classes: tuple[str, ...] | None, choices: Choices, processes: int = 1
@@ -317,9 +339,22 @@ class Run:
     def draw(self) -> None:
         """Draw the curve of the first metric."""
         metric = self._recipe.metrics[0]
-        rows = [(m.step, m.training[0], m.test[0]) for m in self.measurements]
-        picture = draw(self._network.name, metric.title.replace("_", " "), rows, metric.percent)
-        self._write("curve.svg", picture.encode())
+        title = f"{self._network.name}: {metric.title.replace('_', ' ')}"
+        lines = [
+            Line("training", "training", [(m.step, m.training[0]) for m in self.measurements]),
+            Line("test", "test", [(m.step, m.test[0]) for m in self.measurements]),
+        ]
+        self._write("curve.svg", alone(curve(title, lines, metric.percent)).encode())
+
+    def show(self, page: str) -> None:
+        """Write the page that shows the run."""
+        self._write(PAGE, page.encode())
+
+    def paced(self, pace: Pace) -> None:
+        """Add how fast training went up to a step."""
+        self.paces.append(pace)
+        rows = [f"{p.step},{p.examples:.6g},{p.waiting:.4g}" for p in self.paces]
+        self._write(PACE, ("\n".join(["step,examples_per_second,waiting", *rows]) + "\n").encode())
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file beside its place and move it there, so that no one sees half of it."""

@@ -24,7 +24,7 @@ from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import numbers
-from archdsl.training.measuring import Tally, scored
+from archdsl.training.measuring import Tally, as_read, scored
 from archdsl.training.run import NETWORK, TrainingError
 from archdsl.training.sources import load
 
@@ -123,9 +123,7 @@ class Trained:
             batch = x.unsqueeze(0).to(self.device)
             target = torch.zeros(1)
             ((output, _),) = scored(self.model, self.recipe, [(batch, target)], self._precision())
-            views = any(transform.views > 1 for transform in self.recipe.evaluate)
-            softmax = self.recipe.loss[0].loss.applies == "softmax" and not views
-            yield name, (output.softmax(1) if softmax else output)[0].cpu()
+            yield name, as_read(self.recipe, output)[0].cpu()
 
     def _inputs(self, file: Path) -> Iterator[tuple[str, Tensor]]:
         shape = self.recipe.shape
