@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,19 +96,24 @@ def imports_of(source: Source, folder: Path | None = None) -> Load:
     is not a file (standard input, text from Python) is taken to stand in the current folder, or in
     `folder`, where one that is to be a file will stand.
     """
-    opened = Path(source.name)
-    named = folder or (opened.parent if opened.is_file() else Path())
-    try:
-        root = named.resolve()
-    except OSError:
-        # The current folder is gone, and nothing can be imported from it.
-        root = Path(os.devnull)
     folders: dict[str, Path] = {}
 
-    def load(path: str, importer: Source) -> Source:
-        folder = folders.get(importer.name, root)
+    @cache
+    def named_and_root() -> tuple[Path, Path]:
+        """The folder as it is named and as it is; most files import nothing and never ask."""
+        opened = Path(source.name)
+        named = folder or (opened.parent if opened.is_file() else Path())
         try:
-            target = (folder / path).resolve()
+            return named, named.resolve()
+        except OSError:
+            # The current folder is gone, and nothing can be imported from it.
+            return named, Path(os.devnull)
+
+    def load(path: str, importer: Source) -> Source:
+        named, root = named_and_root()
+        beside = folders.get(importer.name, root)
+        try:
+            target = (beside / path).resolve()
         except (OSError, RuntimeError, ValueError):
             # A zero byte, half a surrogate pair, or links that lead in a circle.
             raise Fault(ImportNotFound(path, "no file can be called so, or links lead in a circle")) from None
@@ -122,11 +128,11 @@ def imports_of(source: Source, folder: Path | None = None) -> Load:
             raise Fault(ImportOutside(path))
         if path.endswith(PYTHON):
             reason = "there is no such file in this folder"
-            raise Fault(ImportNotFound(path, reason, nearest_file(path, _beside(folder, PYTHON))))
+            raise Fault(ImportNotFound(path, reason, nearest_file(path, _beside(beside, PYTHON))))
         found_bundled = bundled(path)
         if found_bundled is None:
             reason = "there is no such file in this folder, nor among the bundled architectures"
-            meant = nearest_file(path, [*_beside(folder, ARCH), *bundled_names()])
+            meant = nearest_file(path, [*_beside(beside, ARCH), *bundled_names()])
             raise Fault(ImportNotFound(path, reason, meant))
         return found_bundled
 

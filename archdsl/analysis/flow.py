@@ -129,8 +129,10 @@ class Flow:
                 source = index[maker]
                 value = starts[source] + port
                 last_use[value] = i
-                feeds_of.append((value,))
-                sources_of.append((source,))
+                feeds = (value,)
+                feeds_of.append(feeds)
+                # Where every layer before has one result, layers and values have the same numbers.
+                sources_of.append(feeds if value == source else (source,))
             else:
                 sources = tuple([index[maker] for maker, _ in wires])
                 feeds = tuple([starts[s] + port for s, (_, port) in zip(sources, wires, strict=True)])

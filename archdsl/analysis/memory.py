@@ -49,7 +49,8 @@ class Memory:
 
     `training` has a step for each layer, and then one for each backward step, whose layers are
     `backward` (numbers of layers, in that order). Parameters and what belongs to them are in the peaks
-    and not in the steps.
+    and not in the steps. Value v takes `sizes[v]` bytes, and going forward it is alive from step
+    `births[v]` up to and including step `deaths[v]`.
     """
 
     forward_peak: Size | None
@@ -57,6 +58,9 @@ class Memory:
     forward: list[Size]
     training: list[Size]
     backward: list[int]
+    sizes: list[Size]
+    births: list[int]
+    deaths: list[int]
 
 
 def memory(
@@ -85,6 +89,9 @@ def memory(
         forward,
         training,
         order,
+        sizes,
+        births,
+        deaths,
     )
 
 

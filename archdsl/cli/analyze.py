@@ -1,19 +1,25 @@
-"""`archdsl analyze`: the table of a network, or the same as JSON, Markdown or CSV."""
+"""`archdsl analyze`: the table of a network, or the same as JSON, Markdown, CSV or a page of HTML."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import result, show, style, width
+from archdsl.cli.output import message, result, show, style, width, write_file
 from archdsl.cli.settings import network_options, python_option, recipe_settings, teach_option
 from archdsl.cli.targets import File, Target
 
 if TYPE_CHECKING:
     from archdsl.net import Net
+    from archdsl.report import Report
+
+PAGES = (".html", ".htm")
+ANSWERED = frozenset({"fits-only-where", "undecided-size", "reads-depend-on-size"})
+"""What is said of open sizes layer by layer, and by `--legal-sizes` in full."""
 
 
 class Columns(click.ParamType):
@@ -41,6 +47,12 @@ class Columns(click.ParamType):
 @click.option("--json", "forms", flag_value="json", multiple=True, help="The whole report as JSON.")
 @click.option("--markdown", "forms", flag_value="markdown", multiple=True, help="The table in Markdown.")
 @click.option("--csv", "forms", flag_value="csv", multiple=True, help="The layers as comma-separated values.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A page to explore, in one file; - for standard output.",
+)
 @click.option("--columns", type=Columns(), help="The columns to show, as in name,shape,macs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
 @click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
@@ -50,16 +62,19 @@ class Columns(click.ParamType):
     default="float32",
     help="What numbers are stored as [float32].",
 )
+@click.option("--legal-sizes", is_flag=True, help="Say for which open sizes the network fits, and why.")
 @teach_option
 @python_option
 @network_options
 def analyze(
     file: Target,
     forms: tuple[str, ...],
+    html: Path | None,
     columns: tuple[str, ...] | None,
     depth: int | None,
     batch: int,
     precision: str,
+    legal_sizes: bool,
     teach: bool,
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
@@ -67,17 +82,29 @@ def analyze(
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
     """Show a network's layers: shapes, parameters, MACs, memory, receptive fields; totals below."""
-    if len(set(forms)) > 1:
-        raise click.UsageError(f"--{forms[0]} and --{forms[1]} are two forms: name one")
-    form = forms[0] if forms else None
-    if form == "json" and (columns or depth):
-        raise click.UsageError("--columns and --depth are about tables; the JSON has every layer whole")
-    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True, teach=teach)
+    named = [*dict.fromkeys(forms), *(["html"] if html is not None else [])]
+    if len(named) > 1:
+        raise click.UsageError(f"--{named[0]} and --{named[1]} are two forms: name one")
+    form = named[0] if named else None
+    if form in ("json", "html") and (columns or depth):
+        whole = "JSON" if form == "json" else "page"
+        raise click.UsageError(f"--columns and --depth are about tables; the {whole} has every layer whole")
+    if html is not None and str(html) != "-" and html.suffix.lower() not in PAGES:
+        raise click.UsageError(f"a page is written to a file called *{' or *'.join(PAGES)}, not to {html}")
+    if legal_sizes:
+        _no_table(form)
+    answered = ANSWERED if legal_sizes else frozenset[str]()
+    net = compiled(file, settings, sizes, inputs, allow_python, True, teach, answered)
+    if legal_sizes:
+        _legal_sizes(net, form)
+        return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
     report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
         import json
 
         result(json.dumps(report.to_dict(), indent=2))
+    elif html is not None:
+        _page(html, net, report)
     elif form == "markdown":
         from archdsl.report.markdown import markdown
 
@@ -91,6 +118,57 @@ def analyze(
 
         result(table(report, width(sys.stdout), style(sys.stdout), depth, columns or ()))
     return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
+
+
+def _no_table(form: str | None) -> None:
+    """Refuse what goes with a table alone, and what is said of one size."""
+    context = click.get_current_context()
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("columns", "depth", "batch", "precision")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if form not in (None, "json"):
+        given.append(f"--{form}")
+    if given:
+        raise click.UsageError(f"--legal-sizes gives text or --json, of sizes alone: leave out {given[0]}")
+
+
+def _legal_sizes(net: Net, form: str | None) -> None:
+    from archdsl.analysis.legal_sizes import legal_sizes
+    from archdsl.report.legal_sizes import to_dict, words
+
+    found = legal_sizes(net.network)
+    if form == "json":
+        import json
+
+        result(json.dumps(to_dict(found), indent=2))
+    else:
+        result(words(found, width(sys.stdout), style(sys.stdout)))
+
+
+def _page(path: Path, net: Net, report: Report) -> None:
+    """Write the page, with a picture where pictures are installed and every size is known."""
+    from archdsl.report.page import page
+
+    text = page(report, net.diagnostics, _picture(net))
+    if str(path) == "-":
+        result(text.rstrip("\n"))
+    else:
+        write_file(path, text)
+        message(f"wrote {path}")
+
+
+def _picture(net: Net) -> str | None:
+    from archdsl.sizes import symbols_of
+
+    if any(symbols_of(extent) for node in net.network.inputs for extent in node.shape):
+        return None
+    try:
+        from archdsl.drawing.blocks import blocks
+    except ImportError:
+        return None
+    return blocks(net.network, net.analysis().flow)
 
 
 def _optimizer_state(net: Net, settings: dict[str, str]) -> int:

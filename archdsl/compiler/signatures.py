@@ -126,9 +126,9 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
             wrong = True
             continue
         bound[name] = argument
-    missing = tuple(p for p in signature.parameters if p in signature.required and p not in bound)
     # A mistyped argument is most likely the one that is missing: one mistake, one message.
-    if missing and not wrong:
+    if not wrong and not signature.required <= bound.keys():
+        missing = tuple([p for p in signature.parameters if p in signature.required and p not in bound])
         reporter.report(MissingArgument(signature.owner, missing, signature.text), owner)
         wrong = True
     return Bound(bound, not wrong)

@@ -13,6 +13,7 @@ from archdsl.source import Span
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis, Equivariance, Field, Fields, Symmetry, Totals
+    from archdsl.analysis.flow import Rules
     from archdsl.compiler import Network, Scope
     from archdsl.sizes import Size
 
@@ -79,6 +80,15 @@ class Report:
         """The `totals` of the JSON, but with sizes that depend on symbols as expressions."""
         return _totals(self.analysis.totals)
 
+    def __repr__(self) -> str:
+        return f"<report of {self.name}, batch {self.batch}, {self.precision}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table."""
+        from archdsl.report.html import html
+
+        return html(self)
+
     @uncollected()
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string.
@@ -89,7 +99,7 @@ class Report:
         totals = _totals(self.analysis.totals)
         inputs = [{"name": name, "shape": shape} for name, shape in self.inputs]
         if self.network.symbols:
-            layers, totals, inputs = _plain(layers), _plain(totals), _plain(inputs)
+            layers, totals, inputs = plain(layers), plain(totals), plain(inputs)
         return {
             "schema": SCHEMA,
             "network": self.name,
@@ -119,7 +129,7 @@ class Report:
             members[name].append(entry)
         scopes = {scope.name: scope for scope in _scopes(self.scope)} if members else {}
         return [
-            Entry(_folded(scopes[name], members[name]), entry.path)
+            Entry(folded_scope(scopes[name], members[name]), entry.path)
             if (name := entry.facts["name"]) in members
             else entry
             for entry in folded
@@ -138,18 +148,21 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
     lines: dict[Span | None, int | None] = {None: None}
     last: Span | None = None
     file, line = "", 0
+    # What a layer's rules alone decide; most layers share their rules with others.
+    figures: dict[int, dict[str, Any]] = {}
     layers: list[dict[str, Any]] = []
     flow, fields_of = analysis.flow, analysis.fields
     certificates_of, symmetries_of = analysis.certificates, analysis.symmetries
     for node, rules, activation, start in zip(
         flow.nodes, analysis.rules, analysis.activation_bytes, flow.starts, strict=True
     ):
-        kind = node.layer.kind
-        if kind == "input":
-            continue
+        known = figures.get(id(rules))
+        if known is None:
+            if node.layer.kind == "input":
+                continue
+            known = figures[id(rules)] = _figures(node.layer.kind, rules, activation)
         field = fields_of[start]
         certificate, symmetry = certificates_of[start], symmetries_of[start]
-        weights, biases = rules.weights, rules.biases
         if field not in fields:
             fields[field] = None if field is None else field.to_dict()
         if symmetry is not answered:
@@ -166,27 +179,41 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
         if defined not in lines:
             assert defined is not None
             lines[defined] = defined.line
-        layers.append(
-            {
-                "name": node.name,
-                "kind": kind,
-                "from": [wire[0].name if len(wire[0].shapes) == 1 else str(wire) for wire in node.inputs],
-                "shape": [*node.shapes[0]],
-                "weights": weights,
-                "biases": biases,
-                "parameters": weights + biases,
-                "buffers": rules.buffers,
-                "macs": rules.macs,
-                "flops": rules.flops,
-                "activation_bytes": activation,
-                "equivariance": certificates[certificate],
-                "receptive_field": fields[field],
-                "file": file,
-                "line": line,
-                "defined": lines[defined],
-            }
-        )
+        layer = known.copy()
+        layer["name"] = node.name
+        layer["from"] = [
+            maker.name if len(maker.shapes) == 1 else str(w) for w in node.inputs for maker in [w[0]]
+        ]
+        layer["shape"] = [*node.shapes[0]]
+        layer["equivariance"] = certificates[certificate]
+        layer["receptive_field"] = fields[field]
+        layer["file"] = file
+        layer["line"] = line
+        layer["defined"] = lines[defined]
+        layers.append(layer)
     return layers
+
+
+def _figures(kind: str, rules: Rules, activation_bytes: Size) -> dict[str, Any]:
+    """A layer's object of the JSON, its keys in their order; None stands where the rules say nothing."""
+    return {
+        "name": None,
+        "kind": kind,
+        "from": None,
+        "shape": None,
+        "weights": rules.weights,
+        "biases": rules.biases,
+        "parameters": rules.weights + rules.biases,
+        "buffers": rules.buffers,
+        "macs": rules.macs,
+        "flops": rules.flops,
+        "activation_bytes": activation_bytes,
+        "equivariance": None,
+        "receptive_field": None,
+        "file": None,
+        "line": None,
+        "defined": None,
+    }
 
 
 def _totals(totals: Totals) -> dict[str, Any]:
@@ -205,12 +232,12 @@ def _totals(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold: an expression in symbols is text."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return str(value) if isinstance(value, Symbolic) else value
 
 
@@ -235,18 +262,29 @@ def _scopes(scope: Scope) -> Iterator[Scope]:
                 waiting.append(member)
 
 
-def _folded(scope: Scope, members: list[Entry]) -> dict[str, Any]:
+def folded_scope(scope: Scope, members: list[Entry]) -> dict[str, Any]:
     """The facts of a scope's layers as those of one layer."""
     from archdsl.problems import plural
 
+    return folded(
+        scope.name, scope.block or plural(len(members), "layer"), members, result_of(scope, members)
+    )
+
+
+def result_of(scope: Scope, members: list[Entry]) -> Entry:
+    """Which of its layers makes the result of a scope."""
     result = scope.outputs[0].node.name if scope.outputs else None
-    last = next((m for m in members if m.facts["name"] == result), members[-1])
+    return next((m for m in members if m.facts["name"] == result), members[-1])
+
+
+def folded(name: str, kind: str, members: list[Entry], last: Entry) -> dict[str, Any]:
+    """The facts of several layers as those of one, whose result is the `last` one's."""
     inside = {member.facts["name"] for member in members}
     origins = [origin for member in members for origin in member.facts["from"] if origin not in inside]
     facts = {
         **last.facts,
-        "name": scope.name,
-        "kind": scope.block or plural(len(members), "layer"),
+        "name": name,
+        "kind": kind,
         "from": list(dict.fromkeys(origins)),
         "line": members[0].facts["line"],
         "defined": None,
