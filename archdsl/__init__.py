@@ -6,7 +6,10 @@
     net.report().to_dict()                  # what `archdsl analyze --json` prints
     net.graph                               # a networkx.MultiDiGraph
     model = net.build()                     # a torch.nn.Module
+    archdsl.diff(net, other).to_dict()      # what `archdsl diff --json` prints
     archdsl.format(text)                    # the text of a file in its canonical layout
+
+In a notebook a network shows itself, and after `%load_ext archdsl` a cell of `%%arch` defines one.
 
 Nothing is imported before it is asked for, so that the command line starts at once.
 """
@@ -16,16 +19,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from archdsl.comparison import diff
     from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.net import Net, load, loads
     from archdsl.syntax.formatter import format
 
-__all__ = ["ArchError", "Diagnostic", "Net", "format", "load", "loads"]
+__all__ = ["ArchError", "Diagnostic", "Net", "diff", "format", "load", "loads"]
 
 _HOMES = {
     "ArchError": "archdsl.diagnostics",
     "Diagnostic": "archdsl.diagnostics",
     "Net": "archdsl.net",
+    "diff": "archdsl.comparison",
     "format": "archdsl.syntax.formatter",
     "load": "archdsl.net",
     "loads": "archdsl.net",
@@ -42,3 +49,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%load_ext archdsl` calls."""
+    from archdsl.notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%unload_ext archdsl` calls."""
+    from archdsl.notebook import unload
+
+    unload(shell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from archdsl.compiler import Program, Work
+from archdsl.compiler import Options, Program, Work
 from archdsl.compiler.frames import Frame
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
@@ -43,14 +43,21 @@ def check_file(
 
 
 def check_program(
-    program: Program, network: str | None = None, work: Work | None = None, teach: bool = False
+    program: Program,
+    network: str | None = None,
+    work: Work | None = None,
+    teach: bool = False,
+    options: Options | None = None,
 ) -> CheckedFile:
-    """As `check_file`, of a file that has been read; `work` bounds it together with others."""
+    """As `check_file`, of a file that has been read; `work` bounds it together with others.
+
+    With `options` its networks are those that these make of them, which need not be what the file expects.
+    """
     names = [network] if network is not None else program.networks
     work = work or Work()
     checked = []
     for name in names:
-        checked.append(check_network(program, name, work=work, teach=teach))
+        checked.append(check_network(program, name, options, work, teach))
         if work.left < 0:
             break
     found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
@@ -63,8 +70,9 @@ def check_program(
     said, quiet = divided([*found, *of_recipes])
     quiet += [d for one in checked for d in one.silenced]
     right = [one.net.network for one in checked if one.net is not None]
-    if network is None and names and len(right) == len(names):
-        said += needless(program, right, quiet, teach, all(d.severity != "error" for d in of_recipes))
+    if network is None and not options and names and len(right) == len(names):
+        read = all(d.severity != "error" for d in of_recipes)
+        said += needless(program, right, quiet, teach, read, said)
     return CheckedFile(checked, _once(said), quiet)
 
 

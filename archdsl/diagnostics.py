@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ class Diagnostic:
 
 class ArchError(Exception):
     """A file that has errors. `diagnostics` holds everything that was found, in order of place."""
+
+    _render_traceback_: Callable[[], list[str]]
+    """What IPython shows instead of a traceback, by this name: `archdsl/net.py` knows how they are drawn."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
         self.diagnostics = diagnostics

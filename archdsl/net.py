@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     import networkx
     import torch
 
+    from archdsl.compiler.modules import Load
+
 Parameters = Mapping[str, Any] | None
 Sizes = Mapping[str, int] | None
-Inputs = Mapping[str, Sequence[int]] | None
+Inputs = Mapping[str, Sequence[int | str]] | None
 
 
 class Net:
@@ -116,6 +119,23 @@ class Net:
             warnings.warn(f"{weights}: {found.doubt}", stacklevel=2)
         return model.to(device)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: warnings and notes, the picture where it can be drawn, and the table."""
+        from archdsl.report.html import html
+
+        said = [diagnostic for diagnostic in self.diagnostics if diagnostic.severity != "error"]
+        return html(self.report(), self._picture(), said)
+
+    def _picture(self) -> str | None:
+        """The maps to scale, as SVG; None where sizes are open or the extra `pictures` is not there."""
+        if self.network.symbols:
+            return None
+        try:
+            from archdsl.drawing.blocks import blocks
+        except ImportError:
+            return None
+        return blocks(self.network, self._analysis.flow, dark=False)
+
     def __repr__(self) -> str:
         shapes = ", ".join(f"{node.name}: {node.shape}" for node in self.network.inputs)
         return f"<{self.name}({shapes}) -> {', '.join(str(w.shape) for w in self.network.outputs)}>"
@@ -186,9 +206,9 @@ def _load(source: Source, network: str | None, options: Options, allow_python: b
     return checked.net
 
 
-def program_of(source: Source, allow_python: bool = False) -> Program:
-    """A source, parsed, with the imports that a file in its place may have."""
-    return parse_program(source, imports_of(source), allow_python)
+def program_of(source: Source, allow_python: bool = False, load: Load | None = None) -> Program:
+    """A source, parsed, with the imports that `load` finds, or those that a file in its place may have."""
+    return parse_program(source, load or imports_of(source), allow_python)
 
 
 @uncollected()
@@ -236,11 +256,11 @@ def _expected(
     taught, of_taught = _heard(_taught(analysis, teach))
     diagnostics += taught[: max(0, limits.PROBLEMS - len(diagnostics))]
     quiet += of_taught
-    if len(program.networks) == 1 and not options and "allow" in program.source.text:
+    if len(program.networks) == 1 and not options and "llow" in program.source.text:
         # What one network does not need may be meant for another, or for the file as it stands.
         from archdsl.teaching.allowing import needless
 
-        diagnostics += needless(program, [network], quiet, teach)
+        diagnostics += needless(program, [network], quiet, teach, said=diagnostics)
     net = Net(program, network, analysis, diagnostics, outcomes)
     errors = {d.name for d in diagnostics if d.severity == "error"}
     if errors:
@@ -298,6 +318,17 @@ def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: O
     if options or not expected:
         return compiled
     return sorted([*compiled, *expected], key=lambda d: (d.span.source.name, d.span.start))
+
+
+def _shown(error: ArchError) -> list[str]:
+    """A file's errors in IPython, as on the command line: a traceback would tell nothing of the file."""
+    from archdsl.report.diagnostics import render_all
+    from archdsl.report.terminal import Style
+
+    return render_all(error.diagnostics, Style(colour=not os.environ.get("NO_COLOR"))).split("\n")
+
+
+ArchError._render_traceback_ = _shown  # type: ignore[assignment]
 
 
 class _NothingKnown:

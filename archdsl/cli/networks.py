@@ -27,27 +27,39 @@ def compiled(
     allow_python: bool = False,
     unexpected: bool = False,
     teach: bool = False,
+    answered: frozenset[str] = frozenset(),
+    quiet: bool = False,
 ) -> Net:
     """The network that is meant. What is said of the file goes to standard error; errors end the command.
 
+    Warnings and notes that are `answered`, by their names, are left to what the command says itself.
+
     One whose expectations do not hold is given all the same where `unexpected` ones will do: whoever holds
-    a budget wants the figures when it is broken.
+    a budget wants the figures when it is broken. With `quiet` only errors are said.
     """
     from archdsl.compiler import Options
     from archdsl.net import check_network, program_of
     from archdsl.report.diagnostics import summary
 
     options = Options(parameters(settings), dict(sizes), dict(inputs))
-    checked = check_network(program_of(target.source, allow_python), target.network, options, teach=teach)
-    show(checked.diagnostics)
+    program = program_of(target.source, allow_python, target.load)
+    checked = check_network(program, target.network, options, teach=teach)
+    show([d for d in checked.diagnostics if d.name not in answered and (not quiet or d.severity == "error")])
     if checked.net is None:
         message(f"{summary(checked.diagnostics)} in {target.source.name}")
         if not unexpected or checked.unexpected is None:
             raise click.exceptions.Exit(WRONG)
         return checked.unexpected
-    broken = [f"`{o.expectation.test.span.text}`" for o in checked.outcomes if o.holds is False]
-    if broken:
-        named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
-        of = f"{len(broken)} of {len(checked.outcomes)} expectations"
-        message(f"note: {of} do not hold with what was set: {named}")
+    said = unheld(checked.net)
+    if said:
+        message(said)
     return checked.net
+
+
+def unheld(net: Net) -> str:
+    """What to say of expectations that do not hold with what was set; nothing where all of them do."""
+    broken = [f"`{o.expectation.test.span.text}`" for o in net.outcomes if o.holds is False]
+    if not broken:
+        return ""
+    named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
+    return f"note: {len(broken)} of {len(net.outcomes)} expectations do not hold with what was set: {named}"

@@ -63,23 +63,27 @@ def table(
     entries = report.entries(depth)
     lines = _grid(entries, width, style, columns)
     text = "\n".join([_title(report, style), "", *lines, "", *_totals(report, width, style)])
-    return _plain_signs(text) if style.ascii else text
+    return plain_signs(text) if style.ascii else text
 
 
-def _plain_signs(text: str) -> str:
-    for fine, plain in (("×", "x"), ("…", ".."), ("→", "->"), ("·", "-"), ("─", "-"), ("–", "-")):
+def plain_signs(text: str) -> str:
+    for fine, plain in (("×", "x"), ("…", ".."), ("→", "->"), ("·", "-"), ("─", "-"), ("–", "-"), ("−", "-")):
         text = text.replace(fine, plain)
     return text
 
 
 def _title(report: Report, style: Style) -> str:
+    return f"{style.paint(report.name, BOLD)}  {visible(ends(report))}"
+
+
+def ends(report: Report) -> str:
+    """What goes in and what comes out: `image 3 × 224 × 224 → logits 1000`."""
     inputs = ", ".join(f"{name} {shape_text(shape)}" for name, shape in report.inputs)
     outputs = ", ".join(
         f"{name} {shape_text(list(wire.shape))}"
         for name, wire in zip(report.outputs, report.scope.outputs, strict=True)
     )
-    said = f"{inputs} → {outputs}"
-    return f"{style.paint(report.name, BOLD)}  {visible(said)}"
+    return f"{inputs} → {outputs}"
 
 
 # ------------------------------------------------------------------------------ the grid
@@ -188,13 +192,13 @@ def _draw(entries: list[Entry], layout: Layout, width: int | None, style: Style)
     lines = [row(headings, dict.fromkeys(keys, BOLD)), rule]
     rows = _names(entries, layout)
     for text, entry in rows:
-        texts = {"name": _cut(visible(text), widths.get("name", len(text)))}
+        texts = {"name": cut(visible(text), widths.get("name", len(text)))}
         if entry is None:
             lines.append(row(texts, {"name": DIM}))
             continue
         for key in keys:
             if key != "name":
-                texts[key] = _cut(visible(_cell(COLUMNS[key], entry.facts, layout)), widths[key])
+                texts[key] = cut(visible(_cell(COLUMNS[key], entry.facts, layout)), widths[key])
         lines.append(row(texts, {"kind": DIM, "from": DIM}))
     lines.append(rule)
     return lines
@@ -214,7 +218,7 @@ def _cell(column: Column, facts: Facts, layout: Layout) -> str:
     return column.short(facts) if column.short and _is_short(column.key, layout) else column.cell(facts)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     """A text that is too long loses its middle."""
     if text_width(text) <= width:
         return text
@@ -242,14 +246,15 @@ def _names(entries: list[Entry], layout: Layout) -> list[tuple[str, Entry | None
             common += 1
         for level in range(common, len(entry.path)):
             above = entry.path[level - 1] if level else ""
-            lines.append(("  " * level + _within(entry.path[level], above), None))
+            lines.append(("  " * level + within(entry.path[level], above), None))
         open_scopes = entry.path
-        name = _within(entry.facts["name"], entry.path[-1] if entry.path else "")
+        name = within(entry.facts["name"], entry.path[-1] if entry.path else "")
         lines.append(("  " * len(entry.path) + _with_kind(name, entry, layout), entry))
     return lines
 
 
-def _within(name: str, scope: str) -> str:
+def within(name: str, scope: str) -> str:
+    """The name of a layer or scope as it is called inside a scope around it."""
     return name[len(scope) + 1 :] if scope and name.startswith(f"{scope}.") else name
 
 
