@@ -84,7 +84,10 @@ def run(folder: Path, text: str, name: str = "<string>", progress: object = None
     return folder / "run.html"
 
 
-def test_it_shows_the_curves_and_what_the_network_says(tmp_path: Path) -> None:
+def test_it_shows_the_curves_and_what_the_network_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archdsl.training.loop.SHOW_EVERY", 0.0)
     folder = tmp_path / "run"
     seen: list[str] = []
 

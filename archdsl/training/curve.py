@@ -34,11 +34,13 @@ class Line(NamedTuple):
     points: Sequence[tuple[int, float]]
 
 
-def curve(title: str, lines: Sequence[Line], percent: bool = False, last: int | None = None) -> str:
+def curve(
+    title: str, lines: Sequence[Line], percent: bool = False, last: int | None = None, pointed: bool = True
+) -> str:
     """A picture of up to two lines, from 0 up, to step `last` (or that of the last point).
 
-    A value in percent is a fraction. What each line came to stands in the legend, and at each point, for
-    those who point at it.
+    A value in percent is a fraction. What each line came to stands in the legend; where it may be `pointed`
+    at, each point says what it is.
     """
     points = [point for line in lines for point in line.points]
     end = max(last or 0, max((step for step, _ in points), default=0), 1)
@@ -74,7 +76,7 @@ def curve(title: str, lines: Sequence[Line], percent: bool = False, last: int | 
         drawn.append(f'<path class="line {line.look}{dash}" d="M{at} 30h20"/>')
         drawn.append(f'<text x="{at + 26}" y="34">{escape(line.name)} {now}</text>')
         at += 210
-        for step, value in line.points:
+        for step, value in line.points if pointed else ():
             x, y = place(step, value)
             said = f"step {step:,}: {line.name} {_shown(value, percent, exact=True)}"
             drawn.append(

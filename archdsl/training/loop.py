@@ -37,6 +37,8 @@ from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
 """The most training examples that are measured."""
+SHOW_EVERY = 1.0
+"""Seconds at least between two states of the page: short runs are measured more often than one can look."""
 
 
 class Progress(Protocol):
@@ -187,6 +189,7 @@ class _Training:
         self.interrupted = False
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
+        self._shown = -SHOW_EVERY
         self._parent = os.getppid()
         self._start_clock()
 
@@ -374,9 +377,12 @@ class _Training:
 
     def _show(self, ended: str | None = None) -> None:
         """Write the page, with what the network says of a few examples; `ended` is how the run came out."""
-        # Where weights are gathered for each layer, all must take part.
-        if not (self.sharded or self.processes.first):
-            return
+        # Where weights are gathered for each layer, all must take part, and all at once.
+        if not self.sharded:
+            soon = ended is None and self.run.seconds - self._shown < SHOW_EVERY
+            if soon or not self.processes.first:
+                return
+        self._shown = self.run.seconds
         with self.step.averaged():
             some = [self.looked_at] if len(self.looked_at[0]) else []
             outputs = [y for y, _ in scored(self.step.model, self.recipe, some, self.step.precision())]

@@ -89,7 +89,7 @@ class Page:
             f"<h1>{name}</h1>",
             f'<p role="status">{self._state(last, ended)}</p>',
             f'<progress value="{last.step}" max="{self._steps}" aria-label="steps"></progress>',
-            f'<div class="grid">{"".join(self._curves(found))}</div>',
+            f'<div class="grid">{"".join(self._curves(found, ended is not None))}</div>',
             *self._examples(),
             f"<h2>Recipe</h2><table>{self._recipe_rows()}</table>",
         ]
@@ -117,26 +117,28 @@ class Page:
             f"{escape(measured)}</span>"
         )
 
-    def _curves(self, found: Sequence[Measurement]) -> list[str]:
-        drawn = []
+    def _curves(self, found: Sequence[Measurement], still: bool) -> list[str]:
+        def drawn(title: str, lines: Sequence[Line], percent: bool = False) -> str:
+            # A page that is read again in a moment is not pointed at, and points take long.
+            return curve(title, lines, percent, self._steps, pointed=still)
+
+        curves = []
         for number, metric in enumerate(self._recipe.metrics):
             lines = [
                 Line("training", "training", [(m.step, m.training[number]) for m in found]),
                 Line("test", "test", [(m.step, m.test[number]) for m in found]),
             ]
-            drawn.append(curve(metric.title.replace("_", " "), lines, metric.percent, self._steps))
+            curves.append(drawn(metric.title.replace("_", " "), lines, metric.percent))
         losses = [(m.step, m.loss) for m in found if m.loss is not None]
-        drawn.append(curve("loss, as trained", [Line("training", "training", losses)], last=self._steps))
-        rates = [(m.step, m.rate) for m in found]
-        drawn.append(curve("learning rate", [Line("rate", "training", rates)], last=self._steps))
+        curves.append(drawn("loss, as trained", [Line("training", "training", losses)]))
+        curves.append(drawn("learning rate", [Line("rate", "training", [(m.step, m.rate) for m in found])]))
         paces = self._run.paces
         speeds = [(pace.step, pace.examples) for pace in paces]
-        drawn.append(curve("examples a second", [Line("training", "training", speeds)], last=self._steps))
+        curves.append(drawn("examples a second", [Line("training", "training", speeds)]))
         if any(pace.waiting > 0 for pace in paces):
             waits = [(pace.step, pace.waiting) for pace in paces]
-            title = "time waited for examples"
-            drawn.append(curve(title, [Line("waiting", "training", waits)], percent=True, last=self._steps))
-        return drawn
+            curves.append(drawn("time waited for examples", [Line("waiting", "training", waits)], True))
+        return curves
 
     def _examples(self) -> list[str]:
         if self._outputs is None or not len(self._inputs):
