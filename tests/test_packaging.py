@@ -26,7 +26,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_has_what_it_needs(installed: Path) -> None:
     package = installed / "archdsl"
-    assert (package / "grammars/arch.lark").read_bytes() == (ROOT / "grammars/arch.lark").read_bytes()
+    (grammar,) = (package / "grammars").iterdir()  # and not what editors need
+    assert grammar.read_bytes() == (ROOT / "grammars/arch.lark").read_bytes()
     names = {path.name for path in (ROOT / "architectures").glob("*.arch")}
     assert names
     assert {path.name for path in (package / "architectures").glob("*.arch")} == names
@@ -34,6 +35,12 @@ def test_it_has_what_it_needs(installed: Path) -> None:
     assert schemas
     assert {path.name for path in (package / "schema").glob("*.json")} == schemas
     assert (package / "py.typed").exists()
+    pages = {path.name for path in (ROOT / "archdsl/report/page").glob("page.*")}
+    assert (
+        pages
+        == {path.name for path in (package / "report/page").glob("page.*")}
+        == {"page.css", "page.html", "page.js"}
+    )
 
 
 def test_it_works_alone(installed: Path, tmp_path: Path) -> None:
