@@ -41,6 +41,7 @@ PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
 
 PROGRAM = re.compile(r"^```arch[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCREEN = re.compile(r"^```console\n\$ archdsl ([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"^`archdsl (draw [^`]* -o (\S+\.svg))`$", re.MULTILINE)
 COLUMNS = "105"
 """The width of the screens: that of a page."""
 
@@ -153,6 +154,7 @@ def pages() -> dict[str, str]:
         "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
     }
     found.update(zoo_pages())
+    found.update(pictures((DOCS / "pictures.md").read_text(encoding="utf-8")))
     found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
     found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
     return found
@@ -242,6 +244,21 @@ class Entry(NamedTuple):
         )
 
 
+def pictures(page: str) -> dict[str, str]:
+    """What the commands of the page of pictures write, by its path, each given the program before it."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for command in PICTURE.finditer(page):
+            words = command[1].split()
+            programs = PROGRAM.findall(page, 0, command.start())
+            if words[1].endswith(".arch"):
+                Path(words[1]).write_text(programs[-1], encoding="utf-8")
+            with redirect_stderr(io.StringIO()):
+                assert run(words) == 0, command[0]
+            found[f"pictures/{command[2]}"] = Path(command[2]).read_text(encoding="utf-8")
+    return found
+
+
 def with_screens(page: str) -> str:
     """A page with what its commands print today. A file that none brings is the program above the command."""
 
@@ -269,7 +286,7 @@ def printed_by(arguments: list[str], program: str) -> str:
 def main() -> None:
     """Write all pages, and remove those of what is no more."""
     written_pages = pages()
-    for folder in ("layers", "problems", "zoo"):
+    for folder in ("layers", "problems", "zoo", "pictures"):
         (DOCS / folder).mkdir(exist_ok=True)
         for old in (DOCS / folder).iterdir():
             if f"{folder}/{old.name}" not in written_pages:

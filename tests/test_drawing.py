@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from bundled import BUNDLED, load
 from PIL import ImageFont
+from programs import Program
 
 import archdsl
 from archdsl.analysis.flow import Flow
 from archdsl.cli.main import run
-from archdsl.drawing.blocks import blocks
+from archdsl.compiler.network import Network
+from archdsl.drawing.blocks import blocks, compared
+from archdsl.drawing.graph import graph
+from archdsl.drawing.layered import arranged
 from archdsl.drawing.raster import png
+from archdsl.drawing.theme import themed
 from archdsl.drawing.trunk import Trunk, trunk
-from archdsl.project import bundled_networks
 
 SVG = "{http://www.w3.org/2000/svg}"
-NETWORKS = sorted(bundled_networks())
+FONTS = {size: ImageFont.load_default(size) for size in (9, 10, 13)}
 
 
 @cache
@@ -152,27 +159,188 @@ def test_learned_tokens_do_not_hide_the_way_from_the_image() -> None:
 # ------------------------------------------------------------------------------ how it looks
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_labels_never_overlap_and_all_is_within_the_picture(name: str) -> None:
-    """As wide as a wide font draws them."""
-    root = picture(name)
-    width, height = float(root.attrib["width"]), float(root.attrib["height"])
-    boxes = []
+Box = tuple[float, float, float, float]
+
+
+@cache
+def length(text: str, size: float) -> float:
+    return FONTS[size].getlength(text)
+
+
+def texts(root: ElementTree.Element, sizes: dict[str, float]) -> list[tuple[Box, str]]:
+    """What is written in a picture, and where, as wide as a wide font draws it."""
+    found = []
     for text in root.iter(f"{SVG}text"):
-        size = {"title": 13, "name": 9, "out": 9}.get(text.attrib["class"], 10)
-        wide = ImageFont.load_default(size).getlength(text.text or "") * 1.1
+        kind = text.attrib["class"]
+        size = sizes.get(kind, 10)
+        wide = length(text.text or "", size) * 1.1
         x, y = float(text.attrib["x"]), float(text.attrib["y"])
-        left = x if text.attrib["class"] == "title" else x - wide / 2
-        boxes.append((left, y - size, left + wide, y, text.text))
-    for one, other in combinations(boxes, 2):
-        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-        assert apart, (one, other)
-    assert all(0 <= box[0] and box[2] <= width and 0 <= box[1] and box[3] <= height for box in boxes)
+        left = x if kind in ("title", "head", "aside", "scale") else x - wide / 2
+        found.append(((left, y - size * 0.8, left + wide, y + size * 0.2), text.text or ""))
+    return found
+
+
+def rectangles(root: ElementTree.Element, kind: str = "") -> list[Box]:
+    found = []
     for rect in root.iter(f"{SVG}rect"):
-        x, y = float(rect.attrib["x"]), float(rect.attrib["y"])
-        assert 0 <= x and x + float(rect.attrib["width"]) <= width
-        assert 0 <= y and y + float(rect.attrib["height"]) <= height
-    assert len(list(root.iter(f"{SVG}rect"))) == len(trunk_of(name).stations)
+        if rect.attrib["class"].startswith(kind):
+            x, y = float(rect.attrib["x"]), float(rect.attrib["y"])
+            found.append((x, y, x + float(rect.attrib["width"]), y + float(rect.attrib["height"])))
+    return found
+
+
+def apart(one: Box, other: Box) -> bool:
+    return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def within(one: Box, other: Box) -> bool:
+    return other[0] <= one[0] and one[2] <= other[2] and other[1] <= one[1] and one[3] <= other[3]
+
+
+def legible(svg: str, sizes: dict[str, float]) -> list[str]:
+    """What of a picture's texts overlaps or is outside it."""
+    root = ElementTree.fromstring(svg)
+    page = (0.0, 0.0, float(root.attrib["width"]), float(root.attrib["height"]))
+    boxes = texts(root, sizes)
+    found = [text for box, text in boxes if not within(box, page)]
+    found += ["outside" for box in rectangles(root) if not within(box, page)]
+    boxes.sort(key=lambda item: item[0][1])
+    for k, (one, text) in enumerate(boxes):
+        for other, further in boxes[k + 1 :]:
+            if other[1] >= one[3]:
+                break
+            if not apart(one, other):
+                found.append(f"{text} on {further}")
+    return found
+
+
+def test_the_pictures_of_all_bundled_networks_are_legible() -> None:
+    """No text is on another one or outside, every body is there, and no way goes through a box."""
+    for file, names in BUNDLED.items():
+        for name in names:
+            network = load(file, name, small=True)
+            flow = network.analysis().flow
+            svg = blocks(network.network, flow)
+            assert legible(svg, {"title": 13, "name": 9, "kernel": 9, "scale": 9}) == [], name
+            assert len(rectangles(ElementTree.fromstring(svg))) == len(trunk(network.network, flow).stations)
+            svg = graph(network.network, flow)
+            root = ElementTree.fromstring(svg)
+            assert legible(svg, {"title": 13, "fact": 9, "aside": 9}) == [], name
+            boxes = rectangles(root, "box")
+            for text, said in texts(root, {"fact": 9, "aside": 9}):
+                inside = any(within(text, box) for box in boxes)
+                assert inside or all(apart(text, box) for box in boxes), (name, said)
+
+
+def test_graphs_of_programs_made_by_chance_are_legible() -> None:
+    for seed in range(10):
+        found = archdsl.loads(Program(seed).text())
+        for depth in (1, 9):
+            svg = graph(found.network, Flow(found.network), depth)
+            assert legible(svg, {"title": 13, "fact": 9, "aside": 9}) == [], (seed, depth)
+
+
+def test_boxes_are_apart_and_ways_go_around_them() -> None:
+    for seed in range(40):
+        chance = random.Random(seed)
+        sizes = [(chance.uniform(10, 120), chance.uniform(5, 50)) for _ in range(chance.randint(2, 24))]
+        edges = sorted(
+            {
+                (a, b)
+                for b in range(1, len(sizes))
+                for a in chance.sample(range(b), min(b, chance.randint(1, 3)))
+            }
+        )
+        found = arranged(sizes, edges)
+        boxes = [
+            (x - w / 2, y, x + w / 2, y + h)
+            for (w, h), x, y in zip(sizes, found.middles, found.tops, strict=True)
+        ]
+        assert all(apart(one, other) for one, other in combinations(boxes, 2))
+        assert all(within(box, (-0.01, -0.01, found.width + 0.01, found.height + 0.01)) for box in boxes)
+        for (a, b), route in zip(edges, found.routes, strict=True):
+            assert route[0][1] == pytest.approx(boxes[a][3]) and route[-1][1] == pytest.approx(boxes[b][1])
+            assert all(first[1] <= second[1] + 0.01 for first, second in pairwise(route)), "downwards"
+            for k, ((x1, y1), (x2, y2)) in enumerate(pairwise(route)):
+                # Across it goes between the ranks, where no box is; down, beside every box.
+                swept = (min(x1, x2), y1 + 0.01, max(x1, x2), y2 - 0.01)
+                if y2 - y1 > 0.02:
+                    others = boxes if k % 2 else [box for m, box in enumerate(boxes) if m not in (a, b)]
+                    assert all(apart(swept, box) for box in others), (seed, a, b)
+
+
+def test_a_residual_unit_is_a_way_around_its_box() -> None:
+    """The transformer's block once, twelve times; its sums read what comes in and what is made of it."""
+    root = ElementTree.fromstring(graph(net("ViT").network, Flow(net("ViT").network)))
+    said = [text for _, text in texts(root, {})]
+    assert said.count("encoder × 12") == 1 and "attention(12)" in said and said.count("add") == 3
+    assert [text for text in said if "85.1 M parameters" in text] != []
+    shallow = graph(net("ViT").network, Flow(net("ViT").network), depth=1)
+    assert "encoder × 12" in shallow and "attention(12)" not in shallow
+
+
+def test_a_graph_shows_inputs_outputs_and_shared_weights() -> None:
+    root = ElementTree.fromstring(graph(net("SiameseTDNN").network, Flow(net("SiameseTDNN").network)))
+    kinds = [rect.attrib["class"] for rect in root.iter(f"{SVG}rect")]
+    assert kinds.count("box input") == 2 and kinds.count("box output") == 1
+    assert kinds.count("box weights shared") == 2
+    assert "weights of half" in [text for _, text in texts(root, {})]
+    aided = graph(net("GoogLeNet").network, Flow(net("GoogLeNet").network))
+    assert aided.count('class="box output"') == 3
+    assert "512 × 14 × 14</text>" in aided, "the shape stands where its ways part"
+
+
+def test_a_graph_of_open_sizes_and_of_thousands_of_layers() -> None:
+    text = "network N {{\n input x: [{shape}]\n repeat {n} {{ conv(4, kernel=3, padding={p}) -> relu }}\n}}\n"
+    opened = archdsl.loads(text.format(shape="3, H, W", n=1, p=0))
+    assert "4 × H - 2 × W - 2" in graph(opened.network, Flow(opened.network))
+    alike = archdsl.loads(text.format(shape="4, 8", n=500, p=1))
+    assert ">conv(4, kernel=3, padding=1) × 500</text>" in graph(alike.network, Flow(alike.network))
+    differ = archdsl.loads(text.format(shape="4, 2010", n=500, p=0))
+    svg = graph(differ.network, Flow(differ.network))
+    assert len(rectangles(ElementTree.fromstring(svg))) < 100
+
+
+def test_several_networks_have_one_scale() -> None:
+    two = [(net(name).network, Flow(net(name).network)) for name in ("LeNet5", "AlexNet")]
+    bodies = rectangles(ElementTree.fromstring(compared(two)))
+    stations = [station for network, flow in two for station in trunk(network, flow).stations]
+    assert len(bodies) == len(stations)
+    high = {
+        round((box[3] - box[1]) / station.size[0], 2)
+        for box, station in zip(bodies, stations, strict=True)
+        if station.size and station.size[0] > 20
+    }
+    assert max(high) - min(high) <= 0.02
+    names = [text for _, text in texts(ElementTree.fromstring(compared(two)), {})]
+    assert "LeNet5" in names and "AlexNet" in names
+
+
+def test_a_u_net_is_a_u() -> None:
+    """The arms stand side by side in rows, at equal heights, and the skips go straight across."""
+    root = picture("UNet")
+    bodies = rectangles(root)
+    stations = trunk_of("UNet").stations
+    lows = {station.size[0]: box[3] for station, box in zip(stations, bodies, strict=True)}
+    assert lows[568] < lows[280] < lows[136] < lows[64] < lows[28] and lows[388] < lows[196] < lows[52]
+    for a, b in trunk_of("UNet").skips:
+        # Both are in the middle of their row.
+        middles = [(bodies[k][1] + bodies[k][3]) / 2 for k in (a, b)]
+        assert abs(middles[0] - middles[1]) < 12
+    assert float(root.attrib["width"]) < 1250
+
+
+def test_kernels_and_groups_are_shown() -> None:
+    grouped = ElementTree.tostring(picture("AlexNetGrouped"), encoding="unicode")
+    assert "11×11 /4" in grouped and "2 groups" in grouped and grouped.count('class="split"') == 3
+    assert 'class="window"' in grouped
+    assert 'class="split"' not in ElementTree.tostring(picture("AlexNet"), encoding="unicode")
+
+
+def test_the_scale_is_stated() -> None:
+    root = picture("AlexNet")
+    said = {text.text for text in root.iter(f"{SVG}text") if text.attrib["class"] == "scale"}
+    assert said == {"50 positions", "100 channels", "500 features"}
 
 
 def test_bodies_are_to_scale() -> None:
@@ -185,8 +353,15 @@ def test_bodies_are_to_scale() -> None:
     assert max(widths.values()) == pytest.approx(min(widths.values()), rel=0.02)
 
 
-def test_the_picture_has_colours_for_dark_pages() -> None:
-    assert "prefers-color-scheme: dark" in blocks(net("LeNet5").network, Flow(net("LeNet5").network))
+@pytest.mark.parametrize("style", [blocks, graph])
+def test_the_picture_has_colours_for_dark_pages(style: Callable[[Network, Flow], str]) -> None:
+    """The page decides, unless the picture is for pages of one kind."""
+    svg = style(net("LeNet5").network, Flow(net("LeNet5").network))
+    assert "prefers-color-scheme: dark" in svg and "#e6edf3" in svg
+    assert "#e6edf3" not in themed(svg, "light") and "@media" not in themed(svg, "light")
+    dark = themed(svg, "dark")
+    assert "@media" not in dark and dark.index("fill: #24292f") < dark.index("fill: #e6edf3")
+    assert png(svg) == png(svg, "light") != png(svg, "dark")
 
 
 def test_names_in_a_file_are_text_in_the_picture() -> None:
@@ -210,13 +385,32 @@ def test_draw_writes_svg_and_png(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == text + "\n"
 
 
+def test_draw_writes_pdf_with_text_and_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.pdf"):
+        assert run(["draw", "LeNet5", "--style", "graph", "-o", str(tmp_path / name)]) == 0
+    data = (tmp_path / "a.pdf").read_bytes()
+    assert data.startswith(b"%PDF-") and data == (tmp_path / "b.pdf").read_bytes()
+    # Its fonts are in it, with what maps their glyphs back to text; nothing is pixels.
+    assert b"/FontFile" in data and b"/ToUnicode" in data and b"/Subtype/Image" not in data
+
+
+def test_a_file_of_several_is_drawn_whole(tmp_path: Path) -> None:
+    assert run(["draw", "lenet5.arch:LeNet5Modern", "mnist1d_conv.arch", "-o", str(tmp_path / "a.svg")]) == 0
+    both = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert both.index(">LeNet5Modern<") < both.index(">MNIST1DConv<")
+    assert run(["draw", "vgg.arch", "-o", str(tmp_path / "b.svg")]) == 0
+    assert (tmp_path / "b.svg").read_text(encoding="utf-8").count('class="title"') == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (
-            ["draw", "LeNet5", "-o", "x.pdf"],
-            "a picture is written to a file called *.svg or *.png, not to x.pdf",
+            ["draw", "LeNet5", "-o", "x.gif"],
+            "a picture is written to a file called *.svg, *.png or *.pdf, not to x.gif",
         ),
+        (["draw", "LeNet5", "AlexNet", "--style", "graph"], "a graph is of one network; several are for"),
+        (["draw", "LeNet5", "--depth", "2"], "--depth is for --style graph"),
         (["draw", "LeNet5", "-o", "x"], "not to x\n"),
         (["draw", "open.arch"], "a picture to scale needs sizes: give `--size H=...` and `--size W=...`"),
         (["draw", "LeNet5", "--set", "train.steps=1"], "a picture has no recipe"),

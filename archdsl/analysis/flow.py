@@ -129,7 +129,7 @@ class Flow:
                 source = index[maker]
                 value = starts[source] + port
                 last_use[value] = i
-                feeds = (value,)
+                feeds: tuple[int, ...] = (value,)
                 feeds_of.append(feeds)
                 # Where every layer before has one result, layers and values have the same numbers.
                 sources_of.append(feeds if value == source else (source,))

@@ -223,6 +223,12 @@ def last_local(flow: Flow, fields: list[Field | Fields | None]) -> Field | Field
     first input of each layer that depends on a network's input, until one of a layer's inputs has a field
     that isn't global. With several network inputs a value counts as global when it is so in all of them.
     """
+    value = last_local_value(flow, fields)
+    return None if value is None else fields[value]
+
+
+def last_local_value(flow: Flow, fields: list[Field | Fields | None]) -> int | None:
+    """The number of the value whose field that is."""
     if not flow.outputs:
         return None
     value = flow.outputs[0]
@@ -231,7 +237,7 @@ def last_local(flow: Flow, fields: list[Field | Fields | None]) -> Field | Field
         if not before:
             break
         value = next((feed for feed in before if not _is_global(fields[feed])), before[0])
-    return fields[value]
+    return value
 
 
 def _is_global(field: Field | Fields | None) -> bool:

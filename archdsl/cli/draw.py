@@ -1,76 +1,227 @@
-"""`archdsl draw`: a network as a picture."""
+"""`archdsl draw`: a network, or a part of it, as a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused, message, result, write_file
-from archdsl.cli.settings import network_options, python_option, recipe_settings
+from archdsl.cli.settings import Extents, network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 
-FORMS = (".svg", ".png")
+if TYPE_CHECKING:
+    from archdsl.drawing.theme import Theme
+    from archdsl.net import Net
+
+PICTURES = (".svg", ".png", ".pdf")
+OF_PICTURES = ("drawsvg", "resvg_py", "typst")
+"""What pictures are made with, and a library without the extra lacks."""
+
+
+class Asked(NamedTuple):
+    """What a style draws of a network, where it can choose."""
+
+    layer: str | None
+    unit: str | None
+    positions: tuple[int, ...] | None
+    depth: int | None
+
+
+class Style(NamedTuple):
+    """A way to draw.
+
+    `draw` makes an SVG of the networks (of the first, unless the style is for `several`), or the text of a
+    form that is no picture; which sizes must be numbers is its own affair. `options` are those of `Asked`
+    that it heeds; the first of `forms`, the endings of files, is what standard output gets.
+    """
+
+    shows: str
+    draw: Callable[[list[Net], Asked, str], str]
+    options: tuple[str, ...] = ()
+    forms: tuple[str, ...] = PICTURES
+    several: bool = False
+
+
+def _blocks(nets: list[Net], asked: Asked, form: str) -> str:
+    from archdsl.drawing.blocks import compared
+    from archdsl.sizes import symbols_of
+
+    firsts = [node for net in nets for node in net.network.inputs]
+    open_sizes = {name for node in firsts for extent in node.shape for name in symbols_of(extent)}
+    if open_sizes:
+        needed = " and ".join(f"`--size {name}=...`" for name in sorted(open_sizes))
+        raise Refused(f"a picture to scale needs sizes: give {needed}")
+    return compared([(net.network, net.analysis().flow) for net in nets])
+
+
+def _graph(nets: list[Net], asked: Asked, form: str) -> str:
+    from archdsl.drawing.graph import graph
+
+    return graph(nets[0].network, nets[0].analysis().flow, asked.depth)
+
+
+def _matrix(nets: list[Net], asked: Asked, form: str) -> str:
+    from archdsl.drawing.matrix import matrix
+
+    return matrix(nets[0].network, asked.layer, asked.positions)
+
+
+def _receptive_field(nets: list[Net], asked: Asked, form: str) -> str:
+    from archdsl.drawing.receptive_field import receptive_field
+
+    return receptive_field(nets[0].network, nets[0].analysis(), asked.unit)
+
+
+def _equation(nets: list[Net], asked: Asked, form: str) -> str:
+    from archdsl.drawing.equation import equation
+
+    return equation(nets[0].network, asked.layer, form)
+
+
+STYLES: dict[str, Style] = {
+    "blocks": Style("the maps of the trunk, to scale", _blocks, several=True),
+    "graph": Style("layers and blocks, and what reads what", _graph, ("depth",)),
+    "matrix": Style("the weights of a layer as a matrix", _matrix, ("layer", "positions")),
+    "receptive-field": Style("what a unit reads, layer by layer", _receptive_field, ("unit",)),
+    "equation": Style("what a unit of a layer computes", _equation, ("layer",), (".txt", ".tex", *PICTURES)),
+}
 
 
 @click.command(short_help="Draw a network.")
-@click.argument("file", type=File(), metavar="FILE[:NETWORK]")
+@click.argument("files", type=File(), metavar="FILE[:NETWORK]...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write, .svg or .png [SVG on standard output].",
+    help="The file to write, .svg, .png or .pdf; an equation .txt or .tex, too [standard output].",
 )
 @click.option(
     "--style",
     "picture",
-    type=click.Choice(["blocks"]),
+    type=click.Choice([*STYLES]),
     default="blocks",
     show_default=True,
-    help="What is drawn: the maps of the trunk, to scale.",
+    help="What is drawn: " + "; ".join(f"{name}, {style.shows}" for name, style in STYLES.items()) + ".",
+)
+@click.option(
+    "--layer", metavar="NAME", help="The layer of a matrix or an equation [the first with weights]."
+)
+@click.option(
+    "--unit",
+    metavar="LAYER[:PLACE]",
+    help="The unit whose receptive field is drawn, counted from 1: conv3:5, or conv3:5,7 on a map "
+    "[the middle one of the last layer that does not see everything].",
+)
+@click.option(
+    "--positions",
+    metavar="N[,N]",
+    type=Extents(),
+    help="The input of a matrix, in units along each axis [one on which it is readable].",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How deep the blocks of a graph are opened [as deep as it stays readable].",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark"]),
+    default="auto",
+    show_default=True,
+    help="The page that it is for; auto is the reader's in an .svg, light elsewhere.",
 )
 @python_option
 @network_options
 def draw(
-    file: Target,
+    files: tuple[Target, ...],
     output: Path | None,
     picture: str,
+    layer: str | None,
+    unit: str | None,
+    positions: tuple[int, ...] | None,
+    depth: int | None,
+    theme: Theme,
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> int:
-    """Draw a network: its maps in a row, to scale, what skips over some of them, and what else comes in.
+    """Draw networks, or what a layer or unit of one does.
 
-    A residual unit or an Inception module is one body; where there are very many, equal neighbours are one.
+    `blocks` has the maps in a row, to scale, what skips over some of them, and what else comes in; a residual
+    unit or an Inception module is one body, and where there are very many, equal neighbours are one. Several
+    networks, or those of a file, are one below the other at one scale. `graph` has a box for each layer or
+    block, from top to bottom, and one for those that repeat.
     """
     if recipe_settings(settings):
         raise click.UsageError("a picture has no recipe: leave out --set train....")
-    form = ".svg" if output is None or str(output) == "-" else output.suffix.lower()
-    if form not in FORMS:
-        raise click.UsageError(
-            f"a picture is written to a file called *{' or *'.join(FORMS)}, not to {output}"
-        )
-    try:
-        from archdsl.drawing.blocks import blocks
-        from archdsl.drawing.raster import png
-    except ImportError as error:
-        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None
-    from archdsl.analysis.flow import Flow
-    from archdsl.sizes import symbols_of
-
+    style = STYLES[picture]
+    asked = Asked(layer, unit, positions, depth)
+    for option, value in asked._asdict().items():
+        if value is not None and option not in style.options:
+            fitting = " or ".join(name for name, other in STYLES.items() if option in other.options)
+            raise click.UsageError(f"--{option} is for --style {fitting}")
+    to_output = output is None or str(output) == "-"
+    form = style.forms[0] if output is None or to_output else output.suffix.lower()
+    if form not in style.forms:
+        *others, last = (f"*{ending}" for ending in style.forms)
+        endings = f"{', '.join(others)} or {last}"
+        what = "a picture" if style.forms == PICTURES else f"the style {picture}"
+        raise click.UsageError(f"{what} is written to a file called {endings}, not to {output}")
+    if style.several:
+        files = tuple(target for file in files for target in _all(file, allow_python))
+    elif len(files) > 1:
+        fitting = " or ".join(name for name, other in STYLES.items() if other.several)
+        raise click.UsageError(f"a {picture} is of one network; several are for --style {fitting}")
     # A budget that is broken keeps no one from seeing what breaks it.
-    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True)
-    network, wrong = net.network, any(diagnostic.severity == "error" for diagnostic in net.diagnostics)
-    open_sizes = {name for node in network.inputs for extent in node.shape for name in symbols_of(extent)}
-    if open_sizes:
-        needed = " and ".join(f"`--size {name}=...`" for name in sorted(open_sizes))
-        raise Refused(f"a picture to scale needs sizes: give {needed}")
-    svg = blocks(network, Flow(network))
-    if output is None or str(output) == "-":
-        result(svg)
+    nets = [compiled(file, settings, sizes, inputs, allow_python, unexpected=True) for file in files]
+    wrong = any(diagnostic.severity == "error" for net in nets for diagnostic in net.diagnostics)
+    made = _made(style, nets, asked, form, theme)
+    if output is None or to_output:
+        result(str(made))
         return WRONG if wrong else 0
-    write_file(output, png(svg) if form == ".png" else svg)
+    write_file(output, made)
     message(f"wrote {output}")
     return WRONG if wrong else 0
+
+
+def _all(file: Target, allow_python: bool) -> list[Target]:
+    """The network that is meant, or all of a file of several."""
+    from archdsl.net import program_of
+
+    program = program_of(file.source, allow_python)
+    if isinstance(program.chosen(file.network), str) or len(program.networks) < 2 or file.network is not None:
+        return [file]
+    return [file._replace(network=name) for name in program.networks]
+
+
+def _made(style: Style, nets: list[Net], asked: Asked, form: str, theme: Theme) -> Any:
+    """What is written: a text, or bytes."""
+    from archdsl.drawing.undrawable import Undrawable
+
+    try:
+        made = style.draw(nets, asked, form)
+        if form == ".png":
+            from archdsl.drawing.raster import png
+
+            return png(made, theme)
+        if form == ".pdf":
+            from archdsl.drawing.raster import pdf
+
+            return pdf(made, theme)
+        if form == ".svg":
+            from archdsl.drawing.theme import themed
+
+            return themed(made, theme)
+        return made
+    except Undrawable as error:
+        raise Refused(str(error)) from None
+    except ImportError as error:
+        if error.name not in OF_PICTURES:
+            raise
+        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None

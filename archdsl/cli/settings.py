@@ -42,14 +42,31 @@ class Sized(Assignment):
 
 
 class Shaped(Assignment):
-    """`image=3,512,512`."""
+    """`image=3,512,512`, or `image=3x512x512`; a name in capitals, as in `image=3,H,W`, is left open."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         key, text = super().convert(value, parameter, context)
-        shape = [_size(part.strip()) for part in text.strip("[]").split(",")]
+        from archdsl.compiler.expressions import BATCH, SYMBOL
+
+        parts = [part.strip() for part in text.strip("[]").replace("x", ",").split(",")]
+        shape = [part if SYMBOL.match(part) and part != BATCH else _size(part) for part in parts]
         if None in shape:
             self.fail(f"{text!r} is not a shape, as in {self._example}", parameter, context)
         return key, tuple(shape)
+
+
+class Extents(click.ParamType):
+    """`6` or `4,6`: extents along the spatial axes."""
+
+    name = "N[,N]"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        sizes = tuple(_size(part.strip()) for part in value.split(","))
+        if None in sizes:
+            self.fail(f"{value!r} is not of the form 6 or 4,6", parameter, context)
+        return sizes
 
 
 def _size(text: str) -> int | None:
@@ -99,7 +116,7 @@ def network_options(command: Command) -> Command:
                 multiple=True,
                 type=Shaped("image=3,512,512"),
                 metavar="NAME=SHAPE",
-                help="Replace the shape of an input (image=3,512,512).",
+                help="Replace the shape of an input (image=3,512,512, or image=3,H,W with open sizes).",
             ),
         )
     ):

@@ -1,44 +1,62 @@
 """A network as bodies in a row, to scale, as papers and books draw AlexNet and VGG.
 
 A map is a cuboid: as high and as deep as its rows and columns, as thick as its channels. A vector is a bar,
-as high as it has features. Skips are arcs above them.
+as high as it has features. Skips are arcs above them. A network that narrows and widens again by the same
+steps is drawn as a U, each step one row lower; a row that would be too long goes on in the next.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 import drawsvg
 
+from archdsl.drawing.colours import rounded
+from archdsl.drawing.lettering import FAMILY, width
+from archdsl.drawing.theme import themed
 from archdsl.drawing.trunk import Station, Trunk, trunk
 
 if TYPE_CHECKING:
-    from archdsl.analysis.flow import Flow
-    from archdsl.compiler.network import Network
+    from collections.abc import Sequence
 
-STYLE = """
-text { fill: #24292f; text-anchor: middle;
-  font: 10px system-ui, "Segoe UI", Helvetica, Arial, "DejaVu Sans", "Liberation Sans", sans-serif }
-.title { font-size: 13px; font-weight: 600; text-anchor: start }
-.name, .out { fill: #59636e; font-size: 9px }
-.map, .input, .vector { stroke-width: .7; stroke-linejoin: round }
-.map { fill: #b6d7f2; stroke: #1f5f99 } .map.side { fill: #8fbfe8 } .map.top { fill: #d8eafa }
-.input { fill: #e4e7ea; stroke: #6e7781 } .input.side { fill: #cdd2d7 } .input.top { fill: #f3f4f6 }
-.vector { fill: #f6c98a; stroke: #9a5b00 }
-.skip { fill: none; stroke: #b1365a; stroke-width: 1.1 } .head { fill: #b1365a; stroke: none }
-@media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 } .name, .out { fill: #9aa4ae }
-.map { fill: #2c5f8f; stroke: #9ccbf5 } .map.side { fill: #234d75 } .map.top { fill: #3a76ae }
-.input { fill: #4a5159; stroke: #b3bac1 } .input.side { fill: #3c4249 } .input.top { fill: #5a626b }
-.vector { fill: #a8701f; stroke: #f6c98a } .skip { stroke: #f28aa6 } .head { fill: #f28aa6 }
-}
+    from archdsl.analysis.flow import Flow
+    from archdsl.compiler.network import Network, Node
+
+STYLE = f"""
+text {{ fill: #24292f; text-anchor: middle; font: 10px {FAMILY} }}
+.title {{ font-size: 13px; font-weight: 600; text-anchor: start }}
+.name, .kernel {{ fill: #59636e; font-size: 9px }} .name {{ font-style: italic }}
+.scale {{ fill: #59636e; font-size: 9px; text-anchor: start }}
+.map, .input, .vector {{ stroke-width: .7; stroke-linejoin: round }}
+.map {{ fill: #b6d7f2; stroke: #1f5f99 }} .map.side {{ fill: #8fbfe8 }} .map.top {{ fill: #d8eafa }}
+.input {{ fill: #e4e7ea; stroke: #6e7781 }} .input.side {{ fill: #cdd2d7 }} .input.top {{ fill: #f3f4f6 }}
+.vector {{ fill: #f6c98a; stroke: #9a5b00 }} .split {{ stroke: #1f5f99; stroke-width: 1.8 }}
+.window {{ fill: #fff; fill-opacity: .6; stroke: #24292f; stroke-width: .6 }}
+.ray {{ fill: none; stroke: #6e7781; stroke-width: .6 }}
+.way, .bar {{ fill: none; stroke: #59636e; stroke-width: 1 }} .tip {{ fill: #59636e; stroke: none }}
+.span {{ stroke: #a8b1ba; stroke-width: .8 }}
+.skip {{ fill: none; stroke: #b1365a; stroke-width: 1.1 }} .head {{ fill: #b1365a; stroke: none }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #e6edf3 }} .name, .kernel, .scale {{ fill: #9aa4ae }}
+.map {{ fill: #2c5f8f; stroke: #9ccbf5 }} .map.side {{ fill: #234d75 }} .map.top {{ fill: #3a76ae }}
+.input {{ fill: #4a5159; stroke: #b3bac1 }} .input.side {{ fill: #3c4249 }} .input.top {{ fill: #5a626b }}
+.vector {{ fill: #a8701f; stroke: #f6c98a }} .split {{ stroke: #9ccbf5 }}
+.window {{ fill: #0d1117; stroke: #e6edf3 }} .ray {{ stroke: #9aa4ae }}
+.way, .bar {{ stroke: #9aa4ae }} .tip {{ fill: #9aa4ae }} .span {{ stroke: #59636e }}
+.skip {{ stroke: #f28aa6 }} .head {{ fill: #f28aa6 }}
+}}
 """
 
 TALLEST = 132.0
 """Pixels of the largest extent, and of the longest vector."""
-THICKEST = 460.0
+THICKEST = 420.0
 """Pixels that all channels together may take."""
+LONGEST = 1250.0
+"""Pixels of a row, where it can go on in the next."""
+WORTH = 0.75
+"""The part of it that its longest row may still have, if breaking it is to be of use."""
 LEAN = 0.34
 """How far a cuboid reaches to the right and up, for each pixel that it is deep."""
 BAR = 7.0
@@ -48,8 +66,14 @@ GAP = 14.0
 MARGIN = 12.0
 LINE = 12.0
 """Pixels a line of text is high."""
-CHARACTER = 6.2
-"""Pixels a character of a label is wide, rather more than less."""
+RISE = 8.0
+"""Pixels between an arc and what is below it."""
+STEP = 0.75
+"""An extent that shrinks to less than this is a step down, one that grows by its inverse a step up."""
+SPLITS = 4
+"""The most groups that are shown as slices of a body."""
+SMALLEST = 2.5
+"""Pixels of the smallest kernel that is drawn."""
 
 
 @dataclass(slots=True)
@@ -63,13 +87,17 @@ class Scale:
 
 @dataclass(slots=True)
 class Body:
-    """A station where it stands: its front's left edge and size, how deep it is, and its labels."""
+    """A station where it stands: its front's size, how deep it is, its labels, its row, its place there."""
 
     station: Station
     labels: tuple[str, ...]
+    """Channels, extents, kernel, name; then what joins and leaves here, a line each."""
     thick: float
     high: float
     deep: float
+    row: int = 0
+    wide: float = 0.0
+    """What it takes of the row."""
     left: float = 0.0
 
     @property
@@ -77,66 +105,137 @@ class Body:
         return self.deep * LEAN
 
     @property
-    def width(self) -> float:
-        """What body and labels take of the row."""
-        return max(self.thick + self.lean, max(map(len, self.labels)) * CHARACTER)
+    def reach(self) -> float:
+        """How far it goes above and below the middle of its row."""
+        return (self.high + self.lean) / 2
 
     @property
     def middle(self) -> float:
-        return self.left + self.width / 2
+        return self.left + self.wide / 2
+
+    @property
+    def front(self) -> tuple[float, float]:
+        """The upper left corner of its front, from the middle of its row."""
+        return self.middle - (self.thick + self.lean) / 2, self.lean - self.reach
 
 
-def blocks(network: Network, flow: Flow) -> str:
-    """The picture as SVG. Every size of the network must be a number."""
-    found = trunk(network, flow)
-    scale = _scale(found.stations)
-    names = _names(found.stations)
-    bodies = [_body(station, name, scale) for station, name in zip(found.stations, names, strict=True)]
-    left = MARGIN
-    for body in bodies:
-        body.left = left
-        left += body.width + GAP
-    arcs = _arcs(found, bodies)
-    highest = max(body.high + body.lean for body in bodies)
-    above = MARGIN + 18 + max([0.0, *(arc.highest + arc.rise - highest / 2 for arc in arcs)])
-    axis = above + highest / 2
-    floor = above + highest + 4
-    lines = max(len(body.labels) for body in bodies)
-    width = max(left - GAP + MARGIN, MARGIN * 2 + len(network.name) * 8)
-    drawing = drawsvg.Drawing(round(width), round(floor + lines * LINE + MARGIN))
+@dataclass(slots=True)
+class Label:
+    """A text below neighbours in a row that share it."""
+
+    text: str
+    line: int
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class Figure:
+    """A network's bodies in rows."""
+
+    name: str
+    found: Trunk
+    bodies: list[Body]
+    labels: list[Label] = field(default_factory=list)
+    arcs: list[Arc] = field(default_factory=list)
+    bent: bool = False
+    """Whether it is a U."""
+
+    def of(self, row: int) -> list[Body]:
+        return [body for body in self.bodies if body.row == row]
+
+    @property
+    def rows(self) -> int:
+        return self.bodies[-1].row + 1 if not self.bent else max(body.row for body in self.bodies) + 1
+
+    @property
+    def right(self) -> float:
+        return max(body.left + body.wide for body in self.bodies)
+
+
+def blocks(network: Network, flow: Flow, dark: bool = True) -> str:
+    """The picture of a network as SVG, with colours for dark pages as well or without.
+
+    Every size of it must be a number.
+    """
+    return themed(compared([(network, flow)]), "auto" if dark else "light")
+
+
+def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
+    """The picture of several networks, one below the other, at one scale."""
+    trunks = [(network.name, trunk(network, flow)) for network, flow in networks]
+    scale = _scale([found.stations for _, found in trunks])
+    figures = [_figure(name, found, scale) for name, found in trunks]
+    legend = _legend(scale, figures)
+    wide = max(
+        *(figure.right + MARGIN for figure in figures),
+        *(MARGIN * 2 + width(figure.name, 13, bold=True) for figure in figures),
+        MARGIN * 2 + sum(length + 30 + width(text, 9) for length, text in legend),
+    )
+    drawing = drawsvg.Drawing(round(wide) + 1, 100)
     drawing.append_css(STYLE)
-    drawing.append_title(f"{network.name}, from {bodies[0].labels[0]} to {bodies[-1].labels[0]}")
-    drawing.append(drawsvg.Text(network.name, 13, MARGIN, MARGIN + 8, class_="title"))
-    for body in bodies:
-        for shape in _shapes(body, axis):
-            drawing.append(shape)
-        for number, label in enumerate(body.labels):
-            kind = "label" if number < 2 else "name"
-            drawing.append(
-                drawsvg.Text(label, 10, _n(body.middle), _n(floor + (number + 1) * LINE), class_=kind)
-            )
-    for arc in arcs:
-        drawing.append(arc.path(axis))
+    ends = [f"{f.name}, from {f.bodies[0].labels[0]} to {f.bodies[-1].labels[0]}" for f in figures]
+    drawing.append_title("; ".join(ends))
+    top = MARGIN
+    for figure in figures:
+        drawing.append(drawsvg.Text(figure.name, 13, MARGIN, rounded(top + 8), class_="title"))
+        top = _draw(drawing, figure, scale, top + 18) + MARGIN
+    left = MARGIN
+    for length, text in legend:
+        ends_at = [left, top - 3, left, top + 3]
+        bar = (
+            drawsvg.Path(class_="bar").M(rounded(left), rounded(top)).L(rounded(left + length), rounded(top))
+        )
+        bar.M(*map(rounded, ends_at[:2])).L(*map(rounded, ends_at[2:]))
+        drawing.append(
+            bar.M(rounded(left + length), rounded(top - 3)).L(rounded(left + length), rounded(top + 3))
+        )
+        drawing.append(drawsvg.Text(text, 9, rounded(left + length + 6), rounded(top + 3), class_="scale"))
+        left += length + 30 + width(text, 9)
+    drawing.height = round(top + 6 + MARGIN)
+    drawing.view_box = (0, 0, drawing.width, drawing.height)
     return str(drawing.as_svg())
 
 
-def _scale(stations: list[Station]) -> Scale:
-    """The largest scales at which nothing is too high and the row not too long.
+def _scale(networks: list[list[Station]]) -> Scale:
+    """The largest scales at which nothing is too high and no row too long.
 
     Positions and channels have one scale where that is possible; features of vectors have their own.
     """
-    maps = [station for station in stations if station.size]
-    extent = max((max(_extents(station)) for station in maps), default=1)
-    channels = sum(station.channels for station in maps)
-    features = max((station.channels for station in stations if not station.size), default=1)
+    maps = [[station for station in stations if station.size] for stations in networks]
+    extent = max((max(_extents(station)) for stations in maps for station in stations), default=1)
+    channels = max(sum(station.channels for station in stations) for stations in maps)
+    vectors = [station for stations in networks for station in stations if not station.size]
+    features = max((station.channels for station in vectors), default=1)
     position = TALLEST / extent
     return Scale(position, min(position, THICKEST / max(channels, 1)), min(4.0, TALLEST / features))
+
+
+def _legend(scale: Scale, figures: list[Figure]) -> list[tuple[float, str]]:
+    """Bars of round numbers: their pixels, and what they stand for."""
+    stations = [body.station for figure in figures for body in figure.bodies]
+    maps = [station for station in stations if station.size]
+    found = []
+    for each, unit, used in (
+        (scale.position, "positions", bool(maps)),
+        (scale.channel, "channels", bool(maps)),
+        (scale.feature, "features", len(maps) < len(stations)),
+    ):
+        if used:
+            least = 16.0 / each
+            power = 10 ** (len(str(int(least))) - 1) if least >= 1 else 1
+            number = next(n * power for n in (1, 2, 5, 10, 20) if n * power >= least)
+            found.append((number * each, f"{number} {unit if number > 1 else unit[:-1]}"))
+    return found
 
 
 def _extents(station: Station) -> tuple[int, int]:
     """Rows and columns: of a signal only rows, of a volume the last two axes."""
     size = station.size
     return (size[-2], size[-1]) if len(size) > 1 else (size[0], 0)
+
+
+# ------------------------------------------------------------------------------ bodies and their labels
 
 
 def _names(stations: list[Station]) -> list[str]:
@@ -149,7 +248,75 @@ def _names(stations: list[Station]) -> list[str]:
         begins, ends = first[at], last[min(at, len(last) - 1)]
         name = begins if begins == ends or station.repeated == 1 else f"{begins} … {ends}"
         names.append(f"{name} ({station.repeated})" if station.repeated > 1 else name)
-    return names
+    return _rounds(names, stations)
+
+
+def _rounds(names: list[str], stations: list[Station]) -> list[str]:
+    """The names, those of a loop's rounds as one where what they make has one shape: `encoder_1 … 12`."""
+    keys: list[object] = []
+    for k, (name, station) in enumerate(zip(names, stations, strict=True)):
+        base, _, number = name.rpartition("_")
+        keys.append((base, station.shape) if number.isdecimal() else k)
+    found = []
+    for _, members in groupby(range(len(names)), key=keys.__getitem__):
+        run = list(members)
+        first, last = names[run[0]], names[run[-1]]
+        same = first == last
+        found += [first if same else f"{first} … {last.rpartition('_')[2]}"] * len(run)
+    return found
+
+
+def _windows(station: Station) -> list[Node]:
+    """The layers of a station that slide a window over what comes in, down to the first with weights."""
+    found = []
+    for node in station.nodes:
+        if "kernel" in node.layer.values and node.inputs:
+            found.append(node)
+            if node.layer.weights(*(wire.shape for wire in node.inputs)):
+                break
+    return found
+
+
+def _per_axis(node: Node, argument: str) -> tuple[int, ...]:
+    """An argument of a window, a number an axis."""
+    value = node.layer.values.get(argument, 1)
+    axes = node.inputs[0].shape.axes
+    numbers = value if isinstance(value, tuple) else (value,) * axes
+    return tuple(number if isinstance(number, int) else 0 for number in numbers)
+
+
+def _times(numbers: tuple[int, ...]) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else "×".join(map(str, numbers))
+
+
+def _powers(size: tuple[int, ...]) -> str:
+    """`572²` for rows and columns that are as many: the rows of a U have little room."""
+    if len(size) < 2 or len(set(size)) > 1:
+        return "×".join(map(str, size))
+    return f"{size[0]}{'²³'[len(size) - 2]}"
+
+
+def _kernel(station: Station) -> str:
+    """`11×11 /4` for a convolution, `pool /2, 5×5` for one of a pooled map."""
+    if station.repeated > 1:
+        return ""
+    said = []
+    windows = _windows(station)
+    for node in windows:
+        kernel, stride = _per_axis(node, "kernel"), _per_axis(node, "stride")
+        step = f" /{_times(stride)}" if max(stride, default=1) > 1 else ""
+        if not all(kernel):
+            continue
+        if "pool" in node.kind:
+            said.append(f"pool{step or ' ' + _times(kernel)}")
+        else:
+            groups = node.layer.values.get("groups", 1)
+            several = f", {groups} groups" if isinstance(groups, int) and 1 < groups <= SPLITS else ""
+            sign = "↑" if "transpose" in node.kind else ""
+            said.append(
+                "×".join(map(str, kernel)) + (f" {sign}{_times(stride)}" if sign and step else step) + several
+            )
+    return ", ".join(said)
 
 
 def _body(station: Station, name: str, scale: Scale) -> Body:
@@ -157,7 +324,7 @@ def _body(station: Station, name: str, scale: Scale) -> Body:
     made = (
         f"{station.channels}" if station.least == station.channels else f"{station.least}–{station.channels}"
     )
-    labels = (made, "×".join(map(str, station.size)), name, *further)
+    labels = (made, "×".join(map(str, station.size)), _kernel(station), name, *further)
     if not station.size:
         high = max(2.0, station.channels * scale.feature)
         return Body(station, labels, BAR, high, 0.0)
@@ -166,73 +333,267 @@ def _body(station: Station, name: str, scale: Scale) -> Body:
     return Body(station, labels, thick, max(1.5, rows * scale.position), columns * scale.position)
 
 
-def _shapes(body: Body, axis: float) -> list[drawsvg.DrawingElement]:
-    """The body with its front, top and side; the row's bodies have their middles at one height."""
-    lean = body.lean
-    x = body.middle - (body.thick + lean) / 2
-    y = axis - (body.high + lean) / 2 + lean
-    node = body.station.nodes
-    kind = "vector" if not body.station.size else "input" if node[0].kind == "input" else "map"
-    front = drawsvg.Rectangle(_n(x), _n(y), _n(body.thick), _n(body.high), class_=kind)
-    front.append_title(", ".join(dict.fromkeys(f"{n.name} ({n.kind})" for n in node[:12])))
-    if lean < 1:
-        return [front]
-    right, low = x + body.thick, y + body.high
-    top = [x, y, x + lean, y - lean, right + lean, y - lean, right, y]
-    side = [right, y, right + lean, y - lean, right + lean, low - lean, right, low]
-    return [
-        drawsvg.Lines(*map(_n, top), close=True, class_=f"{kind} top"),
-        drawsvg.Lines(*map(_n, side), close=True, class_=f"{kind} side"),
-        front,
-    ]
+# ------------------------------------------------------------------------------ places
+
+
+def _figure(name: str, found: Trunk, scale: Scale) -> Figure:
+    names = _names(found.stations)
+    bodies = [_body(station, said, scale) for station, said in zip(found.stations, names, strict=True)]
+    figure = Figure(name, found, bodies)
+    levels = _levels(found)
+    figure.bent = levels is not None
+    if figure.bent:
+        for body in bodies:
+            body.labels = (body.labels[0], _powers(body.station.size), *body.labels[2:])
+    for body, row in zip(bodies, levels or [0] * len(bodies), strict=True):
+        body.row = row
+    _label(figure)
+    if levels is None:
+        breaks = _breaks(found, bodies)
+        if breaks:
+            for k, body in enumerate(bodies):
+                body.row = sum(at <= k for at in breaks)
+            _label(figure)
+    ends: dict[int, float] = {}
+    before: Body | None = None
+    for body in bodies:
+        at = ends.get(body.row, MARGIN)
+        if before is None or (before.row != body.row and not figure.bent):
+            body.left = MARGIN
+        elif before.row == body.row:
+            body.left = at
+        else:
+            body.left = max(before.middle - body.wide / 2, at + 2 * GAP if body.row in ends else MARGIN)
+        ends[body.row] = body.left + body.wide + GAP
+        before = body
+    figure.arcs = _arcs(found, bodies)
+    return figure
+
+
+def _levels(found: Trunk) -> list[int] | None:
+    """The row of each station of a network that is a U: down by steps, and up again by as many."""
+    extents = [station.size[-1] if station.size else 1 for station in found.stations]
+    levels, steps = [0], []
+    for before, after in pairwise(extents):
+        steps.append(1 if after < before * STEP else -1 if after * STEP > before else 0)
+        levels.append(levels[-1] + steps[-1])
+    turns = [step for step in steps if step]
+    down, up = turns.count(1), turns.count(-1)
+    if down < 2 or down != up or turns != [1] * down + [-1] * up:
+        return None
+    return levels if all(levels[a] == levels[b] for a, b in found.skips if b - a > 1) else None
+
+
+def _breaks(found: Trunk, bodies: list[Body]) -> list[int]:
+    """Where a row that is too long goes on in the next: where no skip is, in rows of about equal length."""
+    long = sum(body.wide + GAP for body in bodies)
+    if long <= LONGEST:
+        return []
+    rows = -(-long // LONGEST)
+    free = [k for k in range(2, len(bodies) - 1) if not any(a < k <= b for a, b in found.skips)]
+    ends = [0.0]
+    for body in bodies:
+        ends.append(ends[-1] + body.wide + GAP)
+    breaks: list[int] = []
+    for row in range(1, int(rows)):
+        near = [k for k in free if not breaks or k > breaks[-1] + 1]
+        if near:
+            breaks.append(min(near, key=lambda k: abs(ends[k] - long * row / rows)))
+    longest = max(ends[b] - ends[a] for a, b in pairwise([0, *breaks, len(bodies)]))
+    return breaks if longest <= WORTH * long else []
+
+
+def _label(figure: Figure) -> None:
+    """The labels of each row, neighbours' equal ones as one, and what bodies need so that none overlap."""
+    bodies = figure.bodies
+    for body in bodies:
+        body.wide = body.thick + body.lean
+    figure.labels = []
+    runs = [list(run) for _, run in groupby(range(len(bodies)), key=lambda k: bodies[k].row)]
+    for run in runs:
+        for line in range(max(len(bodies[k].labels) for k in run)):
+            texts = [(k, bodies[k].labels[line] if line < len(bodies[k].labels) else "") for k in run]
+            for text, same in groupby(texts, key=lambda item: item[1]):
+                members = [k for k, _ in same]
+                if text:
+                    figure.labels.append(Label(text, line, members[0], members[-1]))
+    for label in sorted(figure.labels, key=lambda label: label.last - label.first):
+        above = bodies[label.first : label.last + 1]
+        lacks = width(label.text, 10) - sum(body.wide for body in above) - GAP * (len(above) - 1)
+        for body in above:
+            body.wide += max(0.0, lacks) / len(above)
 
 
 @dataclass(slots=True)
 class Arc:
     """A skip, from above one body to above another."""
 
+    row: int
     start: float
     end: float
     top_start: float
-    """How far above the axis the first body ends."""
+    """How far above the row's middle the first body ends."""
     top_end: float
-    rise: float
-    """How far above the bodies below it it goes."""
-    highest: float
-    """How far above the axis those bodies end."""
+    high: float
+    """How far above the row's middle it goes."""
 
     def path(self, axis: float) -> drawsvg.DrawingElement:
         y1, y2 = axis - self.top_start - 2, axis - self.top_end - 4
-        high = axis - self.highest - self.rise
+        high = axis - self.high
         arc = drawsvg.Path(class_="skip")
-        arc.M(_n(self.start), _n(y1)).L(_n(self.start), _n(high + 6))
-        arc.Q(_n(self.start), _n(high), _n(self.start + 6), _n(high))
-        arc.L(_n(self.end - 6), _n(high)).Q(_n(self.end), _n(high), _n(self.end), _n(high + 6)).L(
-            _n(self.end), _n(y2)
-        )
+        arc.M(rounded(self.start), rounded(y1)).L(rounded(self.start), rounded(high + 6))
+        arc.Q(rounded(self.start), rounded(high), rounded(self.start + 6), rounded(high))
+        arc.L(rounded(self.end - 6), rounded(high)).Q(
+            rounded(self.end), rounded(high), rounded(self.end), rounded(high + 6)
+        ).L(rounded(self.end), rounded(y2))
         group = drawsvg.Group()
         group.append(arc)
         tip = [self.end - 2.5, y2 - 1, self.end + 2.5, y2 - 1, self.end, y2 + 4]
-        group.append(drawsvg.Lines(*map(_n, tip), close=True, class_="head"))
+        group.append(drawsvg.Lines(*map(rounded, tip), close=True, class_="head"))
         return group
 
 
 def _arcs(found: Trunk, bodies: list[Body]) -> list[Arc]:
-    """Wider arcs go over narrower ones; those to the next body only over the two."""
-    highest = max((body.high + body.lean) / 2 for body in bodies)
-    rises: dict[tuple[int, int], float] = {}
-    wide = [(a, b) for a, b in found.skips if b - a > 1]
-    for a, b in sorted(wide, key=lambda skip: skip[1] - skip[0]):
-        under = [rise for (c, d), rise in rises.items() if c < b and a < d]
-        rises[a, b] = max(under, default=0.0) + 8.0
-    arcs = []
-    for a, b in found.skips:
-        first, last = ((body.high + body.lean) / 2 for body in (bodies[a], bodies[b]))
-        rise, over = (rises[a, b], highest) if (a, b) in rises else (8.0, max(first, last))
-        arcs.append(Arc(bodies[a].middle + 3, bodies[b].middle - 3, first, last, rise, over))
-    return arcs
+    """Wider arcs go over narrower ones, and each over the bodies between its ends."""
+    highs: dict[tuple[int, int], float] = {}
+    for a, b in sorted(found.skips, key=lambda skip: skip[1] - skip[0]):
+        row = bodies[a].row
+        under = [high for (c, d), high in highs.items() if c < b and a < d and bodies[c].row == row]
+        between = [body.reach for body in bodies[a : b + 1] if body.row == row]
+        highs[a, b] = max([*under, *between]) + RISE
+    return [
+        Arc(
+            bodies[a].row,
+            bodies[a].middle + 3,
+            bodies[b].middle - 3,
+            bodies[a].reach,
+            bodies[b].reach,
+            highs[a, b],
+        )
+        for a, b in found.skips
+    ]
 
 
-def _n(number: float) -> float:
-    """As many digits as a picture needs."""
-    return round(number, 1)
+# ------------------------------------------------------------------------------ drawing
+
+
+def _draw(drawing: drawsvg.Drawing, figure: Figure, scale: Scale, top: float) -> float:
+    """Draw a figure below `top`; returns where it ends."""
+    axes: list[float] = []
+    floors: list[float] = []
+    for row in range(figure.rows):
+        members = figure.of(row)
+        reach = max(body.reach for body in members)
+        above = max([reach, *(arc.high for arc in figure.arcs if arc.row == row)])
+        axes.append(top + above + 2)
+        floors.append(axes[-1] + reach + 4)
+        labels = [label for label in figure.labels if figure.bodies[label.first].row == row]
+        lines = sorted({label.line for label in labels})
+        for label in labels:
+            _write(drawing, figure.bodies, label, floors[-1] + (lines.index(label.line) + 1) * LINE)
+        top = floors[-1] + len(lines) * LINE + 6
+        if row + 1 < figure.rows:
+            top += 12 if figure.bent else 8
+        floors[-1] += len(lines) * LINE
+    for body in figure.bodies:
+        for shape in _shapes(body, axes[body.row]):
+            drawing.append(shape)
+    for before, body in pairwise(figure.bodies):
+        if before.row == body.row:
+            for shape in _window(before, body, axes[body.row], scale):
+                drawing.append(shape)
+        elif figure.bent:
+            down = body.row > before.row
+            y1 = floors[before.row] + 4 if down else axes[before.row] - before.reach - 2
+            y2 = axes[body.row] - body.reach - 3 if down else floors[body.row] + 4
+            # Straight where it can be.
+            near = abs(before.middle - body.middle) < (before.thick + before.lean) / 2
+            drawing.append(_arrow(body.middle if near else before.middle, y1, body.middle, y2))
+    for arc in figure.arcs:
+        drawing.append(arc.path(axes[arc.row]))
+    return top
+
+
+def _write(drawing: drawsvg.Drawing, bodies: list[Body], label: Label, y: float) -> None:
+    first, last = bodies[label.first], bodies[label.last]
+    middle = (first.left + last.left + last.wide) / 2
+    kind = ("label", "label", "kernel", "name")[min(label.line, 3)]
+    drawing.append(drawsvg.Text(label.text, 10, rounded(middle), rounded(y), class_=kind))
+    half = width(label.text, 10) / 2 + 4
+    for left, right in ((first.left, middle - half), (middle + half, last.left + last.wide)):
+        if label.last > label.first and right - left > 4:
+            drawing.append(
+                drawsvg.Line(rounded(left), rounded(y - 3.5), rounded(right), rounded(y - 3.5), class_="span")
+            )
+
+
+def _shapes(body: Body, axis: float) -> list[drawsvg.DrawingElement]:
+    """The body with its front, top and side; the row's bodies have their middles at one height."""
+    lean = body.lean
+    x, y = body.front[0], axis + body.front[1]
+    nodes = body.station.nodes
+    kind = "vector" if not body.station.size else "input" if nodes[0].kind == "input" else "map"
+    front = drawsvg.Rectangle(rounded(x), rounded(y), rounded(body.thick), rounded(body.high), class_=kind)
+    front.append_title(", ".join(dict.fromkeys(f"{n.name} ({n.kind})" for n in nodes[:12])))
+    if lean < 1:
+        return [front]
+    right, low = x + body.thick, y + body.high
+    top = [x, y, x + lean, y - lean, right + lean, y - lean, right, y]
+    side = [right, y, right + lean, y - lean, right + lean, low - lean, right, low]
+    shapes = [
+        drawsvg.Lines(*map(rounded, top), close=True, class_=f"{kind} top"),
+        drawsvg.Lines(*map(rounded, side), close=True, class_=f"{kind} side"),
+        front,
+    ]
+    groups = _groups(body.station)
+    for part in range(1, groups):
+        at = x + body.thick * part / groups
+        split = (
+            drawsvg.Path(class_="split", fill="none").M(rounded(at), rounded(low)).L(rounded(at), rounded(y))
+        )
+        shapes.append(split.L(rounded(at + lean), rounded(y - lean)))
+    return shapes
+
+
+def _groups(station: Station) -> int:
+    """The groups of the convolution that makes it, where it is shown in slices."""
+    groups = [node.layer.values.get("groups", 1) for node in _windows(station)]
+    found = groups[-1] if groups and station.repeated == 1 else 1
+    return found if isinstance(found, int) and found <= SPLITS else 1
+
+
+def _window(before: Body, body: Body, axis: float, scale: Scale) -> list[drawsvg.DrawingElement]:
+    """The kernel where it reads the map before, on its side, and where that goes."""
+    windows = _windows(body.station)
+    if not windows or not before.station.size or body.station.repeated > 1 or before.lean < 4:
+        return []
+    kernel = _per_axis(windows[0], "kernel")
+    rows, columns = _extents(before.station)
+    read = windows[0].inputs[0]
+    if len(kernel) < 2 or (read.shape.size != before.station.size and read.node.kind != "pad"):
+        return []
+    tall, deep = min(kernel[-2], rows), min(kernel[-1], columns)
+    high, lean = tall * scale.position, deep / columns * before.lean
+    if high < SMALLEST:
+        return []
+    x, y = before.front[0] + before.thick, axis + before.front[1]
+    x += (before.lean - lean) / 2
+    y += (before.high - high) / 2 - (before.lean - lean) / 2
+    corners = [x, y, x + lean, y - lean, x + lean, y - lean + high, x, y + high]
+    to = (body.front[0], axis)
+    rays = drawsvg.Path(class_="ray").M(rounded(corners[2]), rounded(corners[3])).L(*map(rounded, to))
+    rays.L(rounded(corners[4]), rounded(corners[5]))
+    return [drawsvg.Lines(*map(rounded, corners), close=True, class_="window"), rays]
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement:
+    """From one row of a U to the next."""
+    group = drawsvg.Group()
+    sign = 1 if y2 > y1 else -1
+    middle = (y1 + y2) / 2
+    way = drawsvg.Path(class_="way").M(rounded(x1), rounded(y1))
+    way.L(rounded(x1), rounded(middle)).L(rounded(x2), rounded(middle)).L(rounded(x2), rounded(y2 - 4 * sign))
+    group.append(way)
+    tip = [x2 - 2.5, y2 - 5 * sign, x2 + 2.5, y2 - 5 * sign, x2, y2]
+    group.append(drawsvg.Lines(*map(rounded, tip), close=True, class_="tip"))
+    return group

@@ -102,6 +102,9 @@ def trunk(network: Network, flow: Flow) -> Trunk:
         for source in flow.sources[i]:
             if source == before:
                 continue
+            if flow.nodes[i].kind == "max_unpool" and flow.nodes[source].kind == "max_pool":
+                # Where the largest values were is known of the map that was pooled.
+                source = flow.sources[source][0]
             at = anchor(source)
             if at == OUTSIDE:
                 stations[where[i]].joins += _inputs_of(flow, source)
@@ -195,9 +198,13 @@ def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
 
 
 def _computes(node: Node) -> bool:
-    """Whether a layer has a body of its own in a picture, also where it changes no shape."""
+    """Whether a layer has a body of its own in a picture, also where it changes no shape.
+
+    What only adds or multiplies learned numbers has none.
+    """
     xs = [wire.shape for wire in node.inputs]
-    return node.kind == "input" or len(xs) > 1 or bool(node.layer.weights(*xs) and node.layer.macs(*xs))
+    several = sum(wire.node.kind != "parameter" for wire in node.inputs) > 1
+    return node.kind == "input" or several or bool(node.layer.weights(*xs) and node.layer.macs(*xs))
 
 
 def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Station], dict[int, int]]:
@@ -208,7 +215,7 @@ def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Statio
         node = flow.nodes[i]
         shape = _plain(node.shape)
         before = stations[-1] if stations else None
-        arranged = node.kind in ("flatten", "reshape", "permute") and i != path[-1]
+        arranged = node.kind in ("flatten", "reshape", "permute", "pad") and i != path[-1]
         if before and (arranged or (shape == before.shape and not _computes(node))):
             before.nodes.append(node)
         elif before and _passing(before) and before.size == shape[1:] and before.size:

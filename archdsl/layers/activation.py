@@ -77,6 +77,7 @@ class Relu(Activation):
     """
 
     module = "ReLU"
+    formula = "max(0, z)"
     cost = 1
     keeps_output = True
 
@@ -100,6 +101,7 @@ class Relu6(Activation):
     """
 
     module = "ReLU6"
+    formula = "min(max(0, z), 6)"
     cost = 2
 
 
@@ -122,6 +124,7 @@ class LeakyRelu(Activation):
     """
 
     module = "LeakyReLU"
+    formula = "max(0, z) + slope * min(0, z)"
     cost = 2
 
     slope: float = argument(number, "what a negative number is multiplied by", 0.01)
@@ -151,6 +154,7 @@ class Prelu(Activation):
     """
 
     module = "PReLU"
+    formula = "max(0, z) + weight * min(0, z)"
     cost = 2
 
     per_channel: bool = argument(boolean, "whether each channel has a slope of its own", False)
@@ -185,6 +189,7 @@ class Elu(Activation):
     """
 
     module = "ELU"
+    formula = "max(0, z) + exp(min(0, z)) - 1"
     cost = 3
 
 
@@ -208,6 +213,7 @@ class Selu(Activation):
     """
 
     module = "SELU"
+    formula = "1.05070099 * (max(0, z) + 1.67326324 * (exp(min(0, z)) - 1))"
     cost = 5
 
 
@@ -230,6 +236,7 @@ class Gelu(Activation):
     """
 
     module = "GELU"
+    formula = "z / 2 * (1 + erf(z / sqrt(2)))"
     cost = 5
 
 
@@ -253,6 +260,7 @@ class Silu(Activation):
     """
 
     module = "SiLU"
+    formula = "z / (1 + exp(-z))"
     cost = 5
 
 
@@ -274,6 +282,7 @@ class Mish(Activation):
     """
 
     module = "Mish"
+    formula = "z * tanh(log(1 + exp(z)))"
     cost = 9
 
 
@@ -295,6 +304,7 @@ class Sigmoid(Activation):
     """
 
     module = "Sigmoid"
+    formula = "1 / (1 + exp(-z))"
     cost = 4
     keeps_output = True
 
@@ -318,6 +328,7 @@ class Tanh(Activation):
     """
 
     module = "Tanh"
+    formula = "tanh(z)"
     cost = 5
     keeps_output = True
 
@@ -342,6 +353,7 @@ class Softplus(Activation):
     """
 
     module = "Softplus"
+    formula = "log(1 + exp(z))"
     cost = 3
 
 
@@ -363,6 +375,7 @@ class HardSigmoid(Activation):
     """
 
     module = "Hardsigmoid"
+    formula = "min(max(0, z + 3), 6) / 6"
     cost = 4
 
 
@@ -385,6 +398,7 @@ class HardSwish(Activation):
     """
 
     module = "Hardswish"
+    formula = "z * min(max(0, z + 3), 6) / 6"
     cost = 5
 
 
@@ -409,6 +423,7 @@ class Identity(Activation):
     """
 
     module = "Identity"
+    formula = "z"
     cost = 0
 
     def saved(self, x: Shape) -> Saved:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.linear_map import LinearMap, transposed_taps, window_taps
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
@@ -97,6 +98,16 @@ class Convolution(Layer, abstract=True):
 
     def saved(self, x: Shape) -> Saved:
         return Saved(inputs=(0,))
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        _, groups = self.channels_and_groups(x)
+        return LinearMap(
+            tuple(
+                window_taps(w.kernel, w.stride, w.before, w.dilation, self.padding_mode)
+                for w in self.windows(x)
+            ),
+            groups,
+        )
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         wraps = self.padding_mode == "circular"
@@ -330,6 +341,11 @@ class ConvTranspose(Layer):
 
     def saved(self, x: Shape) -> Saved:
         return Saved(inputs=(0,))
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        found = (w for w, _ in self.geometry(x))
+        axes = tuple(transposed_taps(w.kernel, w.stride, w.before, w.dilation) for w in found)
+        return LinearMap(axes, self.groups, inputs_first=True)
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(w.transposed() for w, _ in self.geometry(x)),)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from math import prod
+from fractions import Fraction
+from functools import partial
+from math import comb, prod
 from typing import Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import SameAs, argument
 from archdsl.layers.convolution import PADDING_MODES
 from archdsl.layers.layer import Buffer, Saved, Weightless
+from archdsl.layers.linear_map import LinearMap, number, once, window_taps
 from archdsl.layers.pooling import INDEX_BYTES, Pooling
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -87,6 +90,10 @@ class Subsample(Weightless):
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         return kept_by_windows(motion, fibres, LINEAR)
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        kept = (window_taps(1, w.stride, 0, fixed=once) for w in self.windows(x))
+        return LinearMap(tuple(kept), x.channels)
 
     def build(self, nn: Code, x: Shape) -> None:
         return None
@@ -214,6 +221,17 @@ class BlurPool(nn.Module):
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         return kept_by_windows(motion, fibres, LINEAR)
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        def weight(kernel: int, unit: int, tap: int) -> Fraction:
+            """A sample of the binomial filter."""
+            return Fraction(comb(kernel - 1, tap), 2 ** (kernel - 1))
+
+        axes = (
+            window_taps(w.kernel, w.stride, w.before, 1, self.padding_mode, partial(weight, number(w.kernel)))
+            for w in self.windows(x)
+        )
+        return LinearMap(tuple(axes), x.channels)
 
     def build(self, nn: Code, x: Shape) -> Code:
         kernel, stride = per_axis("kernel", self.kernel, x), per_axis("stride", self.stride, x)

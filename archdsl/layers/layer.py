@@ -16,6 +16,7 @@ from archdsl.layers.stencils import Reads
 from archdsl.sizes import Size
 
 if TYPE_CHECKING:
+    from archdsl.layers.linear_map import LinearMap
     from archdsl.layers.recorder import Code
     from archdsl.layers.symmetry import Fibre, Motion
     from archdsl.problems import Problem
@@ -98,6 +99,15 @@ class Layer:
     source: ClassVar[str] = ""
     no_onnx: ClassVar[str] = ""
     """Why ONNX has no form of it, where it has none."""
+    formula: str = ""
+    """What it makes of each number z by itself, as in `max(0, z)`; arguments stand for their values.
+
+    `mean`, `variance`, `weight` and `bias` are figures that each channel has.
+    """
+    of_window: ClassVar[str] = ""
+    """What a unit is of the samples that it reads, channel by channel, where it is no weighted sum: `max`."""
+    no_matrix: ClassVar[str] = ""
+    """Why it is no linear map, where one may take it for one."""
     arguments: ClassVar[dict[str, Parameter]] = {}
     words: ClassVar[frozenset[str]] = frozenset()
 
@@ -165,6 +175,13 @@ class Layer:
 
         `fibres` are what those of the inputs do. None where nothing can be said, as for a kernel that is free
         to take any form.
+        """
+        return None
+
+    def linear_map(self, *xs: Any) -> LinearMap | None:
+        """Which weight meets which position, where the layer is a matrix and a bias; else None.
+
+        Asked for inputs whose sizes are numbers.
         """
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.linear_map import LinearMap
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
@@ -61,6 +62,9 @@ class Linear(Layer):
 
     def saved(self, x: Shape) -> Saved:
         return Saved(inputs=(0,))
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        return LinearMap(())
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (Reach.POINT,)

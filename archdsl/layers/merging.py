@@ -36,7 +36,7 @@ class Elementwise(Weightless, abstract=True):
                 # One of the inputs before must differ from this one: the first that does is named.
                 first = next(i for i in range(number) if _unlike(xs[i], x))
                 raise Fault(self.mismatch(xs, first, number), inputs=(first, number))
-            shapes.append(Shape(b if a == 1 else a for a, b in zip(y, x, strict=True)))
+            shapes.append(Shape(_repeated(a, b) for a, b in zip(y, x, strict=True)))
         return tuple(shapes)
 
     def mismatch(self, xs: tuple[Shape, ...], first: int, second: int) -> ShapeMismatch:
@@ -301,8 +301,13 @@ def _reach(x: Shape, y: Shape) -> Reach:
 # ------------------------------------------------------------------------------ what does not fit
 
 
+def _repeated(a: Size, b: Size) -> Size:
+    """The extent of two that fit: the other one where the first is 1."""
+    return b if a != b and b != 1 and equal(a, 1) is True else a
+
+
 def _clash(a: Size, b: Size) -> bool:
-    return a != 1 and b != 1 and equal(a, b) is False
+    return equal(a, b) is False and equal(a, 1) is not True and equal(b, 1) is not True
 
 
 def _unlike(a: Shape, b: Shape) -> bool:

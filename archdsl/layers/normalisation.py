@@ -92,6 +92,11 @@ class BatchNorm(Normalisation):
     momentum: float = argument(fraction, "weight of the newest batch in the running averages", 0.1)
     affine: bool = argument(boolean, "whether each channel has a learned scale and shift", True)
 
+    @property
+    def formula(self) -> str:  # type: ignore[override]
+        normalised = "(z - mean) / sqrt(variance + eps)"
+        return f"weight * {normalised} + bias" if self.affine else normalised
+
     def buffers(self, x: Shape) -> dict[str, Buffer]:
         return {
             "running_mean": Buffer(Shape((x.channels,))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
 from archdsl.layers.arguments import SameAs, argument
 from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.linear_map import LinearMap, mean_taps, number
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, along_axes
@@ -36,7 +38,7 @@ from archdsl.layers.windows import (
 from archdsl.problems.arrangement import UndecidedSize
 from archdsl.problems.layers import ChannelMismatch, PoolPaddingTooLarge, UnpoolMismatch
 from archdsl.problems.problem import Fault
-from archdsl.sizes import Size, at_least, divide_exactly, equal
+from archdsl.sizes import Size, at_least, divide_exactly, equal, maximum
 
 if TYPE_CHECKING:
     from archdsl.problems.problem import Problem
@@ -147,6 +149,9 @@ class MaxPool(Pooling):
     ceil: bool = argument(kinds.boolean, "whether a last window may reach past the end", False)
     dilation: PerAxis = argument(kinds.extent, "distance between two samples of the window", 1)
 
+    of_window = "max"
+    no_matrix = "which sample is the largest depends on the samples, so no fixed weights give it"
+
     def flops(self, x: Shape) -> Size:
         return self.shape(x).count * (self.taps(x) - 1)
 
@@ -226,6 +231,16 @@ class AvgPool(Pooling):
     padding: Sides = argument(kinds.padding, "what is added around the input", 0)
     ceil: bool = argument(kinds.boolean, "whether a last window may reach past the end", False)
     count_padding: bool = argument(kinds.boolean, "whether padding counts in the mean", True)
+
+    def linear_map(self, x: Shape) -> LinearMap:
+        def samples(w: Window, unit: int) -> int:
+            """How many the mean of a window is taken of."""
+            first = unit * w.stride - w.before
+            end = min(number(first + w.kernel), number(w.extent + (w.after if self.count_padding else 0)))
+            return end - number(first if self.count_padding else maximum(first, 0))
+
+        axes = (mean_taps(w.stencil(), partial(samples, w)) for w in self.windows(x))
+        return LinearMap(tuple(axes), x.channels)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         return kept_by_windows(motion, fibres, LINEAR)
@@ -358,6 +373,10 @@ class GlobalAvgPool(GlobalPooling):
     Source: Lin, Chen and Yan, Network in network, 2014. torch.nn.AdaptiveAvgPool2d(1).
     """
 
+    def linear_map(self, x: Shape) -> LinearMap:
+        whole = (mean_taps(stencils.window(n), partial(_all, n)) for n in map(number, x.size))
+        return LinearMap(tuple(whole), x.channels)
+
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         return kept(fibres, ("harmonic",)) or super().answers(motion, fibres, *xs)
 
@@ -370,6 +389,11 @@ class GlobalAvgPool(GlobalPooling):
     def build(self, nn: Code, x: Shape) -> Code:
         made: Code = getattr(nn, f"AdaptiveAvgPool{x.axes}d")(1)
         return made
+
+
+def _all(samples: int, unit: int) -> int:
+    """Of how many samples a mean over all of them is."""
+    return samples
 
 
 class GlobalMaxPool(GlobalPooling):
@@ -392,6 +416,9 @@ class GlobalMaxPool(GlobalPooling):
 
     Source: Oquab et al., Is object localization for free?, 2015. torch.nn.AdaptiveMaxPool2d(1).
     """
+
+    of_window = "max"
+    no_matrix = MaxPool.no_matrix
 
     def flops(self, x: Shape) -> Size:
         return x.count - x.channels
@@ -471,6 +498,17 @@ class AdaptiveAvgPool(AdaptivePooling):
 
     size: PerAxis = argument(kinds.extent, "extent of the output")
 
+    def linear_map(self, x: Shape) -> LinearMap:
+        def samples(n: int, size: int, unit: int) -> int:
+            """How many the mean of a window is taken of."""
+            return -(-(unit + 1) * n // size) - unit * n // size
+
+        axes = []
+        for n, size in zip(x.size, per_axis("size", self.size, x), strict=True):
+            stencil = stencils.adaptive(number(n), number(size))
+            axes.append(mean_taps(stencil, partial(samples, number(n), number(size))))
+        return LinearMap(tuple(axes), x.channels)
+
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         return kept_by_windows(motion, fibres, LINEAR)
 
@@ -511,6 +549,9 @@ class AdaptiveMaxPool(AdaptivePooling):
     """
 
     size: PerAxis = argument(kinds.extent, "extent of the output")
+
+    of_window = "max"
+    no_matrix = MaxPool.no_matrix
 
     def flops(self, x: Shape) -> Size:
         return x.channels * self.read_samples(x) - self.shape(x).count

@@ -163,12 +163,16 @@ def windows(
 
 
 @lru_cache(maxsize=1024)
+def _counts(found: tuple[Window, ...], ceil: bool) -> tuple[Size, ...]:
+    return tuple(window.count(ceil) for window in found)
+
+
 def output_size(found: tuple[Window, ...], ceil: bool = False, same: bool = True) -> tuple[Size, ...]:
     """The number of windows an axis. Raises `window-outside-input` where none fits.
 
     `same` says whether the layer takes `padding=same`, for the mend.
     """
-    size = tuple(window.count(ceil) for window in found)
+    size = _counts(found, ceil)
     if any(at_least(count, 1) is False for count in size):
         problem = WindowOutsideInput(
             tuple(w.kernel for w in found),

@@ -1,0 +1,340 @@
+"""A network as a graph from top to bottom: a box a part, frames around blocks that are opened.
+
+Where a value is read more than once, its shape stands where its ways part. A part that is repeated is drawn
+once, with how often.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import drawsvg
+
+from archdsl.drawing.colours import rounded
+from archdsl.drawing.layered import End, Point, arranged
+from archdsl.drawing.lettering import FAMILY, cut, width
+from archdsl.drawing.parts import Part, boxes, openings
+from archdsl.report.columns import shape_text
+from archdsl.report.units import human
+from archdsl.sizes import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from archdsl.analysis.flow import Flow
+    from archdsl.compiler.network import Network
+
+STYLE = f"""
+text {{ fill: #24292f; text-anchor: middle; font: 10px {FAMILY} }}
+.title {{ font-size: 13px; font-weight: 600; text-anchor: start }}
+.name {{ font-weight: 600 }} .head {{ font-weight: 600; text-anchor: start }}
+.fact {{ fill: #59636e; font-size: 9px }} .aside {{ fill: #59636e; font-size: 9px; text-anchor: start }}
+.box {{ fill: #eef1f4; stroke: #6e7781; stroke-width: .8 }}
+.weights {{ fill: #d8eafa; stroke: #1f5f99 }} .block {{ fill: #c3def5; stroke: #1f5f99; stroke-width: 1.2 }}
+.merge {{ fill: #fbe3ea; stroke: #b1365a }} .input {{ fill: #e4e7ea; stroke: #24292f; stroke-width: 1.2 }}
+.output {{ fill: #fbe0bd; stroke: #9a5b00; stroke-width: 1.2 }} .shared {{ stroke-dasharray: 4 2 }}
+.frame {{ fill: #1f5f99; fill-opacity: .05; stroke: #1f5f99; stroke-width: .9; stroke-dasharray: 5 3 }}
+.way {{ fill: none; stroke: #59636e; stroke-width: 1 }} .tip {{ fill: #59636e; stroke: none }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #e6edf3 }} .fact, .aside {{ fill: #9aa4ae }}
+.box {{ fill: #2a3038; stroke: #8b949e }} .weights {{ fill: #234d75; stroke: #9ccbf5 }}
+.block {{ fill: #1d3f61; stroke: #9ccbf5 }} .merge {{ fill: #5a2437; stroke: #f28aa6 }}
+.input {{ fill: #4a5159; stroke: #e6edf3 }} .output {{ fill: #6d4a14; stroke: #f6c98a }}
+.frame {{ fill: #9ccbf5; fill-opacity: .06; stroke: #9ccbf5 }}
+.way {{ stroke: #9aa4ae }} .tip {{ fill: #9aa4ae }}
+}}
+"""
+
+READABLE = 32
+"""How many boxes a picture has at most where no depth is asked for."""
+MOST = 300
+"""How many it has at most where one is."""
+WIDEST = 1300.0
+"""Pixels that it is wide at most where no depth is asked for."""
+MARGIN = 14.0
+LINE = 12.5
+"""Pixels a line of text is high."""
+PAD = 8.0
+"""Pixels between text and border."""
+HEAD = 32.0
+"""Pixels that the heading of a frame takes."""
+LONGEST = 42
+"""The most characters of a line."""
+SHORT = 32
+"""The most characters of a call that is a heading; a longer one has its arguments below it."""
+STACK = 3.0
+"""Pixels between the sheets of a box that stands for several."""
+MERGES = ("add", "concat", "multiply", "subtract", "maximum", "average")
+
+
+@dataclass(slots=True)
+class Cell:
+    """What has a place in a layout: a box with lines of text, a frame, a point where ways part or a port."""
+
+    kind: str
+    lines: list[tuple[str, str]]
+    """Each line's class and text."""
+    wide: float = 0.0
+    high: float = 0.0
+    inner: Layout | None = None
+    sheets: int = 1
+    about: str = ""
+
+
+@dataclass(slots=True)
+class Layout:
+    """Cells at places, and the ways between them."""
+
+    cells: list[Cell] = field(default_factory=list)
+    places: list[Point] = field(default_factory=list)
+    """The upper left corner of each cell."""
+    routes: list[tuple[list[Point], bool]] = field(default_factory=list)
+    """The points of each way, and whether it ends with a tip."""
+    wide: float = 0.0
+    high: float = 0.0
+    enters: dict[int, float] = field(default_factory=dict)
+    """How far right of the middle each value comes in that is read."""
+    leaves: list[float] = field(default_factory=list)
+    """How far right of the middle the values leave, in their order."""
+
+
+def graph(network: Network, flow: Flow, depth: int | None = None) -> str:
+    """The picture as SVG. Blocks are opened to a depth, or as deep as the picture stays readable."""
+    writer = _Writer(network, flow)
+    layout = Layout()
+    for number, found in enumerate(openings(network, flow), 1):
+        if layout.cells and boxes(found) > (READABLE if depth is None else MOST):
+            break
+        deeper = writer.layout(found)
+        if layout.cells and depth is None and deeper.wide > WIDEST:
+            break
+        layout = deeper
+        if number == depth:
+            break
+    wide = max(layout.wide, width(network.name, 13, bold=True)) + 2 * MARGIN
+    drawing = drawsvg.Drawing(round(wide), round(layout.high + 2 * MARGIN + 24))
+    drawing.append_css(STYLE)
+    drawing.append_title(f"{network.name}, what reads what")
+    drawing.append(drawsvg.Text(network.name, 13, MARGIN, MARGIN + 8, class_="title"))
+    _draw(drawing, layout, (wide - layout.wide) / 2, MARGIN + 24)
+    return str(drawing.as_svg())
+
+
+class _Writer:
+    def __init__(self, network: Network, flow: Flow) -> None:
+        self.network = network
+        self.flow = flow
+        self.shapes = [shape for node in flow.nodes for shape in node.shapes]
+        self.named: dict[int, list[str]] = {}
+        for value, name in zip(flow.outputs, network.output_names, strict=True):
+            self.named.setdefault(value, []).append(name)
+
+    def layout(self, found: list[Part], of: Part | None = None) -> Layout:
+        """Parts at places. What the part they are `of` reads comes in at the top, what it makes leaves."""
+        reads, makes = (of.reads, of.hands) if of else ((), ())
+        users = Counter([*makes, *(value for part in found for value in part.reads)])
+        if of is None:
+            users.update({value: len(names) for value, names in self.named.items()})
+        cells: list[Cell] = []
+        edges: list[tuple[int, int]] = []
+        ends: list[End] = []
+        source: dict[int, tuple[int, float | None]] = {}
+        ports: set[int] = set()
+
+        def put(cell: Cell, values: Iterable[int] = ()) -> int:
+            """A cell that reads values."""
+            cells.append(cell)
+            here = len(cells) - 1
+            for value in values:
+                edges.append((source[value][0], here))
+                ends.append((source[value][1], cell.inner.enters[value] if cell.inner else None))
+            if cell.kind == "point":
+                ports.add(here)
+            return here
+
+        first = []
+        for value in reads:
+            first.append(put(_point(self._shape([value]) if users[value] > 1 else "")))
+            source[value] = (first[-1], None)
+        for part in found:
+            cell = self._cell(part)
+            here = put(cell, part.reads)
+            if cell.kind == "input":
+                first.append(here)
+            for number, value in enumerate(part.makes):
+                source[value] = (here, cell.inner.leaves[number] if cell.inner else None)
+                # Where a value's ways part, and of several what each is.
+                if users[value] > 1 or len(part.makes) > 1:
+                    source[value] = (put(_point(self._shape([value])), [value]), None)
+        last = [put(_point(""), [value]) for value in makes]
+        if of is None:
+            for value, names in self.named.items():
+                for name in names:
+                    lines = [("name", cut(name, LONGEST)), ("fact", self._shape([value]))]
+                    put(_box("output", lines), [value])
+        sizes = [(cell.wide, cell.high) for cell in cells]
+        placed = arranged(sizes, edges, first, last, ends)
+        layout = Layout(cells, wide=placed.width, high=placed.height)
+        middle = placed.width / 2
+        layout.enters = {value: placed.middles[k] - middle for value, k in zip(reads, first, strict=False)}
+        layout.leaves = [placed.middles[k] - middle for k in last]
+        layout.places = [
+            (x - cell.wide / 2, y) for cell, x, y in zip(cells, placed.middles, placed.tops, strict=True)
+        ]
+        layout.routes = [
+            (route, edge[1] not in ports) for route, edge in zip(placed.routes, edges, strict=True)
+        ]
+        return layout
+
+    def _cell(self, part: Part) -> Cell:
+        times = f" × {part.repeated}" if part.repeated > 1 else ""
+        # What nobody reads has a shape, too.
+        shape = self._shape(part.makes or [self.flow.starts[part.end - 1]])
+        parameters = self._parameters(part)
+        about = f"{self.flow.nodes[part.start].name} … {self.flow.nodes[part.end - 1].name}"
+        if part.inner:
+            inside = self.layout(part.inner, part)
+            name = (part.name + times) if part.name else part.calls[0] + times
+            call = part.calls[0] if part.name and part.scope and part.scope.block else ""
+            facts = " · ".join(filter(None, (cut(call, LONGEST), shape, parameters)))
+            head = [("head", cut(name, LONGEST)), ("aside", facts)]
+            if part.shared:
+                head[1] = ("aside", f"{head[1][1]} · weights of {part.shared}")
+            wide = (
+                max(inside.wide, *(width(text, 10, bold=style == "head") for style, text in head)) + 2 * PAD
+            )
+            return Cell("frame", head, wide, inside.high + HEAD, inside, part.repeated, about)
+        calls = [cut(call, LONGEST) for call in part.calls]
+        kind = self._kind(part)
+        if part.name or kind == "input":
+            lines = [("name", cut(part.name or self.flow.nodes[part.start].name, LONGEST) + times)]
+            lines += [] if kind == "input" else [("call", call) for call in calls if call != part.name]
+        else:
+            kind_of, opening, arguments = part.calls[0].partition("(")
+            apart = len(part.calls[0]) > SHORT and bool(opening)
+            lines = [("name", (kind_of if apart else calls[0]) + times)]
+            lines += [("call", cut(arguments.removesuffix(")"), LONGEST))] if apart else []
+            lines += [("call", call) for call in calls[1:]]
+        facts = " · ".join(filter(None, (shape, parameters)))
+        lines.append(("fact", facts))
+        if part.shared:
+            lines.append(("fact", f"weights of {part.shared}"))
+        return _box(kind + (" shared" if part.shared else ""), lines, part.repeated, about)
+
+    def _kind(self, part: Part) -> str:
+        node = self.flow.nodes[part.start]
+        if node.kind == "input":
+            return "input"
+        if part.scope or (part.layers > 1 and len(part.calls) == 1):
+            return "block"
+        if len(part.reads) > 1 and node.kind in MERGES:
+            return "merge"
+        rules = self.flow.rules[part.start]
+        return "weights" if rules.weights or rules.biases else "plain"
+
+    def _shape(self, values: tuple[int, ...] | list[int]) -> str:
+        return cut(", ".join(shape_text(list(self.shapes[value])) for value in values[:3]), LONGEST)
+
+    def _parameters(self, part: Part) -> str:
+        total: Size = 0
+        for i in range(part.start, part.end):
+            if self.flow.nodes[i].first is None:
+                total = total + self.flow.rules[i].weights + self.flow.rules[i].biases
+        return "" if total == 0 else cut(f"{human(total)} parameters", LONGEST)
+
+
+def _box(kind: str, lines: list[tuple[str, str]], repeated: int = 1, about: str = "") -> Cell:
+    lines = [(style, text) for style, text in lines if text]
+    wide = max(width(text, 10, bold=style == "name") for style, text in lines) + 2 * PAD
+    sheets = min(repeated, 3)
+    extra = (sheets - 1) * STACK * 2
+    return Cell(kind, lines, max(wide, 44.0) + extra, len(lines) * LINE + PAD + extra, None, repeated, about)
+
+
+def _point(label: str) -> Cell:
+    """Where ways part: the shape stands beside it, so that the way stays in the middle."""
+    wide = 2 * (width(label, 9) + 8) if label else 6.0
+    return Cell("point", [("aside", label)] if label else [], wide, 11.0 if label else 3.0)
+
+
+def _draw(drawing: drawsvg.Drawing, layout: Layout, left: float, top: float) -> None:
+    for (x, y), cell in zip(layout.places, layout.cells, strict=True):
+        _draw_cell(drawing, cell, left + x, top + y)
+    for route, tip in layout.routes:
+        for element in _way([(left + x, top + y) for x, y in route], tip):
+            drawing.append(element)
+
+
+def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None:
+    if cell.kind == "point":
+        for style, text in cell.lines:
+            drawing.append(
+                drawsvg.Text(
+                    text, 9, rounded(x + cell.wide / 2 + 5), rounded(y + cell.high - 2), class_=style
+                )
+            )
+        if cell.lines:
+            drawing.append(
+                drawsvg.Circle(rounded(x + cell.wide / 2), rounded(y + cell.high / 2), 2, class_="tip")
+            )
+            middle = rounded(x + cell.wide / 2)
+            drawing.append(drawsvg.Line(middle, rounded(y), middle, rounded(y + cell.high), class_="way"))
+        return
+    if cell.inner is not None:
+        frame = drawsvg.Rectangle(
+            rounded(x), rounded(y), rounded(cell.wide), rounded(cell.high), rx=6, class_="frame"
+        )
+        frame.append_title(cell.about)
+        drawing.append(frame)
+        for number, (style, text) in enumerate(cell.lines):
+            drawing.append(
+                drawsvg.Text(text, 10, rounded(x + PAD), rounded(y + 13 + number * LINE), class_=style)
+            )
+        _draw(drawing, cell.inner, x + (cell.wide - cell.inner.wide) / 2, y + HEAD)
+        return
+    sheets = min(cell.sheets, 3) - 1
+    extra = sheets * STACK * 2
+    wide, high = cell.wide - extra, cell.high - extra
+    round_ = 9 if cell.kind.startswith(("input", "output")) else 3
+    for sheet in range(sheets, -1, -1):
+        shift = extra / 2 + sheet * STACK
+        rect = drawsvg.Rectangle(
+            rounded(x + shift),
+            rounded(y + extra / 2 - sheet * STACK),
+            rounded(wide),
+            rounded(high),
+            rx=round_,
+            class_=f"box {cell.kind}",
+        )
+        if not sheet and cell.about:
+            rect.append_title(cell.about)
+        drawing.append(rect)
+    for number, (style, text) in enumerate(cell.lines):
+        drawing.append(
+            drawsvg.Text(
+                text,
+                10,
+                rounded(x + cell.wide / 2),
+                rounded(y + extra / 2 + PAD / 2 + (number + 1) * LINE - 3),
+                class_=style,
+            )
+        )
+
+
+def _way(points: list[Point], tip: bool) -> list[drawsvg.DrawingElement]:
+    path = drawsvg.Path(class_="way")
+    path.M(rounded(points[0][0]), rounded(points[0][1]))
+    for k in range(1, len(points)):
+        (x1, y1), (x2, y2) = points[k - 1], points[k]
+        if k % 2 or abs(x1 - x2) < 0.5:
+            path.L(rounded(x2), rounded(y2))
+        else:
+            middle = (y1 + y2) / 2
+            path.C(rounded(x1), rounded(middle), rounded(x2), rounded(middle), rounded(x2), rounded(y2))
+    if not tip:
+        return [path]
+    x, y = points[-1]
+    head = [x - 3, y - 5, x + 3, y - 5, x, y]
+    return [path, drawsvg.Lines(*map(rounded, head), close=True, class_="tip")]

@@ -1,0 +1,339 @@
+"""The weights of a layer as a matrix: a row for each unit, a column for each input, equal weights alike."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING
+
+import drawsvg
+
+from archdsl.analysis.weight_matrix import Value, WeightMatrix, weight_matrix
+from archdsl.drawing.choosing import layer_named
+from archdsl.drawing.colours import (
+    MARGIN,
+    STYLE,
+    finished,
+    numbered,
+    plain,
+    rounded,
+    sheet,
+    told_apart,
+    width_of,
+)
+from archdsl.drawing.lettering import width as length
+from archdsl.drawing.undrawable import Undrawable
+from archdsl.layers.layer import Layer
+from archdsl.layers.linear_map import number
+from archdsl.layers.shapes import Shape
+from archdsl.problems import Fault
+from archdsl.problems.problem import plural
+from archdsl.sizes import Size, TooLarge, Undecided
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archdsl.compiler.network import Network, Node
+
+OWN_STYLE = """
+.zero { fill: #ffffff } .cell, .zero { stroke: #8c959f; stroke-width: .5 }
+.map, .channel { stroke: #24292f; fill: none } .map { stroke-width: 1 } .channel { stroke-width: 2 }
+.bias { fill: #e4e7ea; stroke: #8c959f; stroke-width: .5 }
+@media (prefers-color-scheme: dark) {
+.zero { fill: #0d1117 } .cell, .zero, .bias { stroke: #6e7681 } .map, .channel { stroke: #e6edf3 }
+.bias { fill: #3c4249 }
+}
+"""
+
+CELL = 34.0
+"""Pixels of a cell where there are few."""
+WIDEST = 820.0
+"""Pixels that all columns together may take, where cells do not become too small."""
+SMALLEST = 4.0
+READABLE = 36
+"""How many rows and columns there are at most, where not even one channel has more."""
+FEW = 3
+"""How many channels there are, where not all have room."""
+MOST = 400
+"""How many rows or columns are drawn at all."""
+LONGEST_KERNEL = 200
+"""The longest input that is tried for one on which the layer makes a few units."""
+LEAST_LETTERS = 5.5
+"""Pixels of the smallest letters."""
+LEGEND = 24
+"""How many weights are told of below, where the cells have no room for letters."""
+
+
+def matrix(network: Network, name: str | None, positions: tuple[int, ...] | None) -> str:
+    """The picture as SVG. Raises `Undrawable`."""
+    node = layer_named(network, name, "a weight matrix")
+    layer = node.layer
+    if layer.no_matrix:
+        raise Undrawable(f"`{layer.kind}` is no matrix: {layer.no_matrix}")
+    if type(layer).linear_map is Layer.linear_map:
+        raise Undrawable(
+            f"of `{layer.kind}` no weight matrix is drawn: it is not linear, or its weights are not those of "
+            "single positions"
+        )
+    whole = node.inputs[0].shape
+    try:
+        x = _input(node, whole, positions)
+        y = layer.shape(x)
+        assert isinstance(y, Shape)
+        most = (positions or (12,))[0] if not whole.axes else READABLE
+        all_ = all(number(shape.count) <= most for shape in (y, x))
+        made, taken = (_channels(shape, most, all_) for shape in (y, x))
+        rows, columns = len(made) * number(y.positions), len(taken) * number(x.positions)
+        if max(rows, columns) > MOST:
+            raise Undrawable(
+                f"the matrix of {node.name} would have {plural(rows, 'row')} and "
+                f"{plural(columns, 'column')}, and at most {MOST} are drawn: "
+                "ask for fewer --positions"
+            )
+        found = weight_matrix(layer, x, made, taken)
+        weights = layer.weights(x)
+    except Fault as fault:
+        at = f" of {_by(positions)}" if positions else ""
+        raise Undrawable(f"{node.name} does not take an input{at}: {fault.problem.message()}") from None
+    except Undecided:
+        given = " and ".join(f"`--size {symbol}=...`" for symbol in sorted(network.symbols))
+        raise Undrawable(f"what {node.name} weighs depends on open sizes: give {given}") from None
+    except TooLarge:
+        raise Undrawable(f"{node.name} is too large to be drawn as a matrix") from None
+    assert found is not None
+    notes = [
+        _channels_note("output", made, y.channels, x.axes),
+        _channels_note("input", taken, x.channels, x.axes),
+        "" if x == whole or not x.axes else f"on an input of {_by(x.size)}",
+    ]
+    letters = _letters(found, weights.get("weight"))
+    return _drawn(node, found, letters, "; ".join(filter(None, notes)), "bias" in weights)
+
+
+def _input(node: Node, whole: Shape, positions: tuple[int, ...] | None) -> Shape:
+    """The input on which the matrix is drawn."""
+    axes = whole.axes
+    if not axes:
+        return whole
+    if positions is not None:
+        if len(positions) not in (1, axes):
+            raise Undrawable(
+                f"--positions has {plural(len(positions), 'number')}, and of {node.name} it takes {axes}"
+            )
+        return Shape((whole.channels, *(positions if len(positions) == axes else positions * axes)))
+    few = {1: 12, 2: 6, 3: 3}[axes]
+    if all(isinstance(n, int) and n <= few for n in whole.size):
+        return whole
+    fault: Fault | None = None
+    for n in range({1: 6, 2: 4, 3: 3}[axes], LONGEST_KERNEL):
+        x = Shape((whole.channels, *(n for _ in whole.size)))
+        try:
+            y = node.layer.shape(x)
+        except Fault as found:
+            fault = found
+            continue
+        assert isinstance(y, Shape)
+        if number(y.positions) > number(x.positions):
+            # What makes maps larger is readable from a smaller one.
+            x = Shape((whole.channels, *(3 for _ in whole.size)))
+            return x
+        if all(number(m) > (2 if axes == 1 and n <= 12 else 1) for m in y.size):
+            return x
+    why = f": {fault.problem.message()}" if fault is not None else ""
+    raise Undrawable(f"of {node.name} no small matrix can be drawn{why}")
+
+
+def _by(size: tuple[Size, ...]) -> str:
+    return " × ".join(map(str, size)) if len(size) > 1 else plural(size[0], "position")
+
+
+def _channels(shape: Shape, most: int, all_: bool) -> tuple[int, ...]:
+    """All channels, or the first, as many as keep the matrix readable."""
+    channels, positions = number(shape.channels), number(shape.positions)
+    if all_:
+        return tuple(range(channels))
+    few = most if not shape.axes else min(FEW, most // positions)
+    return tuple(range(min(channels, max(1, few))))
+
+
+def _channels_note(side: str, some: tuple[int, ...], of: Size, axes: int) -> str:
+    if len(some) == of:
+        return ""
+    what = "channel" if axes else "feature"
+    which = f"{what} 1" if len(some) == 1 else f"{what}s 1 to {len(some)}"
+    return f"{side} {which} of {of}"
+
+
+def _letters(found: WeightMatrix, weight: Shape | None) -> list[tuple[tuple[str, str], ...]]:
+    """How each value of the matrix is written: a sum of letters with their indices, or a number."""
+    numbers = {number for value in found.values if not isinstance(value, Fraction) for number in value}
+    kept = [
+        k
+        for k in range(len(weight or ()))
+        if len({number[k] for number in numbers}) > 1 or (k == len(weight or ()) - 1 and len(numbers) == 1)
+    ]
+    apart = "," if any(number[k] > 8 for number in numbers for k in kept) and len(kept) > 1 else ""
+
+    def written(value: Value) -> tuple[tuple[str, str], ...]:
+        if isinstance(value, Fraction):
+            return ((str(value), ""),)
+        return tuple(("ω", apart.join(str(number[k] + 1) for k in kept)) for number in value)
+
+    return [written(value) for value in found.values]
+
+
+def _drawn(
+    node: Node, found: WeightMatrix, letters: list[tuple[tuple[str, str], ...]], note: str, bias: bool
+) -> str:
+    rows, columns = len(found.cells), len(found.cells[0])
+    cell = max(SMALLEST, min(CELL, WIDEST / columns))
+    size = _letters_size(letters, cell)
+    title = f"{node.name}: {plural(rows, 'unit')} from {plural(columns, 'input')}"
+    names = [
+        [_index(place, channels) for channels in _named(some) for place in product(*map(range, extents_))]
+        for some, extents_ in ((found.made, found.size_out), (found.taken, found.size_in))
+    ]
+    small = cell * 0.36
+    aside = max(width_of("h", name, small) for name in names[0])
+    above = max(width_of("x", name, small) for name in names[1])
+    named = small >= LEAST_LETTERS and above < cell
+    left = MARGIN + (aside + 6 if named else 0)
+    top = MARGIN + 14 + (16 if note else 0) + (cell * 0.5 if named else 8) + 4
+    body = drawsvg.Group()
+    _cells(body, found, letters, left, top, cell, size)
+    _lines(body, found, left, top, cell)
+    right = left + columns * cell
+    if named:
+        for k, name in enumerate(names[1]):
+            body.append(numbered("x", name, left + (k + 0.5) * cell, top - cell * 0.2, small))
+        for k, name in enumerate(names[0]):
+            body.append(numbered("h", name, left - 6, top + (k + 0.62) * cell, small, "end"))
+    if bias and size >= LEAST_LETTERS:
+        right = _bias(body, found, right + cell * 0.5, top, cell, named)
+    bottom = top + rows * cell
+    width = max(right, MARGIN + length(title, 13, bold=True), MARGIN + length(note, 10)) + MARGIN
+    if size < LEAST_LETTERS and len(letters) - 1 <= LEGEND:
+        bottom = _legend(body, letters, bottom + 14, width)
+    drawing = drawsvg.Drawing(round(width), round(bottom + MARGIN))
+    drawing.append_css(STYLE + OWN_STYLE + sheet(*told_apart(len(letters) - 1)))
+    drawing.append_title(f"The weights of {title}")
+    drawing.append(plain(title, MARGIN, MARGIN + 9, "title"))
+    if note:
+        drawing.append(plain(note, MARGIN, MARGIN + 25, "note"))
+    drawing.append(body)
+    return finished(drawing)
+
+
+def _letters_size(letters: list[tuple[tuple[str, str], ...]], cell: float) -> float:
+    """The size at which all letters fit into a cell."""
+    widest = max((_wide(sums, 1) for sums in letters[1:]), default=1)
+    return min(cell * 0.46, (cell - 5) / widest)
+
+
+def _wide(sums: tuple[tuple[str, str], ...], size: float) -> float:
+    return sum(width_of(base, below, size) for base, below in sums) + 0.9 * size * (len(sums) - 1)
+
+
+def _named(channels: tuple[int, ...]) -> Sequence[int | None]:
+    """The channels as indices; none where there is but one."""
+    return (None,) if len(channels) == 1 else channels
+
+
+def _index(place: tuple[int, ...], channel: int | None) -> str:
+    """A unit's index, from 1: `3`, `2,3` on a map, with its channel before."""
+    return ",".join(str(n + 1) for n in ((*place,) if channel is None else (channel, *place)))
+
+
+def _cells(
+    body: drawsvg.Group,
+    found: WeightMatrix,
+    letters: list[tuple[tuple[str, str], ...]],
+    left: float,
+    top: float,
+    cell: float,
+    size: float,
+) -> None:
+    rows, columns = len(found.cells), len(found.cells[0])
+    body.append(
+        drawsvg.Rectangle(
+            rounded(left), rounded(top), rounded(columns * cell), rounded(rows * cell), class_="zero"
+        )
+    )
+    for i, row in enumerate(found.cells):
+        for j, value in enumerate(row):
+            if not value:
+                continue
+            x, y = left + j * cell, top + i * cell
+            body.append(
+                drawsvg.Rectangle(
+                    rounded(x), rounded(y), rounded(cell), rounded(cell), class_=f"cell c{value}"
+                )
+            )
+            if size >= LEAST_LETTERS:
+                _written(body, letters[value], x + cell / 2, y + cell / 2 + size * 0.26, size)
+
+
+def _written(
+    body: drawsvg.Group, sums: tuple[tuple[str, str], ...], middle: float, y: float, size: float
+) -> None:
+    """A sum of letters about a middle."""
+    at = middle - _wide(sums, size) / 2
+    for k, (base, below) in enumerate(sums):
+        if k:
+            body.append(numbered("+", "", at + 0.45 * size, y, size))
+            at += 0.9 * size
+        wide = width_of(base, below, size)
+        body.append(numbered(base, below, at + wide / 2, y, size))
+        at += wide
+
+
+def _lines(body: drawsvg.Group, found: WeightMatrix, left: float, top: float, cell: float) -> None:
+    """Where a channel ends, and where a row of a map does."""
+    rows, columns = len(found.cells), len(found.cells[0])
+    for many, extents_, across in ((rows, found.size_out, False), (columns, found.size_in, True)):
+        whole, line = prod(extents_), extents_[-1] if len(extents_) > 1 else 0
+        for k in range(many + 1):
+            at_channel = k in (0, many) or (bool(extents_) and k % whole == 0)
+            kind = "channel" if at_channel and many > whole and k not in (0, many) else "map"
+            if not at_channel and not (line and k % line == 0):
+                continue
+            ends = (
+                (left + k * cell, top, left + k * cell, top + rows * cell)
+                if across
+                else (left, top + k * cell, left + columns * cell, top + k * cell)
+            )
+            body.append(drawsvg.Line(*map(rounded, ends), class_=kind))
+
+
+def _bias(
+    body: drawsvg.Group, found: WeightMatrix, left: float, top: float, cell: float, named: bool
+) -> float:
+    """The biases in a column of their own; gives where it ends."""
+    each = prod(found.size_out)
+    several = len(found.made) > 1
+    size = min(cell * 0.46, (cell - 5) / width_of("β", "00" if several else "", 1))
+    for k, _ in enumerate(found.cells):
+        y = top + k * cell
+        body.append(drawsvg.Rectangle(rounded(left), rounded(y), rounded(cell), rounded(cell), class_="bias"))
+        if size >= LEAST_LETTERS:
+            below = str(k // each + 1) if several else ""
+            body.append(numbered("β", below, left + cell / 2, y + cell / 2 + size * 0.26, size))
+    if named:
+        body.append(numbered("1", "", left + cell / 2, top - cell * 0.2, cell * 0.36))
+    return left + cell
+
+
+def _legend(
+    body: drawsvg.Group, letters: list[tuple[tuple[str, str], ...]], top: float, width: float
+) -> float:
+    """Below the matrix, what each colour stands for; gives where it ends."""
+    x, y = MARGIN, top
+    for value, sums in enumerate(letters[1:], 1):
+        wide = 16 + _wide(sums, 12) + 12
+        if x + wide > width and x > MARGIN:
+            x, y = MARGIN, y + 18
+        body.append(drawsvg.Rectangle(rounded(x), rounded(y), 11, 11, class_=f"cell c{value}"))
+        _written(body, sums, x + 16 + _wide(sums, 12) / 2, y + 9, 12)
+        x += wide
+    return y + 12
