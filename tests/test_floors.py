@@ -25,10 +25,12 @@ FLOORS = {
     "highlighting": 2.5,
     "compiler": 3,
     "project": 3.5,
+    "revisions": 3.6,
     "analysis": 4,
     "teaching": 4.5,
     "report": 5,
     "recipes": 5.5,
+    "comparison": 5.6,
     "drawing": 5.8,
     "lowering": 6,
     "weights": 6.2,
@@ -39,6 +41,7 @@ FLOORS = {
     "editing": 7.9,
     "server": 7.95,
     "cli": 8,
+    "notebook": 8.5,
     "__main__": 9,
 }
 """The floor of every file and folder of the package, by its name; a half floor has files of its own alone."""
@@ -47,7 +50,10 @@ TORCH_FROM = 6
 """The lowest floor that may import torch or numpy, wherever in a file."""
 
 ANYWHERE = {"click", "lark", "networkx"}
-"""What the way of `archdsl analyze` may import from others; `click` is for the command line alone."""
+"""What the way of `archdsl analyze` may import from others; `click` is for `OF_COMMANDS` alone."""
+
+OF_COMMANDS = ("cli", "notebook")
+"""What reads options: the command line and the magic of notebooks."""
 
 WITH_TORCH = {
     "torch",
@@ -67,11 +73,13 @@ WITH_TORCH = {
 OF_ONE_ROOM = {
     "drawsvg": "drawing",
     "resvg_py": "drawing",
+    "typst": "drawing",
     "pygls": "server",
     "lsprotocol": "server",
     "pygments": "highlighting",
+    "IPython": "notebook",
 }
-"""What one package alone imports: what pictures are made with, speaks the editors' protocol, or colours."""
+"""What one room alone imports: what makes pictures, speaks the editors' protocol, colours, or runs cells."""
 
 OF_RECIPES = {"numpy"}
 """What recipes may import as well where they look at files of data, and not before."""
@@ -137,7 +145,7 @@ def faults(package: Path) -> list[str]:
                     found.append(f"{place} before it is needed")
             elif OF_ONE_ROOM.get(top) == own:
                 continue
-            elif top not in ANYWHERE or (top == "click" and own != "cli"):
+            elif top not in ANYWHERE or (top == "click" and own not in OF_COMMANDS):
                 found.append(f"{place}, which nothing says it may")
     return found
 
@@ -167,6 +175,7 @@ def test_every_floor_has_its_room() -> None:
         ("report/planted.py", "import drawsvg", "which nothing says it may"),
         ("editing/planted.py", "import lsprotocol", "which nothing says it may"),
         ("cli/planted.py", "def f():\n    import pygls", "which nothing says it may"),
+        ("net.py", "def f():\n    import IPython", "which nothing says it may"),
         ("__init__.py", "from archdsl.net import load", "as the package is loaded"),
         ("helpers.py", "", "has no floor"),
     ],

@@ -9,6 +9,7 @@ import click
 
 from archdsl.cli.analyze import analyze
 from archdsl.cli.check import check
+from archdsl.cli.diff import diff
 from archdsl.cli.draw import draw
 from archdsl.cli.export import export
 from archdsl.cli.format import fmt
@@ -55,6 +56,7 @@ for command in (
     check,
     fmt,
     draw,
+    diff,
     export,
     train,
     evaluate,

@@ -11,16 +11,21 @@ import click
 from archdsl.cli.output import Refused
 
 if TYPE_CHECKING:
+    from archdsl.compiler.modules import Load
     from archdsl.source import Source
 
 STANDARD_INPUT = "<standard input>"
 
 
 class Target(NamedTuple):
-    """A FILE of the command line: its source, and the network that was named."""
+    """A FILE of the command line: its source, the network that was named, and where imports are found.
+
+    Without a `load` they are beside the file.
+    """
 
     source: Source
     network: str | None
+    load: Load | None = None
 
 
 class Unreadable(NamedTuple):

@@ -1,0 +1,146 @@
+"""`archdsl diff`: two networks held against each other, or a network and what it was."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archdsl.cli.networks import WRONG, compiled
+from archdsl.cli.output import Refused, message, result, style, width, write_file
+from archdsl.cli.settings import network_options, python_option, recipe_settings
+from archdsl.cli.targets import STANDARD_INPUT, File, Target
+
+if TYPE_CHECKING:
+    from archdsl.comparison import Difference
+
+FORMS = (".svg", ".png")
+
+
+class Side(File):
+    """FILE[:NETWORK], or REVISION:FILE[:NETWORK] of a git repository."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if isinstance(value, str) and not Path(value).exists():
+            from archdsl.project import divided
+            from archdsl.revisions import divided as revision_and_path
+
+            file, network = divided(value)
+            found = None if Path(file).exists() else revision_and_path(file)
+            if found is not None:
+                return _at(found[0], found[1], Path(), file, network)
+        return super().convert(value, parameter, context)
+
+
+def _at(revision: str, path: str, folder: Path, name: str, network: str | None) -> Target:
+    """A file of a revision. Raises `Refused` with one line on what is wrong."""
+    from archdsl.revisions import Unavailable, read_at
+
+    try:
+        source, load = read_at(revision, path, folder, name)
+    except Unavailable as error:
+        raise Refused(str(error)) from None
+    return Target(source, network, load)
+
+
+@click.command(short_help="Compare two networks, or two revisions of one.")
+@click.argument("before", type=Side(), metavar="BEFORE")
+@click.argument("after", type=Side(), metavar="[AFTER]", required=False)
+@click.option("--since", metavar="REVISION", help="Compare the file with what it was at a git revision.")
+@click.option("--json", "as_json", is_flag=True, help="The whole difference as JSON.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw it, to an .svg or .png file.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where the structure differs.")
+@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
+@click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "bfloat16", "float64"]),
+    default="float32",
+    help="What numbers are stored as [float32].",
+)
+@python_option
+@network_options
+def diff(
+    before: Target,
+    after: Target | None,
+    since: str | None,
+    as_json: bool,
+    output: Path | None,
+    exit_code: bool,
+    depth: int | None,
+    batch: int,
+    precision: str,
+    allow_python: bool,
+    settings: tuple[tuple[str, str], ...],
+    sizes: tuple[tuple[str, int], ...],
+    inputs: tuple[tuple[str, tuple[int, ...]], ...],
+) -> int:
+    """Compare two networks by their structure: layers added, removed, changed and moved, and what that costs.
+
+    BEFORE and AFTER are FILE[:NETWORK], or REVISION:FILE[:NETWORK] as git knows it; or one FILE is compared
+    with what it was, by --since.
+    """
+    if recipe_settings(settings):
+        raise click.UsageError("a difference is of what the files say: leave out --set train....")
+    if as_json and depth is not None:
+        raise click.UsageError("--depth is about text; the JSON has every change whole")
+    if output is not None and as_json:
+        raise click.UsageError("--json and -o are two forms: name one")
+    if output is not None and output.suffix.lower() not in FORMS:
+        raise click.UsageError(
+            f"a picture is written to a file called *{' or *'.join(FORMS)}, not to {output}"
+        )
+    before, after = _sides(before, after, since)
+    from archdsl.comparison import diff as compare
+
+    # A budget that is broken keeps no one from seeing what broke it.
+    ours, theirs = (
+        compiled(side, settings, sizes, inputs, allow_python, unexpected=True, quiet=True)
+        for side in (before, after)
+    )
+    found = compare(ours, theirs, batch, precision)
+    if output is not None:
+        _draw(found, output)
+    elif as_json:
+        import json
+
+        result(json.dumps(found.to_dict(), indent=2))
+    else:
+        from archdsl.comparison.text import text
+
+        result(text(found, width(sys.stdout), style(sys.stdout), depth))
+    wrong = any(diagnostic.severity == "error" for net in (ours, theirs) for diagnostic in net.diagnostics)
+    return WRONG if wrong or (exit_code and not found.same) else 0
+
+
+def _sides(before: Target, after: Target | None, since: str | None) -> tuple[Target, Target]:
+    """The two that are compared: those that are named, or one and what it was."""
+    if since is None:
+        if after is None:
+            raise click.UsageError("name two networks, or one and --since REVISION")
+        return before, after
+    if after is not None:
+        raise click.UsageError("--since compares one file with what it was: leave out the second")
+    name = before.source.name
+    path = Path(name)
+    if before.load is not None or name == STANDARD_INPUT or not path.is_file():
+        raise Refused(f"{name} is no file here, so it has no past: --since is about a file of a repository")
+    return _at(since, f"./{path.name}", path.parent, f"{since}:{name}", before.network), before
+
+
+def _draw(found: Difference, output: Path) -> None:
+    try:
+        from archdsl.drawing.difference import difference
+        from archdsl.drawing.raster import png
+    except ImportError as error:
+        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None
+    svg = difference(found)
+    write_file(output, png(svg) if output.suffix.lower() == ".png" else svg)
+    message(f"wrote {output}")

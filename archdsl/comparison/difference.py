@@ -1,0 +1,250 @@
+"""The difference of two networks: layers, figures, names, outputs and recipes held against each other.
+
+Names are no part of the structure: where layers are only called otherwise, the networks are the same. No
+more is the recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from archdsl.comparison.changes import Change, Changes, minus
+from archdsl.comparison.matching import Matching
+from archdsl.comparison.outline import Outline
+from archdsl.comparison.parts import FIGURES, Part, Parts
+from archdsl.problems.problem import plural
+from archdsl.report.report import plain
+
+if TYPE_CHECKING:
+    from archdsl.report.report import Report
+    from archdsl.sizes import Size
+
+SCHEMA = 1
+"""The version of the JSON object. Fields may be added to one version; none changes its meaning."""
+
+TOTALS = (
+    "depth",
+    "parameters",
+    "buffers",
+    "macs",
+    "flops",
+    "parameter_bytes",
+    "forward_peak_bytes",
+    "training_peak_bytes",
+    "receptive_field",
+)
+"""What is compared of the networks as a whole, by the names of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A figure of the whole networks. A peak is None where the symbols leave it open."""
+
+    name: str
+    before: Any
+    after: Any
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.before != self.after)
+
+    @property
+    def difference(self) -> Size | None:
+        """None where there is none, as of receptive fields, which have many figures."""
+        return None if self.name == "receptive_field" else minus(self.after, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """A layer that is called otherwise."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A key of the recipe that says otherwise; None where the recipe says nothing of it."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output: its name and its place, from 1, in either network; both None in one that lacks it."""
+
+    before: tuple[str, int] | None
+    after: tuple[str, int] | None
+
+    @property
+    def same(self) -> bool:
+        """Whether both have it, at one place."""
+        return self.before is not None and self.after is not None and self.before[1] == self.after[1]
+
+
+class Difference:
+    """The difference of two reports.
+
+    `recipes` are what their `train` blocks say, by key: empty where there are none, None where not known.
+    """
+
+    def __init__(
+        self,
+        before: Report,
+        after: Report,
+        recipes: tuple[dict[str, str] | None, dict[str, str] | None] = (None, None),
+    ) -> None:
+        self.before = before
+        self.after = after
+        self._recipes = recipes
+        matching = Matching(before.network, after.network)
+        self._matching = matching
+        self._changes = Changes(
+            matching,
+            Parts(matching.before, _figures(before, matching.before), matching.scopes.keys()),
+            Parts(matching.after, _figures(after, matching.after), matching.scopes.values()),
+        )
+
+    @property
+    def same(self) -> bool:
+        """Whether the structure is the same: layers, arguments, wires, shapes, inputs and outputs."""
+        alike = all(entry.status == "same" for entry in self._changes.entries)
+        return alike and all(output.same for output in self.outputs)
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing at all is otherwise: names and recipe are the same, too."""
+        renamed = any(o.before and o.after and o.before[0] != o.after[0] for o in self.outputs)
+        return self.same and not (self.renamed or self.recipe or renamed)
+
+    @property
+    def sequence(self) -> list[Change]:
+        """Both networks from the inputs on; what is the same is in runs."""
+        return self._changes.sequence
+
+    def folded(self, depth: int) -> list[Change]:
+        """As `sequence`, with scopes deeper than `depth` as one where something changed in them."""
+        return self._changes.folded(depth)
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """What was added, removed, changed and moved, in order of execution."""
+        return [change for change in self.sequence if change.status not in ("same", "affected")]
+
+    @cached_property
+    def affected(self) -> list[Change]:
+        """The layers that have another shape or other figures in consequence, one by one."""
+        entries = self._changes.entries
+        return [self._changes.single(entry) for entry in entries if entry.status == "affected"]
+
+    @cached_property
+    def renamed(self) -> list[Renaming]:
+        """The layers that are called otherwise, in order of execution."""
+        before, after = self._matching.before.nodes, self._matching.after.nodes
+        pairs = ((before[i].name, after[j].name) for j, i in enumerate(self._matching.before_of) if i >= 0)
+        return [Renaming(ours, theirs) for ours, theirs in pairs if ours != theirs]
+
+    @cached_property
+    def outputs(self) -> list[Output]:
+        """The outputs of the second network, then those that only the first has."""
+        ours = dict(enumerate(zip(self.before.outputs, self.before.network.outputs, strict=True)))
+        theirs = dict(enumerate(zip(self.after.outputs, self.after.network.outputs, strict=True)))
+        pairs: dict[int, int] = {}
+        # One of the same name is the likeliest; after that, one of any name that is of the same value.
+        for by_name in (True, False):
+            for j, (name, wire) in theirs.items():
+                for i, (other, was) in ours.items():
+                    if j in pairs or i in pairs.values() or (by_name and name != other):
+                        continue
+                    if wire.port == was.port and self._changes.same_value(was.node, wire.node):
+                        pairs[j] = i
+        found = [
+            Output((ours[pairs[j]][0], pairs[j] + 1) if j in pairs else None, (name, j + 1))
+            for j, (name, _) in theirs.items()
+        ]
+        gone = [i for i in ours if i not in pairs.values()]
+        return found + [Output((ours[i][0], i + 1), None) for i in gone]
+
+    @cached_property
+    def recipe(self) -> list[Setting]:
+        """The keys of the `train` blocks that say otherwise; none where one of them is not known."""
+        before, after = self._recipes
+        if before is None or after is None:
+            return []
+        keys = dict.fromkeys([*before, *after])
+        settings = [Setting(key, before.get(key), after.get(key)) for key in keys]
+        return [setting for setting in settings if setting.before != setting.after]
+
+    @cached_property
+    def totals(self) -> list[Total]:
+        """Every total in the order of the report, the number of layers first."""
+        ours, theirs = self.before.totals, self.after.totals
+        counts = [len(one.network.nodes) - len(one.network.inputs) for one in (self.before, self.after)]
+        layers = Total("layers", *counts)
+        return [layers, *(Total(name, ours[name], theirs[name]) for name in TOTALS)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object. A size that depends on symbols is a string."""
+        return {
+            "schema": SCHEMA,
+            "before": _network(self.before),
+            "after": _network(self.after),
+            "same": self.same,
+            "totals": {total.name: _total(total) for total in self.totals},
+            "changes": [change.to_dict() for change in self.changes],
+            "affected": [
+                {"before": _affected(change.before), "after": _affected(change.after)}
+                for change in self.affected
+            ],
+            "renamed": [{"before": one.before, "after": one.after} for one in self.renamed],
+            "outputs": [
+                {"before": _output(output.before), "after": _output(output.after)} for output in self.outputs
+            ],
+            "recipe": [{"key": one.key, "before": one.before, "after": one.after} for one in self.recipe],
+        }
+
+    def __repr__(self) -> str:
+        return f"<{self.before.name} to {self.after.name}: {plural(len(self.changes), 'change')}>"
+
+
+def _figures(report: Report, outline: Outline) -> list[dict[str, Size]]:
+    """The figures of every layer, by its number."""
+    analysis = report.analysis
+    found: list[dict[str, Size]] = [{} for _ in outline.nodes]
+    for node, rules, activation in zip(
+        analysis.flow.nodes, analysis.rules, analysis.activation_bytes, strict=True
+    ):
+        parameters = rules.weights + rules.biases
+        # An input is stored by whoever gives it, and no layer of the report.
+        stored = 0 if node.kind == "input" else activation
+        values = (parameters, rules.buffers, rules.macs, rules.flops, stored)
+        found[outline.index[node]] = dict(zip(FIGURES, values, strict=True))
+    return found
+
+
+def _network(report: Report) -> dict[str, Any]:
+    return {
+        "network": report.name,
+        "file": report.network.place.source.name,
+        "inputs": [{"name": name, "shape": plain(shape)} for name, shape in report.inputs],
+        "outputs": report.outputs,
+    }
+
+
+def _total(total: Total) -> dict[str, Any]:
+    found = {"before": plain(total.before), "after": plain(total.after)}
+    return found if total.name == "receptive_field" else {**found, "difference": plain(total.difference)}
+
+
+def _affected(part: Part | None) -> dict[str, Any]:
+    assert part is not None
+    found = part.to_dict()
+    return {name: found[name] for name in ("name", "shape", *FIGURES)}
+
+
+def _output(output: tuple[str, int] | None) -> dict[str, Any] | None:
+    return None if output is None else {"name": output[0], "place": output[1]}
