@@ -228,7 +228,7 @@ def check_network(
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
         outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
-        found, quiet = _heard(_together(compiled.diagnostics, found, options))
+        found, quiet = _heard([*_together(compiled.diagnostics, found, options), *_certain(program, compiled)])
         return Checked(network or "", None, found, outcomes, silenced=quiet)
     return _expected(program, compiled, compiled.network, options, teach)
 
@@ -256,15 +256,16 @@ def _expected(
     taught, of_taught = _heard(_taught(analysis, teach))
     diagnostics += taught[: max(0, limits.PROBLEMS - len(diagnostics))]
     quiet += of_taught
-    if len(program.networks) == 1 and not options and "llow" in program.source.text:
+    if len(program.networks) == 1 and not options and any("llow" in c.text for c in program.file.comments):
         # What one network does not need may be meant for another, or for the file as it stands.
         from archdsl.teaching.allowing import needless
 
         diagnostics += needless(program, [network], quiet, teach, said=diagnostics)
     net = Net(program, network, analysis, diagnostics, outcomes)
-    errors = {d.name for d in diagnostics if d.severity == "error"}
-    if errors:
-        unexpected = net if errors == {ExpectationFailed.name} else None
+    if any(d.severity == "error" for d in diagnostics):
+        lines = [expectation.span for expectation, _ in compiled.expectations]
+        wrong = [d for d in diagnostics if d.severity == "error" and d.name != ExpectationFailed.name]
+        unexpected = net if all(any(d.span.within(line) for line in lines) for d in wrong) else None
         return Checked(network.name, None, diagnostics, outcomes, unexpected, quiet)
     return Checked(network.name, net, diagnostics, outcomes, silenced=quiet)
 
@@ -277,6 +278,15 @@ def _taught(analysis: Analysis, teach: bool) -> list[Diagnostic]:
 
         found += in_place(lessons(analysis))
     return found
+
+
+def _certain(program: Program, compiled: Compilation) -> list[Diagnostic]:
+    """The mistakes in a network with errors that are there whatever its errors were meant to be."""
+    if compiled.partial is None:
+        return []
+    from archdsl.teaching.partial import certain
+
+    return [*in_place(certain(compiled.partial, program.file))]
 
 
 def _heard(found: list[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]]:

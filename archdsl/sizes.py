@@ -15,7 +15,9 @@ Growth is bounded (`TooLarge`), so that no file can exhaust the machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, gcd
@@ -170,10 +172,10 @@ class Symbolic:
         return self._hash
 
     def __ge__(self, other: Size) -> bool:
-        return _decided(at_least(self - other, 0), self, other) if is_size(other) else NotImplemented
+        return _decided(_at_least(self - other, 0), self, other) if is_size(other) else NotImplemented
 
     def __gt__(self, other: Size) -> bool:
-        return _decided(at_least(self - other, 1), self, other) if is_size(other) else NotImplemented
+        return _decided(_at_least(self - other, 1), self, other) if is_size(other) else NotImplemented
 
     def __le__(self, other: Size) -> bool:
         return not self > other if is_size(other) else NotImplemented
@@ -182,7 +184,7 @@ class Symbolic:
         return not self >= other if is_size(other) else NotImplemented
 
     def __bool__(self) -> bool:
-        answer = equal(self, 0)
+        answer = _equal(self, 0)
         if answer is None:
             raise Undecided(f"whether {self} is 0 depends on {', '.join(sorted(symbols_of(self)))}")
         return not answer
@@ -221,8 +223,44 @@ def is_size(value: Any) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or isinstance(value, Symbolic)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether `left` is `right`, or at least `right`: what the symbols decide."""
+
+    relation: Literal["equal", "at least"]
+    left: Size
+    right: Size
+
+
+_answer: ContextVar[Callable[[Question], bool | None]] = ContextVar("answer", default=lambda _: None)
+
+
+@contextmanager
+def answering(answer: Callable[[Question], bool | None]) -> Iterator[None]:
+    """Have `at_least` and `equal` ask for what they can't decide.
+
+    So rules that are written for all sizes tell on what they depend, and what they say in each case.
+    """
+    before = _answer.set(answer)
+    try:
+        yield
+    finally:
+        _answer.reset(before)
+
+
 def at_least(a: Size, n: int) -> bool | None:
     """Whether `a >= n` for all values of the symbols (True), for none (False), or undecided (None)."""
+    decided = _at_least(a, n)
+    return _answer.get()(Question("at least", a, n)) if decided is None else decided
+
+
+def equal(a: Size, b: Size) -> bool | None:
+    """Whether `a == b` for all values of the symbols (True), for none (False), or undecided (None)."""
+    decided = _equal(a, b)
+    return _answer.get()(Question("equal", a, b)) if decided is None else decided
+
+
+def _at_least(a: Size, n: int) -> bool | None:
     if isinstance(a, int):
         return a >= n
     low, high = bounds(a)
@@ -233,8 +271,7 @@ def at_least(a: Size, n: int) -> bool | None:
     return None
 
 
-def equal(a: Size, b: Size) -> bool | None:
-    """Whether `a == b` for all values of the symbols (True), for none (False), or undecided (None)."""
+def _equal(a: Size, b: Size) -> bool | None:
     if a == b:
         return True
     if isinstance(a, int) and isinstance(b, int):
@@ -367,7 +404,7 @@ def _floor_division(a: Size, n: Size) -> Size:
         if n == 0:
             raise ZeroDivisionError("division of a size by zero")
         return _divided(a, n) if n > 0 else _divided(-a, -n)
-    if at_least(n, 1) is not True:
+    if _at_least(n, 1) is not True:
         raise Undecided(f"whether {n} is above 0 depends on {', '.join(sorted(symbols_of(n)))}")
     exact = _exact(_terms(a), n.terms)
     if exact is not None:
@@ -465,7 +502,7 @@ def _single(value: Size) -> Atom | None:
 def _beats(name: Literal["max", "min"], a: Size, b: Size) -> bool:
     """Whether `a` makes `b` superfluous in a maximum (minimum)."""
     difference = a - b if name == "max" else b - a
-    return at_least(difference, 0) is True
+    return _at_least(difference, 0) is True
 
 
 def _substituted(atom: Atom, values: Mapping[str, Size]) -> Size:

@@ -92,7 +92,7 @@ def analyze(
     if html is not None and str(html) != "-" and html.suffix.lower() not in PAGES:
         raise click.UsageError(f"a page is written to a file called *{' or *'.join(PAGES)}, not to {html}")
     if legal_sizes:
-        _no_table(form)
+        _no_table(form, recipe_settings(settings))
     answered = ANSWERED if legal_sizes else frozenset[str]()
     net = compiled(file, settings, sizes, inputs, allow_python, True, teach, answered)
     if legal_sizes:
@@ -120,8 +120,8 @@ def analyze(
     return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
 
 
-def _no_table(form: str | None) -> None:
-    """Refuse what goes with a table alone, and what is said of one size."""
+def _no_table(form: str | None, recipe: dict[str, str]) -> None:
+    """Refuse what says something of a table, or of a recipe, where sizes alone are asked for."""
     context = click.get_current_context()
     given = [
         f"--{name.replace('_', '-')}"
@@ -130,6 +130,8 @@ def _no_table(form: str | None) -> None:
     ]
     if form not in (None, "json"):
         given.append(f"--{form}")
+    if recipe:
+        given.append("--set train....")
     if given:
         raise click.UsageError(f"--legal-sizes gives text or --json, of sizes alone: leave out {given[0]}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +13,8 @@ from archdsl.compiler.depth import deep
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.modules import Load, Modules, no_imports
-from archdsl.compiler.names import check_names
+from archdsl.compiler.names import check_names, check_use
+from archdsl.compiler.needs import Needs, expectations_of
 from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop, Work
 from archdsl.compiler.unrolled import LineResult, Part
@@ -39,12 +41,13 @@ __all__ = ["Compilation", "Network", "Node", "Options", "Program", "Scope", "Wir
 class Options:
     """What replaces the file's own words: network parameters, sizes for symbols, input shapes.
 
-    A parameter's value may be text, which is read as an expression of the language.
+    A parameter's value may be text, which is read as an expression of the language; text among the extents of
+    an input names a size that is left open.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.parameters or self.sizes or self.inputs)
@@ -52,11 +55,16 @@ class Options:
 
 @dataclass(slots=True, eq=False)
 class Compilation:
-    """One network of a program, compiled; `network` is None where the file has errors."""
+    """One network of a program, compiled; `network` is None where it has errors.
+
+    Errors in what it does not need, and in what is expected of it, are among the diagnostics all the same.
+    `partial` is as much of it as there is where it has errors.
+    """
 
     network: Network | None
     diagnostics: list[Diagnostic]
     expectations: list[tuple[tree.Expect, Frame]]
+    partial: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ class Program:
         self._last: tuple[dict[str, int], Declared] | None = None
         self.lines: list[LineResult] | None = None
         """Where it is a list, each line that is compiled is put into it with what it gave, errors or not."""
+        self.whole = True
+        """Whether the file is all there: of a part of one, nothing is said to be unused."""
         self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
 
     def chosen(self, name: str | None = None) -> str | Diagnostic:
@@ -120,7 +130,7 @@ class Program:
         """
         options = options or Options()
         declared = self._declared(options.sizes)
-        reporter = Reporter(work, declared.reporter)
+        reporter = Reporter(work, declared.reporter, self._harmless_for(name))
         expectations: list[tuple[tree.Expect, Frame]] = []
         network: Network | None = None
         if declared.module is not None:
@@ -130,8 +140,26 @@ class Program:
                 except TooLarge:
                     # Rules of layers are asked in many places; what is too large for one ends it all.
                     reporter.report(SymbolicTooLarge(), Span(self.source, 0, 0))
-        failed = reporter.has_errors
-        return Compilation(None if failed else network, _in_order(reporter.diagnostics), expectations)
+        found = _in_order(reporter.diagnostics)
+        if network is None or reporter.has_errors or not network.outputs:
+            return Compilation(None, found, expectations, network)
+        return Compilation(network, found, expectations)
+
+    def _harmless_for(self, name: str | None) -> Callable[[Diagnostic], bool]:
+        """Whether an error leaves a network as it is: in what it does not need, or in an `expect` line."""
+        spans: list[tuple[list[Span], list[Span]]] = []
+
+        def harmless(d: Diagnostic) -> bool:
+            chosen = self.chosen(name)
+            if d.span.source is not self.source or isinstance(chosen, Diagnostic):
+                return False
+            if not spans:
+                needed = Needs(self.file).of(chosen)
+                others = [one.span for one in self.file.declarations if one not in needed]
+                spans.append((others, [e.span for one in needed for e in expectations_of(one)]))
+            return any(d.span.within(one) for some in spans[0] for one in some)
+
+        return harmless
 
     def names(self) -> Frame | None:
         """The names that a `train` block sees; None where the file was given up."""
@@ -179,9 +207,10 @@ class Program:
             for one in modules.order:
                 for let in one.lets:
                     definitions.let(let, one.frame)
-            for one in modules.order:
-                check_names(one, reporter)
+            checked = [check_names(one, reporter) for one in modules.order]
             _check_trains(module, reporter)
+            if self.whole and not reporter.has_errors:
+                check_use(module, checked[-1], reporter)
             return Declared(module, reporter, modules.sources)
         return Declared(None, reporter)
 
@@ -203,7 +232,10 @@ def _compile(
     evaluator = Evaluator(reporter, dict(options.sizes))
     frame = Frame(module.frame, module, block)
     parameters = _bind_parameters(block, options, evaluator, frame)
-    inputs = {name: Shape(shape) for name, shape in options.inputs.items()}
+    inputs = {
+        name: Shape(evaluator.open_size(size) if isinstance(size, str) else size for size in shape)
+        for name, shape in options.inputs.items()
+    }
     unroller = Unroller(evaluator, reporter, block, frame)
     unroller.unrolled.lines = lines
     entries, results = unroller.network(inputs)
@@ -215,8 +247,6 @@ def _compile(
         if not shared.uses and not reporter.has_errors:
             reporter.report(UnusedSharing(shared.label), shared.span)
     outputs = _outputs(block, results, reporter)
-    if reporter.has_errors or not outputs:
-        return None, unrolled.expectations
     scope.outputs = tuple(outputs)
     scope.inputs = tuple(Wire(entry) for entry in entries)
     network = Network(
@@ -234,7 +264,8 @@ def _compile(
         options=asdict(options),
         symbols=frozenset(reporter.symbols),
     )
-    _unused(network, unrolled.parts, reporter)
+    if outputs and not reporter.has_errors:
+        _unused(network, unrolled.parts, reporter)
     return network, unrolled.expectations
 
 

@@ -40,6 +40,7 @@ from archdsl.problems.values import (
     WrongType,
 )
 from archdsl.sizes import (
+    Size,
     Symbolic,
     TooLarge,
     Undecided,
@@ -61,6 +62,8 @@ ALL_WORDS = frozenset[str]().union(
 """Every word that some layer's argument takes; a block may be given one, to hand it on."""
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+BATCH = "N"
+"""The symbol that is the batch, and so no size of a shape."""
 VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width")
 EXPECTED_VALUE_FACTS = ("receptive_field", "stride")
 NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak", "depth")
@@ -150,6 +153,11 @@ class Evaluator:
             around = around.parent
         return self._unbound(node, frame)
 
+    def open_size(self, name: str) -> Size:
+        """The size that a symbol stands for: its number, where it has one."""
+        self.reporter.symbols.add(name)
+        return self.sizes[name] if name in self.sizes else symbol(name)
+
     def _unbound(self, node: tree.Name, frame: Frame) -> Any:
         name = node.id
         # `depth` is an axis as well.
@@ -162,10 +170,9 @@ class Evaluator:
         if maker is not None:
             return maker
         if SYMBOL.match(name):
-            if name == "N":
+            if name == BATCH:
                 raise self.reporter.fail(ReservedName(name), node.span)
-            self.reporter.symbols.add(name)
-            return self.sizes[name] if name in self.sizes else symbol(name)
+            return self.open_size(name)
         if name in ALL_WORDS or name in frame.module.words:
             return name
         if any(f.tainted for f in frame.around()):
