@@ -32,14 +32,18 @@ class CheckedFile:
 
 
 def check_file(
-    source: Source, network: str | None = None, allow_python: bool = False, teach: bool = False
+    source: Source,
+    network: str | None = None,
+    allow_python: bool = False,
+    teach: bool = False,
+    options: Options | None = None,
 ) -> CheckedFile:
     """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes.
 
     With `allow_python` the Python files from which it imports layers are run; with `teach` what one should
     know of the networks is said, too.
     """
-    return check_program(program_of(source, allow_python), network, teach=teach)
+    return check_program(program_of(source, allow_python), network, teach=teach, options=options)
 
 
 def check_program(
@@ -51,16 +55,20 @@ def check_program(
 ) -> CheckedFile:
     """As `check_file`, of a file that has been read; `work` bounds it together with others.
 
-    With `options` its networks are those that these make of them, which need not be what the file expects.
+    With `options` its networks are those that these make of them, which need not be what the file expects;
+    of several networks each takes those that it has.
     """
     names = [network] if network is not None else program.networks
     work = work or Work()
     checked = []
+    shares = program.shared_out(options) if options and network is None else {}
     for name in names:
-        checked.append(check_network(program, name, options, work, teach))
+        checked.append(check_network(program, name, shares.get(name, options), work, teach))
         if work.left < 0:
             break
-    found = [d for one in checked for d in one.diagnostics] if names else program.check().diagnostics
+    found = [d for one in checked for d in one.diagnostics]
+    if not names:
+        found = [*program.check().diagnostics, *program.unused()]
     trains: dict[str | None, Train] = {}
     for train in program.file.declarations:
         if isinstance(train, Train) and (network is None or train.network in (network, None)):

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import torch
 
     from archdsl.compiler.modules import Load
+    from archdsl.recipes.recipe import Recipe
 
 Parameters = Mapping[str, Any] | None
 Sizes = Mapping[str, int] | None
@@ -73,13 +75,32 @@ class Net:
         """A node a layer, in order of execution; an edge a tensor, keyed by the input's index."""
         return self.network.graph
 
-    def analysis(self, batch: int = 1, precision: str = "float32", optimizer_state: int = 0) -> Analysis:
-        """The facts of every layer and the totals, for `batch` examples at a precision."""
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """What the file says of the training; None where it says nothing, or what can't be followed."""
+        if self.network.train is None:
+            return None
+        from archdsl.recipes.reader import read_recipe
+
+        return read_recipe(self.network.train, self.network, frame=self.program.names())[0]
+
+    def analysis(
+        self, batch: int = 1, precision: str = "float32", optimizer_state: int | None = None
+    ) -> Analysis:
+        """The facts of every layer and the totals, for `batch` examples at a precision.
+
+        `optimizer_state` is how many numbers the optimizer keeps for each parameter: those of the file's
+        optimizer unless it is given, and none without a recipe.
+        """
+        if optimizer_state is None:
+            optimizer_state = 0 if self.recipe is None else self.recipe.optimizer.kept()
         if (batch, precision, optimizer_state) == (1, "float32", 0):
             return self._analysis
         return analyse(self.network, batch, PRECISIONS[precision], optimizer_state)
 
-    def report(self, batch: int = 1, precision: str = "float32", optimizer_state: int = 0) -> Report:
+    def report(
+        self, batch: int = 1, precision: str = "float32", optimizer_state: int | None = None
+    ) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
         analysis = self.analysis(batch, precision, optimizer_state)
         return Report(self.network, analysis, batch, precision)
@@ -134,7 +155,9 @@ class Net:
             from archdsl.drawing.blocks import blocks
         except ImportError:
             return None
-        return blocks(self.network, self._analysis.flow, dark=False)
+        from archdsl.drawing.theme import themed
+
+        return themed(blocks(self.network, self._analysis.flow), "light")
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{node.name}: {node.shape}" for node in self.network.inputs)
@@ -227,8 +250,10 @@ def check_network(
     compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
-        outcomes, found = check_expectations(compiled.expectations, _NothingKnown(), options.sizes)
-        found, quiet = _heard([*_together(compiled.diagnostics, found, options), *_certain(program, compiled)])
+        outcomes, found = check_expectations(compiled.sound(), _NothingKnown(), options.sizes)
+        found, quiet = _heard(
+            [*_together(compiled.diagnostics, found, options), *_certain(program, compiled)]
+        )
         return Checked(network or "", None, found, outcomes, silenced=quiet)
     return _expected(program, compiled, compiled.network, options, teach)
 
@@ -246,9 +271,7 @@ def _expected(
         if mistaken is None:
             raise
         return Checked(network.name, None, [*compiled.diagnostics, mistaken], [])
-    outcomes, found = check_expectations(
-        compiled.expectations, _Facts(analysis, network.symbols), options.sizes
-    )
+    outcomes, found = check_expectations(compiled.sound(), _Facts(analysis, network.symbols), options.sizes)
     diagnostics = _together(compiled.diagnostics, found, options)
     for node, fibre in ended(analysis.flow, analysis.symmetries):
         diagnostics.append(Diagnostic.of(_turns_end(node.kind, fibre), node.defined or node.use))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 _LONE_RETURN = re.compile(r"\r(?!\n)")
+_NEWLINE = re.compile(r"\n")
 
 
 class Source:
@@ -22,9 +23,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        starts = [0]
-        starts.extend(i + 1 for i, character in enumerate(self.text) if character == "\n")
-        return starts
+        return [0, *(newline.end() for newline in _NEWLINE.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character offset, both from 1."""
@@ -72,6 +71,10 @@ class Span(NamedTuple):
     @property
     def line(self) -> int:
         return self.source.line_at(self.start)
+
+    def within(self, other: Span) -> bool:
+        """Whether another stretch has all of it."""
+        return self.source is other.source and other.start <= self.start and self.end <= other.end
 
     def to(self, other: Span) -> Span:
         """The stretch from the start of this one to the end of `other`."""

@@ -154,7 +154,8 @@ def pages() -> dict[str, str]:
         "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
     }
     found.update(zoo_pages())
-    found.update(pictures((DOCS / "pictures.md").read_text(encoding="utf-8")))
+    for page in ("pictures.md", "comparison.md"):
+        found.update(pictures((DOCS / page).read_text(encoding="utf-8")))
     found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
     found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
     return found
@@ -245,7 +246,7 @@ class Entry(NamedTuple):
 
 
 def pictures(page: str) -> dict[str, str]:
-    """What the commands of the page of pictures write, by its path, each given the program before it."""
+    """What the commands of a page write, by its path, each given the program before it."""
     found = {}
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for command in PICTURE.finditer(page):

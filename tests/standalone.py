@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -21,14 +22,17 @@ import json, sys
 import torch
 
 sys.modules["archdsl"] = None
+# Weights are given, so those that modules begin with need not be drawn: that takes longer than all else.
+for name in ("kaiming_uniform_", "uniform_", "normal_", "trunc_normal_"):
+    setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
 for line in sys.stdin:
     job = json.loads(line)
     names = {"__name__": "exported"}
     with open(job["source"], encoding="utf-8") as file:
         exec(compile(file.read(), job["source"], "exec", dont_inherit=True), names)
     model = [value for value in names.values() if isinstance(value, type)][-1]().eval()
-    given = torch.load(job["given"])
-    model.load_state_dict(given["state"])
+    given = torch.load(job["given"], mmap=True)
+    model.load_state_dict(given["state"], assign=True)
     with torch.no_grad():
         results = model(*given["inputs"])
     torch.save({"keys": list(model.state_dict()), "results": results}, job["result"])
@@ -76,6 +80,25 @@ def standalone(folder: Path) -> Iterator[Standalone]:
         worker.process.stdin.close()
         worker.process.wait()
         worker.process.stdout.close()
+
+
+POOL = torch.rand(1_000_003, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@contextmanager
+def quickly_initialised() -> Iterator[None]:
+    """Kernels and matrices begin with numbers of one pool, of the usual size: to draw a hundred million of
+    them takes longer than to compute with them."""
+
+    def copied(tensor: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        fan_in = tensor[0].numel() if len(tensor) else 1
+        with torch.no_grad():
+            for piece in tensor.view(-1).split(len(POOL)):
+                piece.copy_(POOL[: len(piece)]).mul_(max(fan_in, 1) ** -0.5)
+        return tensor
+
+    with mock.patch.object(torch.nn.init, "kaiming_uniform_", copied):
+        yield
 
 
 def listed(results: Any) -> list[torch.Tensor]:
@@ -135,11 +158,17 @@ def _computed(node: Node, undone: bool, state: dict[str, Any], values: list[torc
         )
 
 
-def compare(net: archdsl.Net, worker: Standalone, seed: int = 0, interpret: bool = True) -> None:
-    """Hold the built module and the exported source to the file's names, shapes and values."""
+def compare(
+    net: archdsl.Net, worker: Standalone, seed: int = 0, interpret: bool = True
+) -> tuple[torch.nn.Module, list[torch.Tensor]]:
+    """Hold the built module and the exported source to the file's names, shapes and values.
+
+    The module, and the two examples that it was given.
+    """
     torch.manual_seed(seed)
     inputs = [torch.randn(2, *(int(n) for n in node.shape)) for node in net.network.inputs]
-    model = net.build().eval()
+    with quickly_initialised():
+        model = net.build().eval()
     state = model.state_dict()
     assert {name: tuple(value.shape) for name, value in state.items()} == owned(net.network)
     for name, value in state.items():
@@ -157,3 +186,4 @@ def compare(net: archdsl.Net, worker: Standalone, seed: int = 0, interpret: bool
         values = interpreted(net.network, state, inputs)
         for wire, value in zip(net.network.outputs, results, strict=True):
             torch.testing.assert_close(value, values[wire], rtol=1e-5, atol=1e-6, equal_nan=True)
+    return model, inputs

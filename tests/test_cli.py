@@ -690,7 +690,8 @@ def test_a_heavy_import_would_be_found(tmp_path: Path, warm: dict[str, str]) -> 
     package = Path(command_line.__file__).parents[1]
     shutil.copytree(package, tmp_path / "archdsl")
     for folder in ("grammars", "architectures"):
-        shutil.copytree(package.parent / folder, tmp_path / "archdsl" / folder)
+        ignored = shutil.ignore_patterns("vscode")
+        shutil.copytree(package.parent / folder, tmp_path / "archdsl" / folder, ignore=ignored)
     for heavy in HEAVY:
         (tmp_path / f"{heavy}.py").write_text("", encoding="utf-8")
     with (tmp_path / "archdsl" / "report" / "table.py").open("a", encoding="utf-8") as file:
@@ -699,3 +700,20 @@ def test_a_heavy_import_would_be_found(tmp_path: Path, warm: dict[str, str]) -> 
         "analyze", "alexnet.arch", cwd=tmp_path, environment={**warm, "PYTHONPATH": str(tmp_path)}
     )
     assert modules & HEAVY == HEAVY
+
+
+def test_a_slow_run_has_a_speed_too() -> None:
+    from archdsl.cli.train import _took
+
+    assert _took(2, 5.9) == "2 steps in 5.9 s (0.34 a second)"
+    assert _took(20_000, 4) == "20,000 steps in 4.0 s (5,000 a second)"
+
+
+def test_a_shape_may_have_the_form_of_either_command(tmp_path: Path) -> None:
+    """`new` says 3x32x32, a file [3, 32, 32]; `tests/test_new.py` has the other half."""
+    (tmp_path / "a.arch").write_text("network A {\n  input image: [3, 8, 8]\n  relu\n}\n")
+    shapes = {
+        run("analyze", "a.arch", "--input", f"image={shape}", cwd=tmp_path).out.splitlines()[0]
+        for shape in ("3,16,H", "[3, 16, H]", "3x16xH")
+    }
+    assert shapes == {"A  image 3 × 16 × H → relu_1 3 × 16 × H"}

@@ -73,10 +73,10 @@ def test_vgg_grows_by_a_convolution_in_each_of_three_stages() -> None:
 def test_resnet_grows_by_whole_blocks() -> None:
     found = bundled("ResNet18", "ResNet34")
     assert said(found) == [
-        ("added", "stage_1.BasicBlock_3", "BasicBlock(channels=64, stride=1)"),
-        ("added", "stage_2.BasicBlock_3 … BasicBlock_4", "2 × BasicBlock(channels=128, stride=1)"),
-        ("added", "stage_3.BasicBlock_3 … BasicBlock_6", "4 × BasicBlock(channels=256, stride=1)"),
-        ("added", "stage_4.BasicBlock_3", "BasicBlock(channels=512, stride=1)"),
+        ("added", "stage_1.BasicBlock_3", "BasicBlock(channels=64)"),
+        ("added", "stage_2.BasicBlock_3 … BasicBlock_4", "2 × BasicBlock(channels=128)"),
+        ("added", "stage_3.BasicBlock_3 … BasicBlock_6", "4 × BasicBlock(channels=256)"),
+        ("added", "stage_4.BasicBlock_3", "BasicBlock(channels=512)"),
     ]
     other = bundled("ResNet34", "ResNet50")
     assert {(change.status, change.part.name.split(".")[0]) for change in other.changes} == {
@@ -269,6 +269,20 @@ def test_a_picture_holds_its_words(before: str, after: str) -> None:
         assert all(a[1] <= b[0] for a, b in pairwise(sorted(spans))), "no word lies on another"
 
 
+def test_a_difference_is_written_as_other_pictures_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["diff", "VGG16", "VGG19", "--theme", "dark", "-o"]
+    for form, begins in ((".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF-")):
+        assert run([*arguments, str(tmp_path / f"d{form}")]) == 0
+        assert (tmp_path / f"d{form}").read_bytes().startswith(begins)
+    written = (tmp_path / "d.svg").read_text(encoding="utf-8")
+    assert "@media" not in written and "#e6edf3" in written
+    capsys.readouterr()
+    assert run([*arguments, "-"]) == 0
+    assert capsys.readouterr().out == written + "\n"
+
+
 # ------------------------------------------------------------------------------ revisions
 
 
@@ -332,7 +346,8 @@ def test_a_revision_is_read_with_its_own_imports(
         (["HEAD:./out.arch", "n.arch"], "error[import-outside]"),
         (["n.arch", "n.arch", "--since", "HEAD"], "leave out the second"),
         (["n.arch", "ResNet18", "--set", "train.batch=3"], "leave out --set train"),
-        (["n.arch", "ResNet18", "-o", "x.gif"], "*.svg or *.png"),
+        (["n.arch", "ResNet18", "-o", "x.gif"], "*.svg, *.png or *.pdf"),
+        (["n.arch", "ResNet18", "--theme", "dark"], "name its file by -o"),
         (["n.arch", "ResNet18", "-o", "x.svg", "--json"], "name one"),
     ],
 )

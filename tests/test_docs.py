@@ -76,7 +76,7 @@ def test_generated_pages_are_fresh() -> None:
     expected = generated()
     found = {
         str(path.relative_to(DOCS)): path.read_text(encoding="utf-8")
-        for folder in ("layers", "problems", "zoo")
+        for folder in ("layers", "problems", "zoo", "pictures")
         for path in (DOCS / folder).iterdir()
     }
     found |= {name: (DOCS / name).read_text(encoding="utf-8") for name in ("recipes.md", "zoo.md")}

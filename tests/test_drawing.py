@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,12 +18,15 @@ from PIL import ImageFont
 from programs import Program
 
 import archdsl
+import archdsl.drawing
 from archdsl.analysis.flow import Flow
 from archdsl.cli.main import run
 from archdsl.compiler.network import Network
 from archdsl.drawing.blocks import blocks, compared
+from archdsl.drawing.colours import PALETTE
 from archdsl.drawing.graph import graph
 from archdsl.drawing.layered import arranged
+from archdsl.drawing.lettering import wrapped
 from archdsl.drawing.raster import png
 from archdsl.drawing.theme import themed
 from archdsl.drawing.trunk import Trunk, trunk
@@ -288,6 +292,50 @@ def test_a_graph_shows_inputs_outputs_and_shared_weights() -> None:
     aided = graph(net("GoogLeNet").network, Flow(net("GoogLeNet").network))
     assert aided.count('class="box output"') == 3
     assert "512 × 14 × 14</text>" in aided, "the shape stands where its ways part"
+
+
+def test_ways_part_at_a_dot() -> None:
+    """All ways of a value begin where the one that comes in ends."""
+    root = ElementTree.fromstring(graph(net("GoogLeNet").network, Flow(net("GoogLeNet").network)))
+    dots = [(dot.attrib["cx"], dot.attrib["cy"]) for dot in root.iter(f"{SVG}circle")]
+    ways = [path.attrib["d"].split() for path in root.iter(f"{SVG}path") if path.attrib["class"] == "way"]
+    first, last = [way[0] for way in ways], [way[-1] for way in ways]
+    assert [(last.count(f"L{x},{y}"), first.count(f"M{x},{y}")) for x, y in dots] == [(1, 2), (1, 2)]
+
+
+def test_long_calls_go_on_in_further_lines() -> None:
+    """Nothing that a file says of a module is cut, and what it leaves at its default is not said."""
+    root = ElementTree.fromstring(graph(net("GoogLeNet").network, Flow(net("GoogLeNet").network)))
+    said = " ".join(text for _, text in texts(root, {}))
+    assert "Inception(ones=192, reduce3=96, threes=208, reduce5=16, fives=48, pooled=64)" in said
+    assert "…" not in said
+    deep = graph(net("ResNet18").network, Flow(net("ResNet18").network), 2)
+    assert ">BasicBlock(channels=64)<" in deep and ">channels=128, stride=2<" in deep
+    assert wrapped("f(a=1, b=2, c=3, d=4)", 12, 3) == ["f(a=1, b=2,", "c=3, d=4)"]
+    assert wrapped("f(aaaaaa, b, c, dddd, e)", 9, 2) == ["f(aaaaaa,", "b, c, dd…"]
+    assert wrapped("f(aaaaaaaaaa)", 6, 3) == ["f(aaa…"]
+
+
+def test_words_can_be_read_on_every_surface() -> None:
+    """The contrast that WCAG asks for, on light pages and on dark ones."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for surface, words in product(
+        ("page", "plain", "input", "layer", "block", "join", "output", "new"), (0, 1)
+    ):
+        for ink in ("text", "quiet"):
+            low, high = sorted(light(PALETTE[role][words]) for role in (surface, ink))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (surface, ink)
+
+
+def test_all_colours_are_of_the_palette() -> None:
+    for path in Path(archdsl.drawing.__file__).parent.glob("*.py"):
+        if path.name != "colours.py":
+            assert re.findall(r"#[0-9a-f]{3,6}\b", path.read_text(encoding="utf-8")) == [], path.name
 
 
 def test_a_graph_of_open_sizes_and_of_thousands_of_layers() -> None:

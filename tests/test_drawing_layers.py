@@ -138,7 +138,7 @@ def test_matrices_of_the_book(layer: str, shape: list[int], names: str, expected
 def test_the_picture_shows_the_matrix() -> None:
     """A cell a weight, in its colour and with its letter; on a smaller input where the network's is large."""
     net = archdsl.loads("network N { input x: [8, 500]\nconv(9, kernel=3, stride=2, padding=1) }")
-    root = ElementTree.fromstring(matrix(net.network, None, None))
+    root = ElementTree.fromstring(matrix(net.network, [], None))
     cells = [rect for rect in root.iter(f"{SVG}rect") if "cell" in rect.attrib["class"]]
     words = [words_of(text) for text in root.iter(f"{SVG}text")]
     assert "output channels 1 to 3 of 9; input channels 1 to 3 of 8; on an input of 6 positions" in words
@@ -146,6 +146,31 @@ def test_the_picture_shows_the_matrix() -> None:
     assert len(cells) == 9 * (3 * 3 - 1)
     assert len({rect.attrib["class"] for rect in cells}) == 9 * 3
     assert words.count("ω111") == 2 and words.count("ω332") == 3
+
+
+def test_matrices_stand_beside_each_other() -> None:
+    """Figure 10.4: a fully connected layer, a convolution, and one with a stride of 2."""
+    net = archdsl.loads(
+        "network N { input x: [1, 6]\nfull: from x -> flatten -> linear(6)\n"
+        "conv: from x -> conv(1, kernel=3, padding=1)\n"
+        "strided: from x -> conv(1, kernel=3, stride=2, padding=1)\noutput full, conv, strided }"
+    )
+    svg = matrix(net.network, ["full", "conv", "strided"], None)
+    assert_legible(svg)
+    root = ElementTree.fromstring(svg)
+    cells = [rect.attrib for rect in root.iter(f"{SVG}rect") if rect.attrib["class"].startswith("cell")]
+    kinds = [cell["class"].split()[1].split("-")[0] for cell in cells]
+    assert [kinds.count(kind) for kind in dict.fromkeys(kinds)] == [36, 6 * 3 - 2, 3 * 3 - 1]
+    assert [
+        len({cell["class"] for cell in cells if kind in cell["class"]}) for kind in dict.fromkeys(kinds)
+    ] == [
+        36,
+        3,
+        3,
+    ]
+    assert len({cell["width"] for cell in cells}) == 1 and len({cell["y"] for cell in cells}) == 6
+    many = ElementTree.fromstring(matrix(net.network, ["conv"] * 9, None))
+    assert float(many.attrib["width"]) < 1200
 
 
 # ------------------------------------------------------------------------------ what a unit reads
@@ -187,13 +212,13 @@ def test_figure_10_6() -> None:
         path.attrib["class"] == "edge" for path in root.iter(f"{SVG}path")
     ) == 3 * (1 + 3 + 5)
     words = [words_of(text) for text in root.iter(f"{SVG}text")]
-    assert words[:2] == ["What unit 6 of h3 reads", "7 positions of x, stride 1"]
-    assert words[-1] == "x11"
+    assert words[:2] == ["What unit 5 of h3 reads", "7 positions of x, stride 1"]
+    assert words[-1] == "10"
 
 
 def test_holes_and_padding_are_shown() -> None:
     net = archdsl.loads("network N { input x: [1, 20]\nconv(2, kernel=3, dilation=4, padding=4) }")
-    root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), "conv_1:2"))
+    root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), "conv_1:1"))
     kinds = [rect.attrib["class"].split()[0] for rect in root.iter(f"{SVG}rect")]
     assert (kinds.count("read"), kinds.count("pad"), kinds.count("unit")) == (1 + 2, 1, 19 + 18)
     assert "9 positions of x, of which it reads 3, stride 1" in [
@@ -451,14 +476,14 @@ def assert_legible(svg: str) -> None:
 def test_pictures_of_bundled_networks_are_legible(name: str) -> None:
     net = archdsl.load(name)
     assert_legible(receptive_field(net.network, net.analysis(), None))
-    assert_legible(matrix(net.network, None, None))
+    assert_legible(matrix(net.network, [], None))
     assert_legible(equation(net.network, None, ".svg"))
 
 
 @pytest.mark.parametrize(("layer", "shape"), [*LINEAR, ("conv(3, kernel=11, stride=4)", [3, 224, 224])])
 def test_matrices_are_legible(layer: str, shape: list[int]) -> None:
     net = one_layer(layer, shape)
-    assert_legible(matrix(net.network, "layer", None))
+    assert_legible(matrix(net.network, ["layer"], None))
     assert_legible(equation(net.network, "layer", ".svg"))
 
 
@@ -477,7 +502,8 @@ def test_matrices_are_legible(layer: str, shape: list[int]) -> None:
         ("--style matrix --positions x", "'x' is not of the form 6 or 4,6"),
         ("--style matrix --unit conv:1", "--unit is for --style receptive-field"),
         ("--layer conv", "--layer is for --style matrix or equation"),
-        ("--style receptive-field --unit conv:99", "names no unit: conv has 37 units, counted from 1"),
+        ("--style equation --layer conv --layer head", "an equation is of one layer"),
+        ("--style receptive-field --unit conv:37", "names no unit: conv has 37 units, counted from 0"),
         ("--style receptive-field --unit head:1", "head has no positions"),
         ("--style receptive-field --unit conv:a", "conv has units like conv:"),
         ("--style equation --layer flatten_1", "of `flatten` no equation is written"),

@@ -15,6 +15,7 @@ from archdsl.editing.completion import Completion, completions, signature_help
 from archdsl.editing.document import Document, Library, path_of
 from archdsl.editing.hints import Wanted, hints
 from archdsl.editing.hover import hover
+from archdsl.editing.mends import mends
 from archdsl.layers import LAYERS
 from archdsl.project import bundled, bundled_names
 from archdsl.recipes.keys import KEYS
@@ -124,6 +125,17 @@ def test_an_edit_leaves_other_networks_as_they_were(monkeypatch: pytest.MonkeyPa
     assert compiled == ["ResNet18", "ResNet34"]
 
 
+def test_a_file_of_more_networks_than_are_kept_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archdsl.editing.checks.KEPT", 2)
+    text = "".join(f"network A{i} {{\n  input x: [3, 8]\n  relu\n}}\n" for i in range(9))
+    checker = Checker(Library())
+    first = checker.check(Document("/a/many.arch", text))
+    kept = dict(checker._units)
+    again = checker.check(Document("/a/many.arch", "# a line\n" + text))
+    assert list(checker._units.items()) == list(kept.items())
+    assert len(again.lines) == len(first.lines) == 9
+
+
 def test_a_diagnostic_that_is_kept_moves_with_all_its_places() -> None:
     text = (
         "network A {\n  input image: [3, 8, 8]\n  a: conv(4, kernel=3)\n"
@@ -225,6 +237,64 @@ def test_what_follows_a_mistake_has_no_hint() -> None:
 # ------------------------------------------------------------------------------ hover
 
 
+def test_an_expectation_that_is_wrong_hides_no_figures() -> None:
+    text = "network A {\n  input image: [3, 8, 8]\n  conv(4, kernel=3)\n  expect paramters == 3\n}\n"
+    text += "network B {\n  input image: [3, 8, 8]\n  conv(5, kernel=3)\n}\n"
+    found = [hint.text for hint in hints(checked(text), Wanted(parameters=True))]
+    assert found == ["4 × 6 × 6 · 112 parameters", "5 × 6 × 6 · 140 parameters"]
+
+
+def test_names_that_are_not_used_are_those_of_check() -> None:
+    """A network is checked with what it needs alone; what is unused is so in the whole file."""
+    text = (
+        'import SeparableConv, SqueezeExcitation from "blocks.arch"  # allow unused-import\n'
+        "let width = 8\nlet spare = 9\n"
+        "network A(classes = 10) {\n  input x: [3, 8, 8]\n  SeparableConv(width)\n}\n"
+        "network B {\n  input x: [3, 8, 8]\n  SqueezeExcitation(1)\n}\n"
+    )
+    for program in (
+        text,
+        text.replace("  SqueezeExcitation(1)\n", "  relu\n"),
+        text.replace("[3, 8, 8]", "[3, 8"),
+    ):
+        said = check_file(Source("a.arch", program)).diagnostics
+        here = checked(program).diagnostics
+        assert [(d.name, d.span.start) for d in here] == [(d.name, d.span.start) for d in said]
+        names = [d.name for d in said]
+        if "SqueezeExcitation(1)\n" in program and "[3, 8, 8]" in program:
+            assert names == ["unused-allow", "unused-let", "unused-parameter"]
+        else:
+            assert "unused-import" not in names and ("unused-let" in names) == ("[3, 8, 8]" in program)
+
+
+def test_every_warning_can_be_allowed() -> None:
+    """Each layout of a line, and comments that are there already: then nothing more is said."""
+    text = (
+        "network A {\n  input image: [3, 8, 8]\n"
+        "  conv(4, kernel=1) -> batch_norm\n"
+        "  conv(4, kernel=1) -> batch_norm  # why\n"
+        "  conv(4, kernel=1) -> batch_norm  # allow unseen-samples: why\n"
+        f"  {'relu -> ' * 8}conv(4, kernel=1) -> batch_norm\n"
+        "  conv(\n    4,\n    kernel=1,\n  ) -> batch_norm\n"
+        "  # allow unseen-samples\n  conv(4, kernel=1) -> batch_norm\n"
+        "  kept: conv(4, kernel=1)\n  from image -> conv(2, kernel=1, stride=2) -> relu\n}\n"
+    )
+    for ending in ("\n", "\r\n"):
+        now = text.replace("\n", ending)
+        for _ in range(12):
+            check = checked(now)
+            silencing = [m for m in mends(check.document, check.diagnostics, 0, len(now)) if not m.certain]
+            if not silencing:
+                break
+            edit = silencing[0].edit
+            now = now[: edit.span.start] + edit.replacement + now[edit.span.end :]
+        left = [d.name for d in checked(now).diagnostics]
+        assert set(left) <= {"unused-allow"}
+        assert now.count("# allow bias-before-norm") == 4 and ", bias-before-norm" in now
+        assert ending == "\r\n" or "\r" not in now
+        assert now.count("\n") == now.count(ending)
+
+
 def told(text: str, word: str, further: int = 0) -> str:
     library, document = opened(text)
     found = hover(library, document, offset_of(text, word, further), Checker(library).check(document))
@@ -322,6 +392,7 @@ def inside(line: str) -> str:
         ("let half = |", ["base", "classes", "round"], ["conv"]),
         ("repeat |", ["base", "classes"], ["conv"]),
         ("output |", ["scores", "joined"], []),
+        ("relu -> |", ["Unit", "Pair"], ["Small"]),
     ],
 )
 def test_completion_in_a_network(line: str, there: list[str], not_there: list[str]) -> None:
@@ -342,6 +413,16 @@ def test_completion_of_defaults() -> None:
 )
 def test_nothing_is_offered_where_nothing_fits(line: str) -> None:
     assert names(inside(line)) == []
+
+
+def test_a_word_that_means_two_things_says_the_one_that_is_meant_here() -> None:
+    """`depth` is a fact of a network, and the first extent of a volume."""
+
+    def depth(line: str) -> str:
+        return next(one.detail for one in offered(inside(line)) if one.label == "depth")
+
+    assert "layers with weights" in depth("expect |") and "volume" in depth("expect stem.|")
+    assert "layers with weights" in told(inside("expect depth > 3"), "depth >")
 
 
 def test_what_stands_first_is_what_is_most_likely_meant() -> None:
@@ -539,6 +620,7 @@ def test_renaming_changes_every_place_and_keeps_the_meaning() -> None:
         ("stem: Unit", "N", "kept"),
         ("Unit(width, k", "Pair", "taken"),
         ("Unit(width, k", "stem", "taken"),
+        ("Unit(width, k", "relu", "would hide"),
         ("relu)", "gelu2", "nothing that a file defines"),
         ("[3, 32", "x", "nothing that a file defines"),
     ],
@@ -547,6 +629,22 @@ def test_names_that_cannot_be_given(word: str, new: str, why: str) -> None:
     library, document = opened(SMALL)
     with pytest.raises(navigation.Refused, match=why):
         navigation.renamed(library, document, offset_of(SMALL, word), new)
+
+
+def test_renaming_a_block_follows_recipes_that_count_its_uses() -> None:
+    """`U_1` is the first use of U without a label, in a network and inside what has one."""
+    text = (
+        "block U(n) {\n  conv(n, kernel=1)\n}\nblock Outer {\n  U(4) -> U(4)\n}\n"
+        "network A {\n  input x: [3, 8, 8]\n  U(4) -> Outer\n  named: Outer\n}\n"
+        "train {\n  U_1.rate = 0\n  Outer_1.U_2.rate = 0\n  named.U_2.rate = 0\n}\n"
+    )
+    library, document = opened(text)
+    places = navigation.renamed(library, document, offset_of(text, "U(n)"), "V")
+    for place in sorted(places, key=lambda p: -p.start):
+        text = text[: place.start] + "V" + text[place.end :]
+    assert "  V_1.rate = 0\n  Outer_1.V_2.rate = 0\n  named.V_2.rate = 0\n" in text
+    assert "U" not in text
+    assert not [d for d in checked(text).diagnostics if d.name == "unknown-part"]
 
 
 def test_names_across_files(tmp_path: Path) -> None:
@@ -701,6 +799,8 @@ def everything(library: Library, document: Document, chance: random.Random) -> N
         navigation.highlights(library, document, offset)
     for symbol in navigation.symbols(library, document):
         assert 0 <= symbol.start <= symbol.name_start <= symbol.name_end <= symbol.end <= len(text)
+    for mend in mends(document, check.diagnostics, 0, len(text)):
+        assert mend.title and 0 <= mend.edit.span.start <= mend.edit.span.end <= len(text)
     for fold in navigation.folds(document):
         assert 1 <= fold.first < fold.last <= document.source.line_count
 

@@ -116,6 +116,20 @@ def test_a_folder_means_all_files_below_it(tmp_path: Path) -> None:
     assert fmt("--check", "project", cwd=tmp_path).code == 0
 
 
+def test_a_file_that_is_read_only_is_left_as_it_is(tmp_path: Path) -> None:
+    for name in ("a.arch", "b.arch", "C.ARCH"):
+        (tmp_path / name).write_text(UGLY)
+    (tmp_path / "a.arch").chmod(0o444)
+    os.link(tmp_path / "b.arch", tmp_path / "b.saved")
+    finished = fmt(".", cwd=tmp_path)
+    assert finished.code == 1
+    said = f"error: {os.path.join('.', 'a.arch')} is read-only, and is left as it is\n"
+    assert finished.err == said + "2 files changed, 1 file not laid out\n"
+    assert (tmp_path / "a.arch").read_text() == (tmp_path / "b.saved").read_text() == UGLY
+    assert (tmp_path / "b.arch").read_text() == (tmp_path / "C.ARCH").read_text() == NEAT
+    assert fmt("--check", "a.arch", cwd=tmp_path).out == "a.arch\n"
+
+
 def test_a_folder_without_files(tmp_path: Path) -> None:
     finished = fmt(".", cwd=tmp_path)
     assert (finished.code, finished.err) == (0, "0 files as they should be\n")

@@ -16,6 +16,7 @@ import pytest
 from programs import Program
 
 import archdsl
+from archdsl.checking import check_file
 from archdsl.source import Source, Span
 from archdsl.syntax import formatter
 from archdsl.syntax.formatter import WIDTH
@@ -246,6 +247,40 @@ def test_files_without_their_spaces(name: str) -> None:
     assert archdsl.format(squeezed) == text
 
 
+ALLOWED = ("bias-before-norm", "dropout-before-norm", "unseen-samples")
+
+
+def allowing(chance: random.Random) -> str:
+    """A program of mistakes, some of which comments allow, on lines that end anywhere."""
+    uses = (
+        "conv(4, kernel=3, padding=1)", "batch_norm", "dropout(0.5)", "max_pool(2)",
+        "repeat 2 { conv(4, kernel=1) -> batch_norm }",
+        "if 1 > 0 { conv(4, kernel=1) -> batch_norm } else { relu }",
+    )  # fmt: skip
+    lines = []
+    for _ in range(chance.randint(1, 4)):
+        line = ""
+        for number in range(chance.randint(1, 5)):
+            comment = f"  # {chance.choice(['allow', 'Allow', 'allow:'])} {chance.choice(ALLOWED)}"
+            arrow = chance.choice([" -> ", " -> ", "\n-> ", " ->\n", f"{comment}\n-> ", f"\n{comment}\n-> "])
+            use = re.sub(r"[(,{]", lambda m: m[0] + "\n" * (chance.random() < 0.15), chance.choice(uses))
+            line += (arrow if number else "") + use
+        above = f"# allow {chance.choice(ALLOWED)}\n" + "\n" * chance.randint(0, 1)
+        after = f"  # allow {chance.choice(ALLOWED)}"
+        lines.append(chance.choice(["", above]) + line + chance.choice(["", after]))
+    return "\n".join(["network A {", " input x: [4, 33, 33]", *lines, "}\n"])
+
+
+def test_what_a_comment_allows_is_what_it_allowed() -> None:
+    def said(text: str) -> list[tuple[str, str]]:
+        found = check_file(Source("a.arch", text)).diagnostics
+        return sorted((d.name, re.sub(r"\s", "", d.span.text)) for d in found)
+
+    for seed in range(40):
+        text = allowing(random.Random(seed))
+        assert said(laid_out(text)) == said(text), text
+
+
 def expression(chance: random.Random, depth: int) -> str:
     """An expression of any form, with line breaks in its brackets now and then."""
     kind = chance.random()
@@ -330,7 +365,7 @@ def test_a_line_for_which_a_comment_allows_something_stays_one() -> None:
     line = f"repeat 2 {{ conv(8, kernel=3, padding=1) -> batch_norm -> {' -> '.join(['relu'] * 9)} }}"
     for text in (f"# allow a-name: why\n  # more\n  {line}", f"{line}  # allow a-name, b-name"):
         assert laid_out(f"block A {{\n  {text}\n}}\n") == f"block A {{\n  {text}\n}}\n"
-    assert line not in laid_out(f"block A {{\n  # allow a-name\n\n  {line}\n}}\n")
+    assert line not in laid_out(f"block A {{\n  relu  # allow a-name\n  {line}\n}}\n")
 
 
 def test_a_text_with_errors_is_refused_with_all_of_them() -> None:

@@ -35,6 +35,7 @@ class Editor(LanguageClient):
         self.told: dict[str, list[types.PublishDiagnosticsParams]] = {}
         self.news = asyncio.Event()
         self.complaints: list[str] = []
+        self.shown: list[str] = []
         self.versions: dict[str, int] = {}
         self.settings: Any = None
         self.refreshed = 0
@@ -50,7 +51,7 @@ class Editor(LanguageClient):
 
         @self.feature(types.WINDOW_SHOW_MESSAGE)
         def shown(params: types.ShowMessageParams) -> None:
-            self.complaints.append(params.message)
+            self.shown.append(params.message)
 
         @self.feature(types.WORKSPACE_CONFIGURATION)
         def configuration(params: types.ConfigurationParams) -> list[Any]:
@@ -193,6 +194,8 @@ def test_a_file_from_opening_to_closing(tmp_path: Path) -> None:
             items = await editor.text_document_completion_async(at)
             assert isinstance(items, list | tuple)
             padding = next(item for item in items if item.label == "padding=")
+            # Without it Neovim takes all of them for fitting.
+            assert all(item.filter_text == item.label for item in items)
             assert isinstance(padding.text_edit, types.TextEdit)
             assert edited(typed, [padding.text_edit]) == typed.replace("pad\n", "padding=\n", 1)
             helped = await editor.text_document_signature_help_async(
@@ -223,6 +226,15 @@ def test_a_file_from_opening_to_closing(tmp_path: Path) -> None:
             assert isinstance(change, types.TextDocumentEdit)
             assert change.text_document.version == editor.versions[uri]
             assert "bias=true" in edited(wrong, list(change.edits))
+
+            warned = SMALL.replace("bias=false", "bias=true", 1)
+            editor.change(uri, warned)
+            (warning,) = await editor.diagnostics(uri)
+            asked_for = types.CodeActionParams(identifier, warning.range, types.CodeActionContext([warning]))
+            both = await editor.text_document_code_action_async(asked_for) or []
+            offered = {one.title: one.is_preferred for one in both if isinstance(one, types.CodeAction)}
+            assert offered.pop("Allow `bias-before-norm` here") is False
+            assert [*offered.values()] == [True]
 
             editor.change(uri, SMALL)
             found = await editor.text_document_definition_async(
@@ -282,8 +294,11 @@ def test_formatting(tmp_path: Path) -> None:
             assert tidy == "network A {\n  input x: [3, 8, 8]\n  relu\n}\n"
             editor.change(uri, tidy)
             assert not await editor.text_document_formatting_async(params)
-            editor.change(uri, "network A { input")
+            assert editor.shown == []
+            editor.change(uri, "network A {\n  input x: [3, 8\n}\n")
             assert await editor.text_document_formatting_async(params) is None
+            (said,) = editor.shown
+            assert said.startswith("not laid out: line 2: ")
 
     spoken(scenario)
 
@@ -364,6 +379,12 @@ def test_importing_files_follow_what_is_open(tmp_path: Path) -> None:
             await editor.hints(user.as_uri())
             (error,) = await editor.diagnostics(user.as_uri())
             assert error.message.startswith("unit.arch:2: ") and cut(text, error.range) == '"unit.arch"'
+            # What is wrong with a use is said at that use.
+            editor.change(unit.as_uri(), "block Unit {\n  conv(5, kernel=30)\n}\n")
+            await editor.hints(user.as_uri())
+            (error,) = await editor.diagnostics(user.as_uri())
+            assert error.message.startswith("unit.arch:2: ") and cut(text, error.range) == "Unit"
+            assert error.range.start.line == 3
             assert error.related_information is not None
             assert error.related_information[0].location.uri == unit.as_uri()
             renamed = await editor.text_document_rename_async(
@@ -371,7 +392,7 @@ def test_importing_files_follow_what_is_open(tmp_path: Path) -> None:
             )
             assert renamed is not None and renamed.document_changes is not None
             changed = {c.text_document.uri: c.text_document.version for c in renamed.document_changes}  # type: ignore[union-attr]
-            assert changed == {unit.as_uri(): 3, user.as_uri(): 1}
+            assert changed == {unit.as_uri(): 4, user.as_uri(): 1}
             # A file that vanishes, and comes back.
             closed = types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(unit.as_uri()))
             editor.text_document_did_close(closed)
@@ -533,6 +554,34 @@ def test_typing_does_not_wait_for_a_check(tmp_path: Path) -> None:
             editor.change(uri, "network A {\n  input x: [8, 64]\n  relu\n}\n")
             assert await editor.diagnostics(uri) == []
             assert [said.version for said in editor.told[uri]] == [2]
+
+    spoken(scenario)
+
+
+def test_a_large_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It is read beside the loop: what is asked meanwhile of another file is answered first."""
+    large, small = (tmp_path / "large.arch").as_uri(), (tmp_path / "small.arch").as_uri()
+    lines = "".join(f"  a{i}: conv(8, kernel=3, padding=1) -> relu -> relu\n" for i in range(4_000))
+    text = f"network A {{\n  input x: [8, 64]\n{lines}}}\n"
+
+    async def scenario() -> None:
+        async with session(tmp_path) as editor:
+            editor.open(small, SMALL)
+            editor.open(large, text)
+
+            def asked(uri: str) -> asyncio.Future[Any]:
+                params = types.CompletionParams(types.TextDocumentIdentifier(uri), types.Position(3, 2))
+                return asyncio.ensure_future(editor.text_document_completion_async(params))
+
+            waiting = asked(large)
+            assert await asyncio.wait_for(asked(small), LONG) is not None
+            assert not waiting.done()
+            # With a newer text nobody wants what was asked of the older one.
+            editor.change(large, "network A {\n  input x: [8, 64]\n  relu\n  \n}\n")
+            assert await asyncio.wait_for(asked(large), LONG)
+            with pytest.raises(JsonRpcException, match="has changed"):
+                await asyncio.wait_for(waiting, LONG)
+            assert await editor.diagnostics(large) == []
 
     spoken(scenario)
 

@@ -1306,7 +1306,7 @@ def test_doubts_of_symbolic_sizes() -> None:
     ]
     assert doubts("adaptive_avg_pool", 3, h, size=1) == []
     assert doubts("pixel_unshuffle", 3, h, factor=2) == [
-        ("undecided-size", "warning", "`pixel_unshuffle` may not fit: whether 2 divides H depends on H")
+        ("undecided-size", "warning", "`pixel_unshuffle` fits only where H mod 2 is 0")
     ]
     assert doubts("crop", 3, h, size=4) == [
         ("fits-only-where", "note", "`crop` fits only where H >= 4"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def right(path: Path) -> archdsl.Net:
         ("--input 1x100x100", (1, 100, 100), (10,)),
         ("--input 1x40", (1, 40), (10,)),
         ("--input 4x16x16x16 --data arrays", (4, 16, 16, 16), (10,)),
+        ("--input 3,32,32 --data arrays", (3, 32, 32), (10,)),
+        ("--input [2,64] --data arrays", (2, 64), (10,)),
         ("--input 1x1x1", (1, 1, 1), (10,)),
         ("--input 7 --classes 3", (7,), (3,)),
         ("--data image_folder", (3, 224, 224), (10,)),
@@ -106,6 +109,22 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert new("gone/a.arch", cwd=tmp_path).code == 1
 
 
+def test_data_that_have_to_be_installed_come_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the packages that carry data, what is chosen is generated, and what is wanted is said."""
+    from archdsl.cli.main import run as run_here
+    from archdsl.recipes import files
+
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    assert run_here(["new", "--yes"]) == 0
+    assert capsys.readouterr().err.startswith("wrote mnist1d.arch; ")
+    assert right(tmp_path / "mnist1d.arch").network.train is not None
+    assert run_here(["new", "--data", "digits"]) == 0
+    assert "the examples of digits come with `pip install 'archdsl[data]'`" in capsys.readouterr().err
+
+
 def test_standard_output(tmp_path: Path) -> None:
     finished = new("-", cwd=tmp_path)
     assert (finished.code, finished.err) == (0, "")
@@ -134,7 +153,9 @@ def test_the_network_is_called_like_its_file(name: str, network: str, tmp_path: 
         ("--input 3x", "is no shape"),
         ("--input 0x3x3", "is no shape"),
         ("--input 1x2x3x4x5", "is no shape"),
-        ("--classes 1", "1"),
+        ("--classes 1", "'1' is no number of classes: a whole number from 2 to 1,000,000"),
+        ("--classes five", "'five' is no number of classes: a whole number from 2 to 1,000,000"),
+        ("--data image_folder --input 3x20000x20000", "--data image_folder is not for `classify`"),
         ("--data digits --classes 3", "--data digits has 10 classes: leave out --classes"),
         ("--data mnist --input 3x28x28", "--data mnist is not for `classify` of 3x28x28"),
         ("--data mnist1d --task segment", "--data mnist1d is not for `segment`; it takes arrays, none"),
@@ -164,11 +185,15 @@ def test_a_network_that_can_not_be_is_not_written(tmp_path: Path) -> None:
         ([], ["segment", "", "1x32x32", "3", "cells"], "cells.arch", (1, 32, 32)),
         (["--data", "none"], ["nonsense", "1x9x9", "4", "a.arch"], "a.arch", (1, 9, 9)),
         (["mine", "--task", "signal"], ["arrays", "2x64", ""], "mine.arch", (2, 64)),
+        (["--data", "none"], ["1x9x9", "4", "old", "old.arch", "my file"], "my file.arch", (1, 9, 9)),
+        (["--data", "none"], ["1x9x9", "4", ""], "image2.arch", (1, 9, 9)),
     ],
 )
 def test_questions_on_a_terminal(
     arguments: list[str], answers: list[str], name: str, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
+    for there in ("old.arch", "image.arch"):
+        (tmp_path / there).write_text("mine")
     ours, theirs = os.openpty()
     command: list[Any] = [sys.executable, "-m", "archdsl", "new", *arguments]
     process = subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
@@ -179,5 +204,5 @@ def test_questions_on_a_terminal(
     process.stderr.close()
     os.close(ours)
     os.close(theirs)
-    assert f"wrote {name}" in said
+    assert f"wrote {name}; see `archdsl analyze {shlex.quote(name)}`" in said
     assert tuple(right(tmp_path / name).network.inputs[0].shape) == shape

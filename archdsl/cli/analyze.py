@@ -173,20 +173,18 @@ def _picture(net: Net) -> str | None:
     return blocks(net.network, net.analysis().flow)
 
 
-def _optimizer_state(net: Net, settings: dict[str, str]) -> int:
-    """The numbers that the recipe's optimizer keeps for each parameter; none without a recipe.
+def _optimizer_state(net: Net, settings: dict[str, str]) -> int | None:
+    """The numbers that the recipe's optimizer keeps for each parameter; None where the file says it.
 
     A recipe that can't be followed is the business of `check` and `train`, unless its keys were set here.
     """
-    if net.network.train is None and not settings:
-        return 0
+    if not settings:
+        return None
     from archdsl.recipes.reader import read_recipe
+    from archdsl.teaching.allowing import divided
 
     recipe, diagnostics = read_recipe(net.network.train, net.network, settings, net.program.names())
-    if settings:
-        from archdsl.teaching.allowing import divided
-
-        show(divided(diagnostics)[0])
-        if recipe is None:
-            raise click.exceptions.Exit(WRONG)
-    return recipe.optimizer.kept() if recipe is not None else 0
+    show(divided(diagnostics)[0])
+    if recipe is None:
+        raise click.exceptions.Exit(WRONG)
+    return recipe.optimizer.kept()

@@ -8,7 +8,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import message, result, show
-from archdsl.cli.settings import python_option, teach_option
+from archdsl.cli.settings import network_options, parameters, python_option, teach_option
 from archdsl.cli.targets import File, Target, Unreadable
 
 if TYPE_CHECKING:
@@ -25,27 +25,45 @@ if TYPE_CHECKING:
     default="text",
     help="How to say it: for people, for programs, for code scanning, for GitHub's annotations [text].",
 )
+@network_options
 @teach_option
 @python_option
-def check(files: tuple[Target | Unreadable, ...], form: str, teach: bool, allow_python: bool) -> int:
-    """Check files: every error and warning, and every expectation."""
-    from archdsl.checking import check_file
+def check(
+    files: tuple[Target | Unreadable, ...],
+    form: str,
+    settings: tuple[tuple[str, str], ...],
+    sizes: tuple[tuple[str, int], ...],
+    inputs: tuple[tuple[str, tuple[int | str, ...]], ...],
+    teach: bool,
+    allow_python: bool,
+) -> int:
+    """Check files: every error and warning, and every expectation.
 
+    What is set goes to the networks that have it. An expectation that does not hold is then no error.
+    """
+    from archdsl.checking import check_file
+    from archdsl.compiler import Options
+
+    options = Options(parameters(settings), dict(sizes), dict(inputs))
     found: list[Diagnostic] = []
+    names: list[str] = []
     right: list[str] = []
     for file in files:
         if isinstance(file, Unreadable):
             found.append(_unreadable(file))
+            names.append(file.name)
             continue
-        checked = check_file(file.source, file.network, allow_python, teach)
+        checked = check_file(file.source, file.network, allow_python, teach, options)
         found += checked.diagnostics
+        if checked.diagnostics:
+            names.append(file.source.name)
         if not checked.wrong:
             right.append(_confirmation(file.source.name, checked))
     _report(found, form)
     if form == "text":
         for line in right:
             message(line)
-        wrong = summary_line(found)
+        wrong = summary_line(found, names)
         if wrong:
             message(wrong)
     codes = [file.exit_code for file in files if isinstance(file, Unreadable)]
@@ -80,19 +98,20 @@ def _confirmation(name: str, checked: CheckedFile) -> str:
     outcomes = [outcome.holds for one in checked.networks for outcome in one.outcomes]
     if not outcomes:
         return f"{name}: {networks}, no errors; it expects nothing"
-    held = sum(holds is True for holds in outcomes)
-    open_ones = len(outcomes) - held
+    held = outcomes.count(True)
+    open_ones, broken = outcomes.count(None), outcomes.count(False)
     said = f"{plural(held, 'expectation')} hold{'s' if held == 1 else ''}"
-    return f"{name}: {networks}, {said}" + (
-        f", {open_ones} can't be decided for all sizes" if open_ones else ""
-    )
+    more = f", {open_ones} can't be decided for all sizes" if open_ones else ""
+    if broken:
+        more += f", {broken} do{'es' if broken == 1 else ''} not with what was set"
+    return f"{name}: {networks}, {said}{more}"
 
 
-def summary_line(found: list[Diagnostic]) -> str:
-    """`2 errors and 1 warning in broken.arch`; empty where nothing was found."""
+def summary_line(found: list[Diagnostic], checked: list[str]) -> str:
+    """`2 errors and 1 warning in broken.arch`, by the files in whose check that was found; empty for none."""
     from archdsl.report.diagnostics import summary
 
     counts = summary(found)
-    names = dict.fromkeys(d.span.source.name for d in found)
-    where = next(iter(names)) if len(names) == 1 else f"{len(names)} files"
+    names = [*dict.fromkeys(checked)]
+    where = names[0] if len(names) == 1 else f"{len(names)} files"
     return f"{counts} in {where}" if counts else ""

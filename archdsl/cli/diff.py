@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import Refused, message, result, style, width, write_file
+from archdsl.cli.output import Refused, result, style, width
+from archdsl.cli.pictures import draw_to, form_of, theme_option
 from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import STANDARD_INPUT, File, Target
 
 if TYPE_CHECKING:
     from archdsl.comparison import Difference
-
-FORMS = (".svg", ".png")
+    from archdsl.drawing.theme import Theme
 
 
 class Side(File):
@@ -54,8 +54,9 @@ def _at(revision: str, path: str, folder: Path, name: str, network: str | None) 
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw it, to an .svg or .png file.",
+    help="Draw it, to an .svg, .png or .pdf file.",
 )
+@theme_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where the structure differs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
 @click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
@@ -73,6 +74,7 @@ def diff(
     since: str | None,
     as_json: bool,
     output: Path | None,
+    theme: Theme,
     exit_code: bool,
     depth: int | None,
     batch: int,
@@ -93,10 +95,9 @@ def diff(
         raise click.UsageError("--depth is about text; the JSON has every change whole")
     if output is not None and as_json:
         raise click.UsageError("--json and -o are two forms: name one")
-    if output is not None and output.suffix.lower() not in FORMS:
-        raise click.UsageError(
-            f"a picture is written to a file called *{' or *'.join(FORMS)}, not to {output}"
-        )
+    if output is None and theme != "auto":
+        raise click.UsageError("--theme is of a picture: name its file by -o")
+    form = form_of(output)
     before, after = _sides(before, after, since)
     from archdsl.comparison import diff as compare
 
@@ -107,7 +108,7 @@ def diff(
     )
     found = compare(ours, theirs, batch, precision)
     if output is not None:
-        _draw(found, output)
+        draw_to(output, form, theme, lambda: _drawn(found))
     elif as_json:
         import json
 
@@ -135,12 +136,7 @@ def _sides(before: Target, after: Target | None, since: str | None) -> tuple[Tar
     return _at(since, f"./{path.name}", path.parent, f"{since}:{name}", before.network), before
 
 
-def _draw(found: Difference, output: Path) -> None:
-    try:
-        from archdsl.drawing.difference import difference
-        from archdsl.drawing.raster import png
-    except ImportError as error:
-        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None
-    svg = difference(found)
-    write_file(output, png(svg) if output.suffix.lower() == ".png" else svg)
-    message(f"wrote {output}")
+def _drawn(found: Difference) -> str:
+    from archdsl.drawing.difference import difference
+
+    return difference(found)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import Refused, message, result, write_file
+from archdsl.cli.output import Refused
+from archdsl.cli.pictures import PICTURES, draw_to, form_of, theme_option
 from archdsl.cli.settings import Extents, network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 
@@ -17,15 +18,11 @@ if TYPE_CHECKING:
     from archdsl.drawing.theme import Theme
     from archdsl.net import Net
 
-PICTURES = (".svg", ".png", ".pdf")
-OF_PICTURES = ("drawsvg", "resvg_py", "typst")
-"""What pictures are made with, and a library without the extra lacks."""
-
 
 class Asked(NamedTuple):
     """What a style draws of a network, where it can choose."""
 
-    layer: str | None
+    layer: tuple[str, ...]
     unit: str | None
     positions: tuple[int, ...] | None
     depth: int | None
@@ -79,7 +76,9 @@ def _receptive_field(nets: list[Net], asked: Asked, form: str) -> str:
 def _equation(nets: list[Net], asked: Asked, form: str) -> str:
     from archdsl.drawing.equation import equation
 
-    return equation(nets[0].network, asked.layer, form)
+    if len(asked.layer) > 1:
+        raise click.UsageError("an equation is of one layer; several are for --style matrix")
+    return equation(nets[0].network, next(iter(asked.layer), None), form)
 
 
 STYLES: dict[str, Style] = {
@@ -108,12 +107,15 @@ STYLES: dict[str, Style] = {
     help="What is drawn: " + "; ".join(f"{name}, {style.shows}" for name, style in STYLES.items()) + ".",
 )
 @click.option(
-    "--layer", metavar="NAME", help="The layer of a matrix or an equation [the first with weights]."
+    "--layer",
+    metavar="NAME",
+    multiple=True,
+    help="The layer of a matrix or an equation [the first with weights]; again: one more matrix.",
 )
 @click.option(
     "--unit",
     metavar="LAYER[:PLACE]",
-    help="The unit whose receptive field is drawn, counted from 1: conv3:5, or conv3:5,7 on a map "
+    help="The unit whose receptive field is drawn, counted from 0: conv3:5, or conv3:5,7 on a map "
     "[the middle one of the last layer that does not see everything].",
 )
 @click.option(
@@ -128,20 +130,14 @@ STYLES: dict[str, Style] = {
     metavar="N",
     help="How deep the blocks of a graph are opened [as deep as it stays readable].",
 )
-@click.option(
-    "--theme",
-    type=click.Choice(["auto", "light", "dark"]),
-    default="auto",
-    show_default=True,
-    help="The page that it is for; auto is the reader's in an .svg, light elsewhere.",
-)
+@theme_option
 @python_option
 @network_options
 def draw(
     files: tuple[Target, ...],
     output: Path | None,
     picture: str,
-    layer: str | None,
+    layer: tuple[str, ...],
     unit: str | None,
     positions: tuple[int, ...] | None,
     depth: int | None,
@@ -163,16 +159,11 @@ def draw(
     style = STYLES[picture]
     asked = Asked(layer, unit, positions, depth)
     for option, value in asked._asdict().items():
-        if value is not None and option not in style.options:
+        if value not in (None, ()) and option not in style.options:
             fitting = " or ".join(name for name, other in STYLES.items() if option in other.options)
             raise click.UsageError(f"--{option} is for --style {fitting}")
-    to_output = output is None or str(output) == "-"
-    form = style.forms[0] if output is None or to_output else output.suffix.lower()
-    if form not in style.forms:
-        *others, last = (f"*{ending}" for ending in style.forms)
-        endings = f"{', '.join(others)} or {last}"
-        what = "a picture" if style.forms == PICTURES else f"the style {picture}"
-        raise click.UsageError(f"{what} is written to a file called {endings}, not to {output}")
+    what = "a picture" if style.forms == PICTURES else f"the style {picture}"
+    form = form_of(output, style.forms, what)
     if style.several:
         files = tuple(target for file in files for target in _all(file, allow_python))
     elif len(files) > 1:
@@ -181,12 +172,7 @@ def draw(
     # A budget that is broken keeps no one from seeing what breaks it.
     nets = [compiled(file, settings, sizes, inputs, allow_python, unexpected=True) for file in files]
     wrong = any(diagnostic.severity == "error" for net in nets for diagnostic in net.diagnostics)
-    made = _made(style, nets, asked, form, theme)
-    if output is None or to_output:
-        result(str(made))
-        return WRONG if wrong else 0
-    write_file(output, made)
-    message(f"wrote {output}")
+    draw_to(output, form, theme, lambda: style.draw(nets, asked, form))
     return WRONG if wrong else 0
 
 
@@ -198,30 +184,3 @@ def _all(file: Target, allow_python: bool) -> list[Target]:
     if isinstance(program.chosen(file.network), str) or len(program.networks) < 2 or file.network is not None:
         return [file]
     return [file._replace(network=name) for name in program.networks]
-
-
-def _made(style: Style, nets: list[Net], asked: Asked, form: str, theme: Theme) -> Any:
-    """What is written: a text, or bytes."""
-    from archdsl.drawing.undrawable import Undrawable
-
-    try:
-        made = style.draw(nets, asked, form)
-        if form == ".png":
-            from archdsl.drawing.raster import png
-
-            return png(made, theme)
-        if form == ".pdf":
-            from archdsl.drawing.raster import pdf
-
-            return pdf(made, theme)
-        if form == ".svg":
-            from archdsl.drawing.theme import themed
-
-            return themed(made, theme)
-        return made
-    except Undrawable as error:
-        raise Refused(str(error)) from None
-    except ImportError as error:
-        if error.name not in OF_PICTURES:
-            raise
-        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
             codes.append(WRONG)
         except click.ClickException as error:
             failed(error)
+    unwritten = 0
     # All are laid out before any is written: a mistake of ours leaves everything as it was.
     for file in files:
         if file.name == STANDARD_INPUT and not (check or diff):
@@ -67,12 +69,14 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
             result(file.name)
         else:
             try:
-                write_file(Path(file.name), file.after)
+                _write(file)
             except click.ClickException as error:
                 failed(error)
-    changed = sum(file.changed for file in files)
+                unwritten += 1
+    same = sum(not file.changed for file in files)
+    changed = len(files) - same - unwritten
     if set(places) != {"-"}:
-        message(_summary(changed, len(files) - changed, len(codes) - 1, check or diff))
+        message(_summary(changed, same, len(codes) - 1, check or diff))
     return max(*codes, WRONG if check and changed else 0)
 
 
@@ -103,7 +107,8 @@ def _in_folder(folder: str, failed: Callable[[click.ClickException], None]) -> l
     found = []
     for place, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [os.path.join(place, name) for name in names if name.endswith(ARCH) and name[0] != "."]
+        meant = (name for name in names if name.lower().endswith(ARCH) and name[0] != ".")
+        paths = [os.path.join(place, name) for name in meant]
         found += [path for path in paths if not os.path.islink(path)]
     return sorted(found)
 
@@ -123,6 +128,14 @@ def _laid_out(name: str) -> _LaidOut:
         source = source_of(name)
         before = Path(name).read_bytes()
     return _LaidOut(name, before, format(source.text, name).encode())
+
+
+def _write(file: _LaidOut) -> None:
+    """Put a file's layout in its place. Raises `ClickException` where it is read-only or can't be written."""
+    # A renaming asks for no permission to write the file itself.
+    if not os.stat(file.name).st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise click.ClickException(f"{file.name} is read-only, and is left as it is")
+    write_file(Path(file.name), file.after)
 
 
 def _show_difference(file: _LaidOut) -> None:

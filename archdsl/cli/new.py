@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import click
@@ -26,16 +28,42 @@ SMALLEST = 4
 
 
 class Shape(click.ParamType):
-    """`3x224x224`: channels, and up to three spatial extents."""
+    """`3x224x224` or `3,224,224`: channels, and up to three spatial extents."""
 
     name = "SHAPE"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        if not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,3}", value, re.ASCII):
+        parts = re.split(r"x| *, *", value.strip("[] "))
+        if len(parts) > 4 or not all(re.fullmatch(r"[1-9][0-9]{0,8}", part, re.ASCII) for part in parts):
             self.fail(f"{value!r} is no shape: channels and up to three extents, such as 3x224x224")
-        return tuple(map(int, value.split("x")))
+        return tuple(map(int, parts))
+
+
+class Classes(click.IntRange):
+    """How many classes there are."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 1_000_000)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            return super().convert(value, parameter, context)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no number of classes: a whole number from 2 to 1,000,000")
+
+
+class NewFile(click.ParamType):
+    """The name of a file that is not there yet, with its ending."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        name = _arch(value)
+        if os.path.lexists(name):
+            self.fail(f"{name} is there already, and is left as it is; another name?")
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +88,7 @@ class Plan:
 @click.argument("file", required=False)
 @click.option("--task", type=click.Choice(TASKS), help="What the network is for [classify].")
 @click.option("--input", "shape", type=Shape(), help="The shape of an example, such as 3x224x224.")
-@click.option("--classes", type=click.IntRange(2, 1_000_000), help="How many classes there are.")
+@click.option("--classes", type=Classes(), help="How many classes there are.")
 @click.option(
     "--data",
     type=click.Choice([*CARRIED, "image_folder", "time_series", "arrays", NO_DATA]),
@@ -86,7 +114,7 @@ def new(
     plan = _plan(task, shape, classes, data, asks)
     proposed = _arch(plan.data if plan.data in CARRIED else plan.input)
     if file is None:
-        file = _ask("File", proposed, click.STRING, asks)
+        file = _ask("File", _free(proposed), NewFile(), True) if asks else proposed
     name = proposed if file == "-" else _arch(file)
     text = _checked(name, first_file(plan, _network_name(name)))
     if text is None:
@@ -101,8 +129,11 @@ def new(
         raise _there_already(name) from None
     except OSError as error:
         raise click.ClickException(f"can't write {name}: {error.strerror}") from None
-    then = "" if plan.data == NO_DATA else f", then `archdsl train {name}`"
-    message(f"wrote {name}; see `archdsl analyze {name}`{then}")
+    quoted = shlex.quote(name)
+    then = "" if plan.data == NO_DATA else f", then `archdsl train {quoted}`"
+    message(f"wrote {name}; see `archdsl analyze {quoted}`{then}")
+    if plan.data in CARRIED and not _is_there(plan.data):
+        message(f"the examples of {plan.data} come with `pip install 'archdsl[data]'`")
     return 0
 
 
@@ -110,6 +141,13 @@ def _arch(file: str) -> str:
     from archdsl.project import ARCH
 
     return file if file.endswith(ARCH) else file + ARCH
+
+
+def _free(name: str) -> str:
+    """A name like this one that no file has."""
+    stem = name.removesuffix(_arch(""))
+    others = (_arch(f"{stem}{number}") for number in count(2))
+    return next(one for one in chain([name], others) if not os.path.lexists(one))
 
 
 def _there_already(name: str) -> Refused:
@@ -144,7 +182,7 @@ def _plan(
         if data not in _fitting(task, shape):
             raise click.UsageError(f"--data {data} is not for `{task}` of {_written(shape)}")
     usual_classes = 2 if task == "segment" else 10
-    classes = classes or _ask("Number of classes", usual_classes, click.IntRange(2, 1_000_000), asks)
+    classes = classes or _ask("Number of classes", usual_classes, Classes(), asks)
     assert classes is not None
     return Plan(task, data, shape, classes)
 
@@ -164,8 +202,10 @@ def _fitting(task: str, shape: tuple[int, ...] | None) -> list[str]:
         series = task == "signal" or (None if shape is None else len(shape) == 2)
         found += [data for data in CARRIED if series in (None, data == "mnist1d")]
         found = [data for data in found if shape in (None, _described(data)[0])]
+        # What can be trained on as things stand comes first.
+        found.sort(key=lambda data: not _is_there(data))
         square = shape is None or (shape[0] in (1, 3) and len(shape) == 3 and shape[1] == shape[2])
-        if square and not series:
+        if square and not series and (shape is None or shape[1] * shape[2] <= _most_pixels()):
             found.append("image_folder")
         if series is not False:
             found.append("time_series")
@@ -178,6 +218,25 @@ def _described(data: str) -> tuple[tuple[int, ...], int]:
 
     described = Data.words[data].new().described()
     return described.shapes[0], described.target.classes
+
+
+def _is_there(data: str) -> bool:
+    """Whether data that are carried can be read here; what is generated always can."""
+    from archdsl.problems import Fault
+    from archdsl.recipes.data import Data
+
+    try:
+        Data.words[data].new().look()
+    except Fault:
+        return False
+    return True
+
+
+def _most_pixels() -> int:
+    """How many pixels a picture of a folder may have."""
+    from archdsl.recipes.data import ImageFolder
+
+    return int(ImageFolder.arguments["pixels"].default)
 
 
 def _written(shape: tuple[int, ...]) -> str:

@@ -109,9 +109,11 @@ def _missing(file: str) -> str:
         near = {path.name: str(folder / path.name) for path in folder.glob("*.arch")}
     except OSError:
         near = {}
-    names = {**dict.fromkeys([*bundled_names(), *bundled_networks()]), **near}
-    meant = nearest_file(Path(file).name, names)
+    networks = bundled_networks()
     said = f"there is no file {file!r}, here or among the bundled architectures"
-    return (
-        f"{said}; did you mean {names[meant] or meant}?" if meant else f"{said} (`archdsl list` shows those)"
-    )
+    # A network alone would have been found; with another after a colon its file was meant.
+    home = next((home for name, home in networks.items() if name.lower() == file.lower()), None)
+    names = {**dict.fromkeys([*bundled_names(), *networks]), **near}
+    meant = nearest_file(Path(file).name, names)
+    shown = home or (names[meant] or meant if meant else None)
+    return f"{said}; did you mean {shown}?" if shown else f"{said} (`archdsl list` shows those)"

@@ -202,9 +202,7 @@ def _train(
             wide = max(len(name) for name, _ in said(recipe, run.measured))
             for name, text in said(recipe, run.measured):
                 result(f"{name:<{wide}}  {text:>7}")
-            rate = run.taken / run.seconds if run.seconds else 0
-            took = f"{run.taken:,} steps in {run.seconds:,.1f} s ({rate:,.0f} a second)"
-            message(f"{took}; the run is in {run.folder}")
+            message(f"{_took(run.taken, run.seconds)}; the run is in {run.folder}")
             if run.interrupted:
                 message("interrupted: what was trained until then is saved. To go on:")
                 message(f"  {words.resume(run.folder, processes.count)}")
@@ -293,3 +291,10 @@ class _Lines:
 
     def busy(self, what: str) -> None:
         message(what)
+
+
+def _took(steps: int, seconds: float) -> str:
+    """`200 steps in 3.1 s (65 a second)`."""
+    rate = steps / seconds if seconds else 0
+    often = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{steps:,} steps in {seconds:,.1f} s ({often} a second)"

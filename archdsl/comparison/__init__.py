@@ -21,7 +21,7 @@ def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") ->
     The peak of training has what the recipes' optimizers keep where both files have a recipe, and is that of
     plain SGD otherwise.
     """
-    recipes = [_recipe(net) for net in (before, after)]
+    recipes = [before.recipe, after.recipe]
     kept = [0 if recipe is None else recipe.optimizer.kept() for recipe in recipes]
     if None in recipes:
         kept = [0, 0]
@@ -30,15 +30,6 @@ def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") ->
     )
     said = [_said(net, recipe) for net, recipe in zip((before, after), recipes, strict=True)]
     return Difference(ours, theirs, (said[0], said[1]))
-
-
-def _recipe(net: Net) -> Recipe | None:
-    """The recipe of a network; None where its file has none, or one that can't be followed."""
-    if net.network.train is None:
-        return None
-    from archdsl.recipes.reader import read_recipe
-
-    return read_recipe(net.network.train, net.network, frame=net.program.names())[0]
 
 
 def _said(net: Net, recipe: Recipe | None) -> dict[str, str] | None:

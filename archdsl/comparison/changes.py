@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from archdsl.comparison.matching import Matching
 from archdsl.comparison.outline import COMMUTATIVE, Outline, differ, values_differ
-from archdsl.comparison.parts import FIGURES, Part, Parts, call
+from archdsl.comparison.parts import FIGURES, Part, Parts
 from archdsl.compiler.network import Node, Scope
 from archdsl.layers.arguments import SameAs, written
 from archdsl.layers.layer import Layer
+from archdsl.report.calls import layer_call
 from archdsl.report.report import plain
 from archdsl.sizes import TooLarge
 
@@ -190,7 +191,7 @@ class Changes:
         x, y = matching.before.nodes[i], matching.after.nodes[j]
         found: list[Detail] = []
         if x.kind != y.kind:
-            found.append(Detail("kind", "kind", call(x), call(y)))
+            found.append(Detail("kind", "kind", layer_call(x), layer_call(y)))
         elif matching.before.kinds[i] != matching.after.kinds[j]:
             found += _arguments(x.layer, y.layer)
         if j not in matching.moved and not self._same_inputs(x, y):

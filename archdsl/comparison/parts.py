@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from archdsl.comparison.outline import Outline, Unit, values_differ
-from archdsl.compiler.network import Node, Scope, Wire
-from archdsl.layers.arguments import REQUIRED, SameAs, written
+from archdsl.comparison.outline import Outline, Unit
+from archdsl.compiler.network import Node, Scope
 from archdsl.layers.shapes import Shape
 from archdsl.problems.problem import plural
+from archdsl.report.calls import block_call, layer_call
 from archdsl.report.report import plain
-from archdsl.sizes import Symbolic
 
 if TYPE_CHECKING:
     from archdsl.sizes import Size
@@ -140,21 +139,16 @@ def _in_a_row(layers: Sequence[Node]) -> bool:
 def _row(layers: Sequence[Node]) -> str:
     """Layers one after another; of many the first and the last, and how many they are."""
     if len(layers) <= FEW:
-        return " -> ".join(map(call, layers))
-    return f"{call(layers[0])} -> … -> {call(layers[-1])}, {plural(len(layers), 'layer')}"
+        return " -> ".join(map(layer_call, layers))
+    return f"{layer_call(layers[0])} -> … -> {layer_call(layers[-1])}, {plural(len(layers), 'layer')}"
 
 
 def _block(unit: Unit) -> str:
     if isinstance(unit, Node):
-        return call(unit)
+        return layer_call(unit)
     if unit.block is None:
         return plural(len([*_nodes(unit)]), "layer")
-    given = [
-        f"{name}={written(value)}"
-        for name, value in unit.arguments.items()
-        if isinstance(value, bool | int | float | Symbolic)
-    ]
-    return f"{unit.block}({', '.join(given)})" if given else unit.block
+    return block_call(unit)
 
 
 def _nodes(scope: Scope) -> Iterator[Node]:
@@ -163,21 +157,3 @@ def _nodes(scope: Scope) -> Iterator[Node]:
             yield member
         else:
             yield from _nodes(member)
-
-
-def call(node: Node) -> str:
-    """A layer as a file writes it, without what is left at its default."""
-    if node.kind == "input":
-        return f"input {node.shape}"
-    given = []
-    for number, (name, parameter) in enumerate(node.layer.arguments.items()):
-        value = node.layer.values.get(name)
-        default = parameter.default
-        if isinstance(default, SameAs):
-            default = node.layer.values.get(default.name)
-        if isinstance(value, Node | Wire):
-            given.append(f"{name}={value.node.name if isinstance(value, Wire) else value.name}")
-        elif default is REQUIRED or values_differ(value, default):
-            plain = number == 0 and parameter.required
-            given.append(written(value) if plain else f"{name}={written(value)}")
-    return f"{node.kind}({', '.join(given)})" if given else node.kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from archdsl.compiler.blocks import Results
@@ -66,6 +67,11 @@ class Compilation:
     expectations: list[tuple[tree.Expect, Frame]]
     partial: Network | None = None
 
+    def sound(self) -> list[tuple[tree.Expect, Frame]]:
+        """The expectations in which nothing wrong was found yet."""
+        wrong = [d.span for d in self.diagnostics if d.severity == "error"]
+        return [e for e in self.expectations if not any(span.within(e[0].span) for span in wrong)]
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -74,6 +80,8 @@ class Declared:
     module: Module | None
     reporter: Reporter
     sources: tuple[Source, ...] = ()
+    unused: tuple[Diagnostic, ...] = ()
+    """What is to be said of its names where nothing else is wrong."""
 
 
 class Program:
@@ -143,23 +151,62 @@ class Program:
         found = _in_order(reporter.diagnostics)
         if network is None or reporter.has_errors or not network.outputs:
             return Compilation(None, found, expectations, network)
-        return Compilation(network, found, expectations)
+        # What is named wrongly elsewhere may be what seems to be unused.
+        unused = () if any(d.severity == "error" for d in found) else declared.unused
+        return Compilation(network, _in_order([*found, *unused]), expectations)
 
     def _harmless_for(self, name: str | None) -> Callable[[Diagnostic], bool]:
         """Whether an error leaves a network as it is: in what it does not need, or in an `expect` line."""
-        spans: list[tuple[list[Span], list[Span]]] = []
+        chosen = self.chosen(name)
+        spans: list[Span] | None = None
+        known: dict[int, bool] = {}
 
         def harmless(d: Diagnostic) -> bool:
-            chosen = self.chosen(name)
-            if d.span.source is not self.source or isinstance(chosen, Diagnostic):
+            nonlocal spans
+            if isinstance(chosen, Diagnostic):
                 return False
-            if not spans:
-                needed = Needs(self.file).of(chosen)
-                others = [one.span for one in self.file.declarations if one not in needed]
-                spans.append((others, [e.span for one in needed for e in expectations_of(one)]))
-            return any(d.span.within(one) for some in spans[0] for one in some)
+            if id(d) not in known:
+                if spans is None:
+                    needed = self._needs.of(chosen)
+                    kept = {*map(id, needed)}
+                    spans = [one.span for one in self.file.declarations if id(one) not in kept]
+                    spans += [line.span for one in needed for line in expectations_of(one)]
+                known[id(d)] = any(d.span.within(one) for one in spans)
+            return known[id(d)]
 
         return harmless
+
+    def shared_out(self, options: Options) -> dict[str, Options]:
+        """Each network's share of options that are for a file: what it has.
+
+        What no network has goes to the first, for which it is a mistake.
+        """
+        has: dict[str, tuple[set[str], set[str], set[str]]] = {}
+        for block in self.file.declarations:
+            if isinstance(block, tree.Block) and block.is_network:
+                inputs = {label.name for s in block.body if isinstance(s, tree.Input) for label in s.names}
+                sizes = self._needs.words_of(block.name) if options.sizes else set[str]()
+                # An input that is replaced may bring sizes of its own.
+                sizes |= {str(size) for name in inputs for size in options.inputs.get(name, ())}
+                has[block.name] = {parameter.name for parameter in block.parameters}, sizes, inputs
+        every = [set[str]().union(*some) for some in zip(*has.values(), strict=True)]
+
+        def share(given: dict[str, Any], network: str, what: int) -> dict[str, Any]:
+            mine, first = has[network][what], network == next(iter(has))
+            return {n: one for n, one in given.items() if n in mine or (first and n not in every[what])}
+
+        return {
+            name: Options(
+                share(options.parameters, name, 0),
+                share(options.sizes, name, 1),
+                share(options.inputs, name, 2),
+            )
+            for name in has
+        }
+
+    @cached_property
+    def _needs(self) -> Needs:
+        return Needs(self.file)
 
     def names(self) -> Frame | None:
         """The names that a `train` block sees; None where the file was given up."""
@@ -172,6 +219,10 @@ class Program:
         if not self.file.declarations and not self._parsed:
             reporter.report(NoNetwork(), Span(self.source, 0, 0))
         return Compilation(None, _in_order(reporter.diagnostics), [])
+
+    def unused(self) -> list[Diagnostic]:
+        """What the file names and never uses, to be said where nothing is wrong with it."""
+        return [*self._declared({}).unused]
 
     def _network(
         self, name: str | None, module: Module, options: Options, reporter: Reporter
@@ -209,9 +260,10 @@ class Program:
                     definitions.let(let, one.frame)
             checked = [check_names(one, reporter) for one in modules.order]
             _check_trains(module, reporter)
+            unused = Reporter()
             if self.whole and not reporter.has_errors:
-                check_use(module, checked[-1], reporter)
-            return Declared(module, reporter, modules.sources)
+                check_use(module, checked[-1], unused)
+            return Declared(module, reporter, modules.sources, tuple(unused.diagnostics))
         return Declared(None, reporter)
 
 

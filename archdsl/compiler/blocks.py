@@ -20,7 +20,7 @@ from archdsl.compiler.unrolled import Unrolled
 from archdsl.compiler.values import UNKNOWN, Flow, Labelled, Unknown, wires_in
 from archdsl.layers.shapes import Shape
 from archdsl.problems.bounds import RecursionTooDeep
-from archdsl.problems.structure import InputCount, InputForm, NoValue
+from archdsl.problems.structure import InputCount, InputForm, NetworkInChain, NoValue
 from archdsl.source import Span
 from archdsl.syntax import tree
 
@@ -89,6 +89,9 @@ class BlockUses:
         value: Flow,
         label: tree.Label | None,
     ) -> Labelled:
+        if block.is_network:
+            self._reporter.report(NetworkInChain(block.name), name_span)
+            return Labelled(UNKNOWN, _unknown_frame(module))
         written = (block, id(arguments) if arguments else name_span)
         bound = self._bound.get(written)
         if bound is None:
@@ -124,6 +127,7 @@ class BlockUses:
             arguments_ = {p.name: inner.names[p.name] for p in block.parameters}
             begun = self._so_far()
             with self._scopes.inside(key, label is not None, wires, block.name, arguments_) as scope:
+                scope.chosen = _chosen(block, given)
                 body: list[tree.Statement] = [s for s in block.body if not isinstance(s, tree.Input)]
                 results = self._body(body, inner, reached)
                 scope.outputs = wires_in(results.value)
@@ -155,6 +159,7 @@ class BlockUses:
 
     def _repeat(self, known: Recording, block: str, key: str, use: Span, inputs: tuple[Wire, ...]) -> Flow:
         with self._scopes.inside(key, False, inputs, block, known.arguments) as scope:
+            scope.chosen = known.chosen
             self._reporter.spend(known.steps, use)
             self._nodes += known.repeat(scope, self._calls[0], self._unrolled.places)
         return scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs
@@ -238,6 +243,21 @@ class BlockUses:
             inner.names["input"] = wires[0]
             return wires[0]
         return None
+
+
+def _chosen(block: tree.Block, given: dict[str, Any]) -> tuple[str, ...]:
+    """Which arguments a use gives, but those that are the number or word that the default is."""
+    return tuple(
+        [
+            p.name
+            for p in block.parameters
+            if p.name in given
+            and not (
+                isinstance(p.default, tree.Number | tree.Constant | tree.String)
+                and p.default.value == given[p.name]
+            )
+        ]
+    )
 
 
 def _unknown_frame(module: Module) -> Frame:

@@ -114,6 +114,13 @@ ARGUMENTS_ELSEWHERE: dict[str, tuple[tuple[str, ...], str | None]] = {
 """By name: the arguments that may be meant, the first that the layer has, or why there is none."""
 
 
+ARGUMENT_WORDS_ELSEWHERE = {
+    "padding": {"valid": "0"},
+    "padding_mode": {"constant": "zeros"},
+}
+"""By argument: words that other libraries take for it, and what is written here."""
+
+
 def layer_elsewhere(name: str) -> tuple[str | None, str] | None:
     """The layer that another library calls `name`, and how it is written here; None if there is none."""
     bare = name.rsplit(".", 1)[-1].lower().replace("_", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from archdsl.layers.layer import LAYERS, Layer
 from archdsl.source import Source, Span
-from archdsl.syntax.tree import Block, Let, Train
+from archdsl.syntax.tree import Block, Label, Let, Train
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +20,8 @@ class Module:
     networks: dict[str, Block] = field(default_factory=dict)
     trains: list[Train] = field(default_factory=list)
     lets: list[Let] = field(default_factory=list)
+    imported: list[tuple[Label, str]] = field(default_factory=list)
+    """The names that it imports, and from which file."""
     broken: bool = False
     """Whether a declaration could not be read, so that any name may be one it would have made."""
     layers: Mapping[str, type[Layer]] = field(default_factory=lambda: LAYERS)

@@ -58,6 +58,7 @@ class Modules:
         defined: dict[str, Span] = {}
         for declaration in tree.declarations:
             if isinstance(declaration, Import):
+                module.imported += [(label, declaration.path) for label in declaration.names]
                 self._import(declaration, module, defined)
             elif isinstance(declaration, Train):
                 module.trains.append(declaration)
@@ -96,7 +97,7 @@ class Modules:
             if label.name in imported.own:
                 module.take(imported.own[label.name])
             elif found is None:
-                known = tuple(imported.blocks)
+                known = tuple(name for name, (block, _) in imported.blocks.items() if not block.is_network)
                 problem = UnknownImport(label.name, statement.path, nearest(label.name, known), known)
                 self._reporter.report(problem, label.span)
                 module.frame.names[label.name] = UNKNOWN

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archdsl.compiler.elsewhere import FUNCTIONS_ELSEWHERE, layer_elsewhere
+from archdsl.compiler.elsewhere import ARGUMENT_WORDS_ELSEWHERE, FUNCTIONS_ELSEWHERE, layer_elsewhere
 from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
 from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
@@ -14,8 +14,15 @@ from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS
 from archdsl.layers.arguments import Parameter
 from archdsl.problems import nearest
-from archdsl.problems.names import UnknownLayer, UnknownName
-from archdsl.problems.structure import InputForm
+from archdsl.problems.names import (
+    ShadowedLayer,
+    UnknownLayer,
+    UnknownName,
+    UnusedImport,
+    UnusedLet,
+    UnusedParameter,
+)
+from archdsl.problems.structure import InputForm, NetworkInChain
 from archdsl.syntax import tree
 
 LITERALS = frozenset({tree.Number, tree.Constant, tree.String})
@@ -31,20 +38,69 @@ def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
     return UnknownLayer(name, nearest(name.lower(), known) or nearest(name, known))
 
 
-def check_names(module: Module, reporter: Reporter) -> None:
+def check_names(module: Module, reporter: Reporter) -> list[Names]:
     """Report every name of the file's blocks and networks that nothing can make good."""
-    for block, owner in module.blocks.values():
-        if owner is module:
-            _Names(module, block, reporter).check()
+    checked = [Names(module, block, reporter) for block, owner in module.blocks.values() if owner is module]
+    for names in checked:
+        names.check()
+    return checked
 
 
-class _Names:
+def check_use(module: Module, checked: list[Names], reporter: Reporter) -> None:
+    """Report what a file without errors names and never uses, and what it names like a layer.
+
+    Blocks may be there for other files, which may import them from where they are imported. A name that
+    begins with `_` says that it is not meant to be read.
+    """
+    outside: set[str] = set()
+    for let in module.lets:
+        outside |= {name for name in _words_in(let.value) if name != let.name}
+    for train in module.trains:
+        for setting in train.settings:
+            if isinstance(setting, tree.Setting):
+                outside.update(name for value in setting.values for name in _words_in(value))
+    everything = outside.union(*(names.used for names in checked))
+    text = module.source.text
+
+    def unused(name: str, used: set[str]) -> bool:
+        # What stands after a dot may be a name of another scope.
+        return name not in used and name[0] != "_" and f".{name}" not in text
+
+    if module.networks:
+        for label, path in module.imported:
+            if label.name not in everything:
+                reporter.report(UnusedImport(label.name, path), label.span)
+    for let in module.lets if module.blocks else ():
+        if unused(let.name, everything):
+            reporter.report(UnusedLet(let.name), let.name_span)
+    for names in checked:
+        block = names.block
+        used = names.used | outside if block.is_network else names.used
+        for parameter in block.parameters:
+            if unused(parameter.name, used):
+                reporter.report(UnusedParameter(parameter.name, block.name), parameter.name_span)
+        for let in names.lets:
+            if unused(let.name, names.used):
+                reporter.report(UnusedLet(let.name), let.name_span)
+        if block.name in LAYERS:
+            reporter.report(ShadowedLayer(block.name), block.name_span)
+
+
+def _words_in(expression: tree.Expression) -> Iterator[str]:
+    for name in _names_in(expression):
+        yield name.callee if isinstance(name, tree.Call) else name.id
+
+
+class Names:
     """One block. Whether a name is defined before its use is left to unrolling: here it is enough
     that the block defines it somewhere, so nothing is reported that might be right."""
 
     def __init__(self, module: Module, block: tree.Block, reporter: Reporter) -> None:
         self._module = module
-        self._block = block
+        self.block = block
+        self.used: set[str] = set()
+        """The names that it uses, dotted ones in their parts."""
+        self.lets: list[tree.Let] = []
         self._reporter = reporter
         self._defined = {"input", "_", *(let.name for let in module.lets)}
         # What could not be imported has been reported, and may be anything.
@@ -54,10 +110,10 @@ class _Names:
         self._defined |= defined
 
     def check(self) -> None:
-        for parameter in self._block.parameters:
+        for parameter in self.block.parameters:
             if parameter.default is not None:
                 self._expression(parameter.default)
-        self._body(self._block.body)
+        self._body(self.block.body)
 
     def _body(self, body: list[tree.Statement]) -> None:
         for statement in body:
@@ -68,6 +124,7 @@ class _Names:
             elif isinstance(statement, tree.Shared):
                 self._items(statement.items)
             elif isinstance(statement, tree.Let):
+                self.lets.append(statement)
                 self._expression(statement.value, {label.name for label in statement.parameters or ()})
             elif isinstance(statement, tree.Expect):
                 self._expression(statement.test)
@@ -75,7 +132,7 @@ class _Names:
                 for expression in statement.values:
                     self._expression(expression)
             elif isinstance(statement, tree.Input) and statement.shape is not None:
-                if not self._block.is_network:
+                if not self.block.is_network:
                     self._reporter.report(InputForm(in_network=False), statement.span)
                 self._expression(statement.shape)
 
@@ -96,10 +153,12 @@ class _Names:
                 self._body(body)
 
     def _use(self, use: tree.Use) -> None:
+        self.used.update(use.name.split("."))
         if not self._callee(use.name, use):
-            block, module = self._block, self._module
+            block, module = self.block, self._module
             named = (p.name for p in block.parameters)
-            usable = [*module.blocks, *module.own, *named, *_shared_in(block.body)]
+            blocks = [name for name, (one, _) in module.blocks.items() if not one.is_network]
+            usable = [*blocks, *module.own, *named, *_shared_in(block.body)]
             unknown = unknown_layer(use.name, usable)
             self._reporter.report(unknown, use.name_span)
             if unknown.foreign and unknown.meant:
@@ -116,14 +175,9 @@ class _Names:
                 self._reporter.report(UnknownName(compared.id, None, remark=remark), compared.span)
                 continue
             if isinstance(value, tree.Name):
+                self.used.add(value.id)
                 if not self._means_something(value.id):
-                    takes = self._words_of(use)
-                    word = takes.get(argument.name)
-                    problem = (
-                        self._unknown_name(value.id, ALL_WORDS)
-                        if word is None
-                        else _unknown_word(value.id, word)
-                    )
+                    problem = self._unknown_argument(value.id, self._parameter_of(use, argument))
                     self._reporter.report(problem, value.span)
             else:
                 self._expression(value)
@@ -134,6 +188,9 @@ class _Names:
         if self._is_defined(name.split(".")[0]):
             return True
         found = self._module.blocks.get(name)
+        if found is not None and found[0].is_network:
+            self._reporter.report(NetworkInChain(name), span)
+            return True
         if found is not None:
             bind(Signature.of_block(found[0]), use.arguments, span, self._reporter)
             return True
@@ -154,14 +211,17 @@ class _Names:
     def _expression(self, node: tree.Expression, bound: set[str] | None = None) -> None:
         for name in _names_in(node):
             if isinstance(name, tree.Call):
+                self.used.add(name.callee)
                 if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
                     module = self._module
                     known = [*FUNCTIONS, *module.blocks, *module.layers, *self._defined - {"input", "_"}]
                     meant = FUNCTIONS_ELSEWHERE.get(name.callee) or nearest(name.callee, known)
                     problem = UnknownName(name.callee, meant)
                     self._reporter.report(problem, name.callee_span)
-            elif not (bound and name.id in bound) and not self._means_something(name.id):
-                self._reporter.report(self._unknown_name(name.id), name.span)
+            elif not (bound and name.id in bound):
+                self.used.add(name.id)
+                if not self._means_something(name.id):
+                    self._reporter.report(self._unknown_name(name.id), name.span)
 
     def _unknown_name(self, name: str, words: frozenset[str] = frozenset()) -> UnknownName:
         """The problem of a name that nothing stands behind; `words` are those that it might have been."""
@@ -172,10 +232,29 @@ class _Names:
         own = nearest(name, self._defined - {"_"} | words)
         return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *module.blocks, *module.layers], 0.7))
 
-    def _words_of(self, use: tree.Use) -> dict[str | None, Parameter]:
-        """The arguments of a layer that take a word."""
+    def _unknown_argument(self, name: str, parameter: Parameter | None) -> UnknownName:
+        """The problem of a name that is given to a layer's parameter, or to whatever else takes it."""
+        if parameter is None:
+            return self._unknown_name(name, ALL_WORDS)
+        words = parameter.kind.spelt()
+        if not words:
+            return self._unknown_name(name)
+        elsewhere = ARGUMENT_WORDS_ELSEWHERE.get(parameter.name, {}).get(name)
+        meant = elsewhere or nearest(name, [*words, *self._defined - {"_"}])
+        return UnknownName(name, meant, remark=f"`{parameter.name}` takes {parameter.kind.expected}")
+
+    def _parameter_of(self, use: tree.Use, argument: tree.Argument) -> Parameter | None:
+        """What an argument is given to, where it is a layer's."""
         layer = None if use.name in self._module.blocks else self._module.layers.get(use.name)
-        return {n: p for n, p in layer.arguments.items() if p.kind.words} if layer is not None else {}
+        if layer is None or self._is_defined(use.name):
+            return None
+        if argument.name is not None:
+            return layer.arguments.get(argument.name)
+        signature = Signature.of_layer(layer)
+        place = [one for one in use.arguments if one.name is None].index(argument)
+        if signature.values or place >= len(signature.parameters):
+            return None
+        return layer.arguments[signature.parameters[place]]
 
     def _means_something(self, name: str) -> bool:
         return (
@@ -195,11 +274,6 @@ def _compared(argument: tree.Argument) -> tree.Name | None:
     if argument.name is None and isinstance(value, tree.Binary) and value.operator == "==":
         return value.left if isinstance(value.left, tree.Name) else None
     return None
-
-
-def _unknown_word(name: str, parameter: Parameter) -> UnknownName:
-    remark = f"`{parameter.name}` takes {parameter.kind.expected}"
-    return UnknownName(name, nearest(name, parameter.kind.words), remark=remark)
 
 
 def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:

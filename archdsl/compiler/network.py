@@ -75,8 +75,9 @@ class Scope:
     """A use of a block, a labelled group or line, or a round of a labelled loop.
 
     The network itself is the scope named `""`. `block` is the block's (or network's) name, None for
-    a label's scope; `arguments` what the block was given, by parameter. `members` are in order of
-    execution. `round` is the number of a loop's round, from 1, and `loop` the loop's label.
+    a label's scope; `arguments` what its parameters are, and `chosen` those that are not left at a default.
+    `members` are in order of execution. `round` is the number of a loop's round, from 1, and `loop` the
+    loop's label.
 
     What a `shared` line makes is named after the scope that declares it: its node's `scope`, or its
     scope's `parent`, is that one. It stands among the `members` of the scope that uses it, and so
@@ -93,6 +94,7 @@ class Scope:
     members: list[Node | Scope] = field(default_factory=list)
     loop: str | None = None
     round: int = 0
+    chosen: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<scope {self.name or self.block}: {len(self.members)} members>"

@@ -64,7 +64,7 @@ class Recording:
     `steps` is the work that it took, `depth` how many uses stood around it, itself among them.
     """
 
-    __slots__ = ("_layers", "_scopes", "arguments", "depth", "steps")
+    __slots__ = ("_layers", "_scopes", "arguments", "chosen", "depth", "steps")
 
     def __init__(
         self, scope: Scope, nodes: list[Node], labels: Mapping[Node, Span], depth: int, steps: int
@@ -87,7 +87,7 @@ class Recording:
             except KeyError:
                 raise NotRepeatable from None
 
-        self.arguments = scope.arguments
+        self.arguments, self.chosen = scope.arguments, scope.chosen
         self.depth = depth
         self.steps = steps
         self._layers = [
@@ -127,7 +127,7 @@ class Recording:
             around = scopes[parent]
             name = f"{around.name}.{original.key}"
             inner = Scope(name, original.key, around, original.block, original.arguments)
-            inner.loop, inner.round = original.loop, original.round
+            inner.loop, inner.round, inner.chosen = original.loop, original.round, original.chosen
             scopes.append(inner)
         prefixes = [f"{one.name}." for one in scopes]
         wires = [*scope.inputs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from archdsl.compiler import limits
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.problems import Problem
@@ -26,16 +28,26 @@ class Work:
         self.left = limits.STEPS
 
 
+def _nothing(diagnostic: Diagnostic) -> bool:
+    return False
+
+
 class Reporter:
     """The diagnostics of one compilation, and the work that is left for it.
 
     A problem in the body of a loop or block is met at every round and use; it is reported once, with what the
     later ones add to it.
     `calls` are the lines that use the blocks we are in, outermost first; a problem shows them.
-    It may go on from what another has found.
+    It may go on from what another has found, of which some errors may be `harmless` for what it is about.
     """
 
-    def __init__(self, work: Work | None = None, after: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        work: Work | None = None,
+        after: Reporter | None = None,
+        harmless: Callable[[Diagnostic], bool] | None = None,
+    ) -> None:
+        self._harmless = harmless or _nothing
         self.diagnostics: list[Diagnostic] = list(after.diagnostics) if after else []
         self.calls: list[Span] = []
         self.symbols: set[str] = set(after.symbols) if after else set()
@@ -45,7 +57,7 @@ class Reporter:
 
     @property
     def has_errors(self) -> bool:
-        return any(d.severity == "error" for d in self.diagnostics)
+        return any(d.severity == "error" and not self._harmless(d) for d in self.diagnostics)
 
     @property
     def steps_left(self) -> int:

@@ -13,14 +13,14 @@ from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.values import Maker, show
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter, SameAs, written
-from archdsl.layers.layer import MANY, Layer
+from archdsl.layers.layer import LAYERS, MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
 from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
 from archdsl.problems.names import UnknownName
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
-from archdsl.syntax.tree import Argument, Block, Let, Name, Use
+from archdsl.syntax.tree import Argument, Block, Let, Name, Number, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,11 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
                 continue
             position += 1
             if position > len(signature.parameters):
-                if position == len(signature.parameters) + 1:
+                together = _as_list(signature, arguments) if position == 2 else None
+                if together is not None:
+                    bound.clear()
+                    reporter.report(together, arguments[0].span.to(arguments[-1].span))
+                elif position == len(signature.parameters) + 1:
                     named = argument.value.id if isinstance(argument.value, Name) else None
                     problem = ExtraArgument(signature.owner, len(signature.parameters), signature.text, named)
                     reporter.report(problem, argument.span)
@@ -132,6 +136,27 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
         reporter.report(MissingArgument(signature.owner, missing, signature.text), owner)
         wrong = True
     return Bound(bound, not wrong)
+
+
+def _as_list(signature: Signature, arguments: list[Argument]) -> ExtraArgument | None:
+    """The problem of a list that was given without its brackets to the only argument of a layer."""
+    layer = LAYERS.get(signature.owner)
+    if layer is None or Signature.of_layer(layer) != signature or len(signature.parameters) != 1:
+        return None
+    kind = layer.arguments[signature.parameters[0]].kind
+    items: list[Any] = []
+    for argument in arguments:
+        value = argument.value
+        if isinstance(value, Number):
+            items.append(value.value)
+        elif isinstance(value, Name) and value.id in kind.words:
+            items.append(value.id)
+    if len(items) < len(arguments) or any(a.name is not None for a in arguments) or kind.role != "number":
+        return None
+    if kind.check(tuple(items)) is None:
+        return None
+    written = tuple(argument.span.text for argument in arguments)
+    return ExtraArgument(signature.owner, 1, signature.text, items=written)
 
 
 def takes_no_more(use: Use, reporter: Reporter) -> bool:
@@ -184,8 +209,9 @@ def _refuse(
 ) -> None:
     """Report a value that is not of the argument's kind."""
     name, kind = parameter.name, parameter.kind
-    meant = nearest(found, kind.words) if isinstance(found, str) else None
-    if isinstance(found, str) and isinstance(argument.value, Name) and meant is None:
+    in_list = isinstance(found, str) and found in kind.words
+    meant = nearest(found, kind.words) if isinstance(found, str) and not in_list else None
+    if isinstance(found, str) and isinstance(argument.value, Name) and meant is None and not in_list:
         # A word of some other layer's arguments, so it has not been said that nothing is called so.
         problem = UnknownName(found, None, remark=f"`{name}` takes {kind.expected}")
         reporter.report(problem, argument.value.span)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import drawsvg
 
-from archdsl.drawing.colours import rounded
-from archdsl.drawing.lettering import FAMILY, width
-from archdsl.drawing.theme import themed
+from archdsl.drawing.canvas import MARGIN, TITLE, canvas, finished, rounded, tip, words
+from archdsl.drawing.lettering import width
 from archdsl.drawing.trunk import Station, Trunk, trunk
 
 if TYPE_CHECKING:
@@ -24,29 +23,15 @@ if TYPE_CHECKING:
     from archdsl.analysis.flow import Flow
     from archdsl.compiler.network import Network, Node
 
-STYLE = f"""
-text {{ fill: #24292f; text-anchor: middle; font: 10px {FAMILY} }}
-.title {{ font-size: 13px; font-weight: 600; text-anchor: start }}
-.name, .kernel {{ fill: #59636e; font-size: 9px }} .name {{ font-style: italic }}
-.scale {{ fill: #59636e; font-size: 9px; text-anchor: start }}
-.map, .input, .vector {{ stroke-width: .7; stroke-linejoin: round }}
-.map {{ fill: #b6d7f2; stroke: #1f5f99 }} .map.side {{ fill: #8fbfe8 }} .map.top {{ fill: #d8eafa }}
-.input {{ fill: #e4e7ea; stroke: #6e7781 }} .input.side {{ fill: #cdd2d7 }} .input.top {{ fill: #f3f4f6 }}
-.vector {{ fill: #f6c98a; stroke: #9a5b00 }} .split {{ stroke: #1f5f99; stroke-width: 1.8 }}
-.window {{ fill: #fff; fill-opacity: .6; stroke: #24292f; stroke-width: .6 }}
-.ray {{ fill: none; stroke: #6e7781; stroke-width: .6 }}
-.way, .bar {{ fill: none; stroke: #59636e; stroke-width: 1 }} .tip {{ fill: #59636e; stroke: none }}
-.span {{ stroke: #a8b1ba; stroke-width: .8 }}
-.skip {{ fill: none; stroke: #b1365a; stroke-width: 1.1 }} .head {{ fill: #b1365a; stroke: none }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }} .name, .kernel, .scale {{ fill: #9aa4ae }}
-.map {{ fill: #2c5f8f; stroke: #9ccbf5 }} .map.side {{ fill: #234d75 }} .map.top {{ fill: #3a76ae }}
-.input {{ fill: #4a5159; stroke: #b3bac1 }} .input.side {{ fill: #3c4249 }} .input.top {{ fill: #5a626b }}
-.vector {{ fill: #a8701f; stroke: #f6c98a }} .split {{ stroke: #9ccbf5 }}
-.window {{ fill: #0d1117; stroke: #e6edf3 }} .ray {{ stroke: #9aa4ae }}
-.way, .bar {{ stroke: #9aa4ae }} .tip {{ fill: #9aa4ae }} .span {{ stroke: #59636e }}
-.skip {{ stroke: #f28aa6 }} .head {{ fill: #f28aa6 }}
-}}
+STYLE = """
+.name, .kernel { fill: $quiet; font-size: 9px } .name { font-style: italic }
+.scale { fill: $quiet; font-size: 9px; text-anchor: start }
+.map, .input, .vector { stroke-width: .7; stroke-linejoin: round }
+.map { fill: $map; stroke: $blue } .map.side { fill: $map-shade } .map.top { fill: $map-light }
+.input { fill: $input; stroke: $edge } .input.side { fill: $input-shade } .input.top { fill: $input-light }
+.vector { fill: $vector; stroke: $orange } .split { stroke: $blue; stroke-width: 1.8 }
+.window { fill: $page; fill-opacity: .6; stroke: $text; stroke-width: .6 }
+.ray { fill: none; stroke: $edge; stroke-width: .6 } .span { stroke: $line; stroke-width: .8 }
 """
 
 TALLEST = 132.0
@@ -63,7 +48,6 @@ BAR = 7.0
 """Pixels that a vector is thick."""
 GAP = 14.0
 """Pixels between bodies and between their labels."""
-MARGIN = 12.0
 LINE = 12.0
 """Pixels a line of text is high."""
 RISE = 8.0
@@ -153,12 +137,9 @@ class Figure:
         return max(body.left + body.wide for body in self.bodies)
 
 
-def blocks(network: Network, flow: Flow, dark: bool = True) -> str:
-    """The picture of a network as SVG, with colours for dark pages as well or without.
-
-    Every size of it must be a number.
-    """
-    return themed(compared([(network, flow)]), "auto" if dark else "light")
+def blocks(network: Network, flow: Flow) -> str:
+    """The picture of a network, all of whose sizes are numbers, as SVG."""
+    return compared([(network, flow)])
 
 
 def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
@@ -169,32 +150,26 @@ def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
     legend = _legend(scale, figures)
     wide = max(
         *(figure.right + MARGIN for figure in figures),
-        *(MARGIN * 2 + width(figure.name, 13, bold=True) for figure in figures),
+        *(MARGIN * 2 + width(figure.name, TITLE, bold=True) for figure in figures),
         MARGIN * 2 + sum(length + 30 + width(text, 9) for length, text in legend),
     )
-    drawing = drawsvg.Drawing(round(wide) + 1, 100)
-    drawing.append_css(STYLE)
     ends = [f"{f.name}, from {f.bodies[0].labels[0]} to {f.bodies[-1].labels[0]}" for f in figures]
-    drawing.append_title("; ".join(ends))
+    body = drawsvg.Group()
     top = MARGIN
     for figure in figures:
-        drawing.append(drawsvg.Text(figure.name, 13, MARGIN, rounded(top + 8), class_="title"))
-        top = _draw(drawing, figure, scale, top + 18) + MARGIN
+        body.append(words(figure.name, MARGIN, top + 9, "title", TITLE))
+        top = _draw(body, figure, scale, top + 19) + MARGIN
     left = MARGIN
     for length, text in legend:
-        ends_at = [left, top - 3, left, top + 3]
-        bar = (
-            drawsvg.Path(class_="bar").M(rounded(left), rounded(top)).L(rounded(left + length), rounded(top))
-        )
-        bar.M(*map(rounded, ends_at[:2])).L(*map(rounded, ends_at[2:]))
-        drawing.append(
-            bar.M(rounded(left + length), rounded(top - 3)).L(rounded(left + length), rounded(top + 3))
-        )
-        drawing.append(drawsvg.Text(text, 9, rounded(left + length + 6), rounded(top + 3), class_="scale"))
+        bar = drawsvg.Path(class_="way").M(rounded(left), rounded(top)).h(rounded(length))
+        for x in (left, left + length):
+            bar.M(rounded(x), rounded(top - 3)).v(6)
+        body.append(bar)
+        body.append(words(text, left + length + 6, top + 3, "scale", 9))
         left += length + 30 + width(text, 9)
-    drawing.height = round(top + 6 + MARGIN)
-    drawing.view_box = (0, 0, drawing.width, drawing.height)
-    return str(drawing.as_svg())
+    drawing = canvas(wide + 1, top + 6 + MARGIN, "; ".join(ends), STYLE)
+    drawing.append(body)
+    return finished(drawing)
 
 
 def _scale(networks: list[list[Station]]) -> Scale:
@@ -448,8 +423,7 @@ class Arc:
         ).L(rounded(self.end), rounded(y2))
         group = drawsvg.Group()
         group.append(arc)
-        tip = [self.end - 2.5, y2 - 1, self.end + 2.5, y2 - 1, self.end, y2 + 4]
-        group.append(drawsvg.Lines(*map(rounded, tip), close=True, class_="head"))
+        group.append(tip(self.end, y2 + 4, down=1, kind="skip-tip"))
         return group
 
 
@@ -477,7 +451,7 @@ def _arcs(found: Trunk, bodies: list[Body]) -> list[Arc]:
 # ------------------------------------------------------------------------------ drawing
 
 
-def _draw(drawing: drawsvg.Drawing, figure: Figure, scale: Scale, top: float) -> float:
+def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> float:
     """Draw a figure below `top`; returns where it ends."""
     axes: list[float] = []
     floors: list[float] = []
@@ -514,11 +488,11 @@ def _draw(drawing: drawsvg.Drawing, figure: Figure, scale: Scale, top: float) ->
     return top
 
 
-def _write(drawing: drawsvg.Drawing, bodies: list[Body], label: Label, y: float) -> None:
+def _write(drawing: drawsvg.Group, bodies: list[Body], label: Label, y: float) -> None:
     first, last = bodies[label.first], bodies[label.last]
     middle = (first.left + last.left + last.wide) / 2
     kind = ("label", "label", "kernel", "name")[min(label.line, 3)]
-    drawing.append(drawsvg.Text(label.text, 10, rounded(middle), rounded(y), class_=kind))
+    drawing.append(words(label.text, middle, y, kind))
     half = width(label.text, 10) / 2 + 4
     for left, right in ((first.left, middle - half), (middle + half, last.left + last.wide)):
         if label.last > label.first and right - left > 4:
@@ -594,6 +568,5 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement
     way = drawsvg.Path(class_="way").M(rounded(x1), rounded(y1))
     way.L(rounded(x1), rounded(middle)).L(rounded(x2), rounded(middle)).L(rounded(x2), rounded(y2 - 4 * sign))
     group.append(way)
-    tip = [x2 - 2.5, y2 - 5 * sign, x2 + 2.5, y2 - 5 * sign, x2, y2]
-    group.append(drawsvg.Lines(*map(rounded, tip), close=True, class_="tip"))
+    group.append(tip(x2, y2, down=sign))
     return group

@@ -1,77 +1,62 @@
-"""What all pictures of a layer or a unit share: letters, and colours on light and dark pages."""
+"""The colours of all pictures, each for light and for dark pages."""
 
 from __future__ import annotations
 
 from math import cos, pi, sin
-from typing import Any
 
-import drawsvg
+Pair = tuple[str, str]
+"""A colour on light pages and on dark ones."""
 
-from archdsl.drawing.lettering import FAMILY
-
-STYLE = f"""
-text {{ fill: #24292f; text-anchor: middle; font: 11px {FAMILY} }}
-.title {{ font-size: 13px; font-weight: 600; text-anchor: start }}
-.note {{ fill: #59636e; font-size: 10px; text-anchor: start }}
-.end {{ text-anchor: end }} .start {{ text-anchor: start }}
-.letter {{ font-family: "STIX Two Text", "Cambria", "Times New Roman", Times, "Liberation Serif",
-  "DejaVu Serif", serif; font-style: italic }}
-.low {{ font-size: 68%; font-style: normal }}
-@media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} .note {{ fill: #9aa4ae }} }}
-"""
-
-MARGIN = 14.0
-
-
-def numbered(base: str, below: str, x: float, y: float, size: float, kind: str = "") -> drawsvg.Text:
-    """A letter with an index below it; its baseline is at y."""
-    text = drawsvg.Text("", rounded(size), rounded(x), rounded(y), class_=f"letter {kind}".strip())
-    # The style sheet sets a size, too, and would win over an attribute.
-    upright = "" if base.isalpha() else ";font-style:normal"
-    text.args["style"] = f"font-size:{rounded(size)}px{upright}"
-    text.append(drawsvg.TSpan(base))
-    if below:
-        text.append(drawsvg.TSpan(below, dy=rounded(size * 0.22), class_="low"))
-    return text
-
-
-def width_of(base: str, below: str, size: float) -> float:
-    """How wide that is, rather more than less."""
-    return (len(base) * (0.86 if base.isalpha() else 0.64) + len(below) * 0.68 * 0.66) * size
-
-
-def plain(words: str, x: float, y: float, kind: str) -> drawsvg.Text:
-    """Words, as the style sheet has them."""
-    return drawsvg.Text(words, 11, rounded(x), rounded(y), class_=kind)
+PALETTE: dict[str, Pair] = {
+    "page": ("#ffffff", "#0d1117"),
+    # Words, borders and lines, from the strongest to the faintest.
+    "text": ("#24292f", "#e6edf3"),
+    "quiet": ("#57606a", "#b4bcc4"),
+    "edge": ("#6e7781", "#8b949e"),
+    "line": ("#8c959f", "#6e7681"),
+    "faint": ("#d0d7de", "#3d444d"),
+    # Grey: what computes nothing, and inputs.
+    "plain": ("#eef1f4", "#2a3038"),
+    "input": ("#e4e7ea", "#434a51"),
+    "input-light": ("#f3f4f6", "#5a626b"),
+    "input-shade": ("#cdd2d7", "#363c42"),
+    # Blue: maps, layers with weights, blocks.
+    "blue": ("#1f5f99", "#9ccbf5"),
+    "map": ("#b6d7f2", "#2c5f8f"),
+    "map-light": ("#d8eafa", "#3a76ae"),
+    "map-shade": ("#8fbfe8", "#234d75"),
+    "layer": ("#d8eafa", "#234d75"),
+    "block": ("#c3def5", "#1d3f61"),
+    # Orange: vectors, outputs, what changed.
+    "orange": ("#9a5b00", "#f6c98a"),
+    "vector": ("#f6c98a", "#a8701f"),
+    "output": ("#fbe0bd", "#60410f"),
+    # Red: skips and joins, what was removed.
+    "red": ("#b1365a", "#f28aa6"),
+    "join": ("#fbe3ea", "#5a2437"),
+    # Green: what was added.
+    "green": ("#1f7a3d", "#7fd396"),
+    "new": ("#dcf3e0", "#1f4d2d"),
+}
+"""By role; a style sheet names them as `$role`. Words and what is quiet can be read on every surface."""
 
 
-def rounded(number: float) -> float:
-    """As many digits as a picture needs."""
-    return round(number, 1)
-
-
-def told_apart(number: int, strong: bool = False) -> tuple[list[str], list[str]]:
-    """So many colours, for light and for dark pages: hues in a circle, in turns of lightness where many.
+def told_apart(number: int, name: str = "c", strong: bool = False) -> dict[str, Pair]:
+    """So many colours, called c1, c2 and so on: hues in a circle, in turns of lightness where many.
 
     They are for surfaces with letters on them; `strong` ones are for lines.
     """
     turns = 1 if number <= 9 else 3
-    light, dark = [], []
+    found = {}
     for k in range(number):
         hue = 250 + 360 * k / max(number, 3)
         shift = (k % turns) * 0.06
-        light.append(_hex(0.58, 0.13, hue) if strong else _hex(0.88 - shift, 0.085, hue))
-        dark.append(_hex(0.76, 0.12, hue) if strong else _hex(0.42 + shift, 0.09, hue))
-    return light, dark
-
-
-def sheet(light: list[str], dark: list[str], property: str = "fill", kind: str = "c") -> str:
-    """The style sheet that gives the classes c1, c2, ... their colours."""
-
-    def rules(colours: list[str]) -> str:
-        return " ".join(f".{kind}{k} {{ {property}: {colour} }}" for k, colour in enumerate(colours, 1))
-
-    return f"{rules(light)}\n@media (prefers-color-scheme: dark) {{ {rules(dark)} }}\n"
+        found[f"{name}{k + 1}"] = (
+            (_hex(0.58, 0.13, hue), _hex(0.76, 0.12, hue))
+            if strong
+            else (_hex(0.88 - shift, 0.085, hue), _hex(0.42 + shift, 0.09, hue))
+        )
+    return found
 
 
 def _hex(lightness: float, chroma: float, hue: float) -> str:
@@ -91,8 +76,3 @@ def _hex(lightness: float, chroma: float, hue: float) -> str:
 def _byte(linear: float) -> int:
     part = min(max(linear, 0.0), 1.0)
     return round(255 * (12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055))
-
-
-def finished(drawing: Any) -> str:
-    """The picture as SVG."""
-    return str(drawing.as_svg())

@@ -14,29 +14,20 @@ import drawsvg
 
 from archdsl.comparison.changes import Change
 from archdsl.comparison.text import DEEPEST, NAMES, READABLE, SIGNS, from_to, said, signed, total_texts
-from archdsl.drawing.lettering import FAMILY
+from archdsl.drawing.canvas import MARGIN, TITLE, WORDS, canvas, finished, rounded, words
 from archdsl.drawing.lettering import width as text_width
 from archdsl.problems.problem import plural
 
 if TYPE_CHECKING:
     from archdsl.comparison.difference import Difference
 
-STYLE = f"""
-text {{ fill: #24292f; font: 11px {FAMILY} }}
-.title {{ font-size: 14px; font-weight: 600 }} .head {{ font-weight: 600 }}
-.note {{ fill: #59636e; font-size: 10px }} .end {{ text-anchor: end }} .middle {{ text-anchor: middle }}
-.wire {{ stroke: #8c959f; stroke-width: 1.2 }} .rule {{ stroke: #d0d7de; stroke-width: 1 }}
-rect {{ stroke-width: 1.2 }}
-.same {{ fill: #f3f4f6; stroke: #d0d7de }}
-.affected {{ fill: #f3f4f6; stroke: #bf8700; stroke-dasharray: 4 3 }}
-.added {{ fill: #dafbe1; stroke: #1a7f37 }} .removed {{ fill: #ffebe9; stroke: #cf222e }}
-.changed {{ fill: #fff8c5; stroke: #9a6700 }} .moved {{ fill: #ddf4ff; stroke: #0969da }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }} .note {{ fill: #9aa4ae }} .wire {{ stroke: #6e7681 }} .rule {{ stroke: #3d444d }}
-.same {{ fill: #21262d; stroke: #3d444d }} .affected {{ fill: #21262d; stroke: #d29922 }}
-.added {{ fill: #12361f; stroke: #3fb950 }} .removed {{ fill: #42181a; stroke: #f85149 }}
-.changed {{ fill: #3a2d0a; stroke: #d29922 }} .moved {{ fill: #0c2d4d; stroke: #58a6ff }}
-}}
+STYLE = """
+.head { font-weight: 600 }
+.wire { stroke: $line; stroke-width: 1.2 } .rule { stroke: $faint; stroke-width: 1 }
+rect { stroke-width: 1.2 } .same { fill: $plain; stroke: $faint }
+.affected { fill: $plain; stroke: $orange; stroke-dasharray: 4 3 }
+.added { fill: $new; stroke: $green } .removed { fill: $join; stroke: $red }
+.changed { fill: $output; stroke: $orange } .moved { fill: $layer; stroke: $blue }
 """
 
 SPACE = "\u2003"
@@ -45,7 +36,6 @@ SPACE = "\u2003"
 COLUMN = 300.0
 """Pixels that one network's side is wide."""
 BETWEEN = 20.0
-MARGIN = 16.0
 WIDTH = 2 * MARGIN + 2 * COLUMN + BETWEEN
 LINE = 15.0
 """Pixels a line of text is high."""
@@ -92,18 +82,16 @@ def difference(found: Difference) -> str:
     tall = sum(row.high for row in rows) + GAP * (len(rows) + 1)
     totals = _totals(found)
     high = top + tall + LINE * (len(totals) + 1) + 3 * MARGIN
-    drawing = drawsvg.Drawing(WIDTH, round(high))
-    drawing.append_css(STYLE)
+    drawing = canvas(WIDTH, high, f"How {found.after.name} differs from {found.before.name}", STYLE)
     names = from_to(found.before.name, found.after.name)
-    drawing.append_title(f"How {found.after.name} differs from {found.before.name}")
-    drawing.append(_text(names, MARGIN, 26, "title", WIDTH - 2 * MARGIN, 14, bold=True))
-    drawing.append(_text(_legend(found, rows), MARGIN, legend - 10, "note", WIDTH - 2 * MARGIN, 10))
+    drawing.append(_text(names, MARGIN, MARGIN + 9, "title", WIDTH - 2 * MARGIN))
+    drawing.append(_text(_legend(found, rows), MARGIN, legend - 10, "note", WIDTH - 2 * MARGIN))
     centres = (MARGIN + COLUMN / 2, MARGIN + COLUMN + BETWEEN + COLUMN / 2)
     for report, x in zip((found.before, found.after), centres, strict=True):
-        drawing.append(_text(report.name, x, legend + 14, "head middle", COLUMN, 11, bold=True))
+        drawing.append(_text(report.name, x, legend + 14, "head middle", COLUMN))
         file = report.network.place.source.name
-        drawing.append(_text(file, x, legend + 14 + LINE, "note middle", COLUMN, 10))
-        drawing.append(drawsvg.Line(x, top, x, _n(top + tall), class_="wire"))
+        drawing.append(_text(file, x, legend + 14 + LINE, "note middle", COLUMN))
+        drawing.append(drawsvg.Line(x, top, x, rounded(top + tall), class_="wire"))
     y = top + GAP
     for row in rows:
         for box, left, wide in (
@@ -115,7 +103,7 @@ def difference(found: Difference) -> str:
                 _draw(drawing, box, left, y, wide)
         y += row.high + GAP
     _table(drawing, totals, y + MARGIN)
-    return str(drawing.as_svg())
+    return finished(drawing)
 
 
 # ------------------------------------------------------------------------------ rows
@@ -192,7 +180,7 @@ def _legend(found: Difference, rows: Sequence[Row]) -> str:
 
 
 def _draw(drawing: drawsvg.Drawing, box: Box, left: float, y: float, wide: float) -> None:
-    shape = drawsvg.Rectangle(_n(left), _n(y), wide, _n(box.high), rx=4, class_=box.status)
+    shape = drawsvg.Rectangle(rounded(left), rounded(y), wide, rounded(box.high), rx=4, class_=box.status)
     if box.layers:
         more = f", … ({len(box.layers)} layers)" if len(box.layers) > 12 else ""
         shape.append_title(", ".join(box.layers[:12]) + more)
@@ -201,19 +189,17 @@ def _draw(drawing: drawsvg.Drawing, box: Box, left: float, y: float, wide: float
     for number, line in enumerate(box.lines):
         below = y + PADDING + LINE * (number + 1) - 4
         head = number == 0 and box.status not in ("same", "affected")
-        kind, size = ("head middle", 11) if head else ("note middle", 10)
-        drawing.append(_text(line, left + wide / 2, below, kind, room, size, bold=head))
+        drawing.append(_text(line, left + wide / 2, below, "head middle" if head else "note middle", room))
 
 
-def _text(
-    words: str, x: float, y: float, kind: str, room: float, size: float, bold: bool = False
-) -> drawsvg.Text:
+def _text(text: str, x: float, y: float, kind: str, room: float) -> drawsvg.Text:
     """Words that take no more than so many pixels; longer ones lose their end."""
-    if text_width(words, size, bold) > room:
-        while words and text_width(f"{words}…", size, bold) > room:
-            words = words[:-1]
-        words = f"{words.rstrip()}…"
-    return drawsvg.Text(words, size, _n(x), _n(y), class_=kind)
+    size, bold = (TITLE if kind == "title" else WORDS), kind in ("title", "head middle")
+    if text_width(text, size, bold) > room:
+        while text and text_width(f"{text}…", size, bold) > room:
+            text = text[:-1]
+        text = f"{text.rstrip()}…"
+    return words(text, x, y, kind, size)
 
 
 def _totals(found: Difference) -> list[tuple[str, ...]]:
@@ -232,16 +218,10 @@ def _table(drawing: drawsvg.Drawing, rows: list[tuple[str, ...]], y: float) -> N
     rooms = (105.0, 135.0, 135.0, 145.0, 70.0)
     if rows:
         rows = [("", "before", "after", "difference", ""), *rows]
-        drawing.append(drawsvg.Line(MARGIN, _n(y), WIDTH - MARGIN, _n(y), class_="rule"))
+        drawing.append(drawsvg.Line(MARGIN, rounded(y), WIDTH - MARGIN, rounded(y), class_="rule"))
     for number, row in enumerate(rows):
-        for column, words in enumerate(row):
+        for column, text in enumerate(row):
             kind = "note" if number == 0 or column in (0, 4) else ""
             place = kind if column == 0 else f"{kind} end".strip()
-            size = 10 if kind else 11
             below = y + LINE * (number + 1)
-            drawing.append(_text(words, edges[column], below, place, rooms[column], size))
-
-
-def _n(number: float) -> float:
-    """As many digits as a picture needs."""
-    return round(number, 1)
+            drawing.append(_text(text, edges[column], below, place, rooms[column]))

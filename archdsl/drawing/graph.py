@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import drawsvg
 
-from archdsl.drawing.colours import rounded
+from archdsl.drawing.canvas import MARGIN, TITLE, canvas, finished, rounded, tip, title, words
 from archdsl.drawing.layered import End, Point, arranged
-from archdsl.drawing.lettering import FAMILY, cut, width
+from archdsl.drawing.lettering import cut, width, wrapped
 from archdsl.drawing.parts import Part, boxes, openings
 from archdsl.report.columns import shape_text
 from archdsl.report.units import human
@@ -26,25 +26,14 @@ if TYPE_CHECKING:
     from archdsl.analysis.flow import Flow
     from archdsl.compiler.network import Network
 
-STYLE = f"""
-text {{ fill: #24292f; text-anchor: middle; font: 10px {FAMILY} }}
-.title {{ font-size: 13px; font-weight: 600; text-anchor: start }}
-.name {{ font-weight: 600 }} .head {{ font-weight: 600; text-anchor: start }}
-.fact {{ fill: #59636e; font-size: 9px }} .aside {{ fill: #59636e; font-size: 9px; text-anchor: start }}
-.box {{ fill: #eef1f4; stroke: #6e7781; stroke-width: .8 }}
-.weights {{ fill: #d8eafa; stroke: #1f5f99 }} .block {{ fill: #c3def5; stroke: #1f5f99; stroke-width: 1.2 }}
-.merge {{ fill: #fbe3ea; stroke: #b1365a }} .input {{ fill: #e4e7ea; stroke: #24292f; stroke-width: 1.2 }}
-.output {{ fill: #fbe0bd; stroke: #9a5b00; stroke-width: 1.2 }} .shared {{ stroke-dasharray: 4 2 }}
-.frame {{ fill: #1f5f99; fill-opacity: .05; stroke: #1f5f99; stroke-width: .9; stroke-dasharray: 5 3 }}
-.way {{ fill: none; stroke: #59636e; stroke-width: 1 }} .tip {{ fill: #59636e; stroke: none }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }} .fact, .aside {{ fill: #9aa4ae }}
-.box {{ fill: #2a3038; stroke: #8b949e }} .weights {{ fill: #234d75; stroke: #9ccbf5 }}
-.block {{ fill: #1d3f61; stroke: #9ccbf5 }} .merge {{ fill: #5a2437; stroke: #f28aa6 }}
-.input {{ fill: #4a5159; stroke: #e6edf3 }} .output {{ fill: #6d4a14; stroke: #f6c98a }}
-.frame {{ fill: #9ccbf5; fill-opacity: .06; stroke: #9ccbf5 }}
-.way {{ stroke: #9aa4ae }} .tip {{ fill: #9aa4ae }}
-}}
+STYLE = """
+.name { font-weight: 600 } .head { font-weight: 600; text-anchor: start }
+.fact { fill: $quiet; font-size: 9px } .aside { fill: $quiet; font-size: 9px; text-anchor: start }
+.box { fill: $plain; stroke: $edge; stroke-width: .8 }
+.weights { fill: $layer; stroke: $blue } .block { fill: $block; stroke: $blue; stroke-width: 1.2 }
+.merge { fill: $join; stroke: $red } .input { fill: $input; stroke: $text; stroke-width: 1.2 }
+.output { fill: $output; stroke: $orange; stroke-width: 1.2 } .shared { stroke-dasharray: 4 2 }
+.frame { fill: $blue; fill-opacity: .05; stroke: $blue; stroke-width: .9; stroke-dasharray: 5 3 }
 """
 
 READABLE = 32
@@ -53,15 +42,18 @@ MOST = 300
 """How many it has at most where one is."""
 WIDEST = 1300.0
 """Pixels that it is wide at most where no depth is asked for."""
-MARGIN = 14.0
 LINE = 12.5
 """Pixels a line of text is high."""
 PAD = 8.0
 """Pixels between text and border."""
-HEAD = 32.0
-"""Pixels that the heading of a frame takes."""
+HEAD = 7.0
+"""Pixels that the heading of a frame takes beside its lines."""
 LONGEST = 42
 """The most characters of a line."""
+CALL = 3
+"""The most lines of a call."""
+WIDE = 6.0
+"""Pixels of a character in the heading of a frame, about."""
 SHORT = 32
 """The most characters of a call that is a heading; a longer one has its arguments below it."""
 STACK = 3.0
@@ -113,13 +105,11 @@ def graph(network: Network, flow: Flow, depth: int | None = None) -> str:
         layout = deeper
         if number == depth:
             break
-    wide = max(layout.wide, width(network.name, 13, bold=True)) + 2 * MARGIN
-    drawing = drawsvg.Drawing(round(wide), round(layout.high + 2 * MARGIN + 24))
-    drawing.append_css(STYLE)
-    drawing.append_title(f"{network.name}, what reads what")
-    drawing.append(drawsvg.Text(network.name, 13, MARGIN, MARGIN + 8, class_="title"))
+    wide = max(layout.wide, width(network.name, TITLE, bold=True)) + 2 * MARGIN
+    drawing = canvas(wide, layout.high + 2 * MARGIN + 24, f"{network.name}, what reads what", STYLE)
+    drawing.append(title(network.name))
     _draw(drawing, layout, (wide - layout.wide) / 2, MARGIN + 24)
-    return str(drawing.as_svg())
+    return finished(drawing)
 
 
 class _Writer:
@@ -141,7 +131,7 @@ class _Writer:
         edges: list[tuple[int, int]] = []
         ends: list[End] = []
         source: dict[int, tuple[int, float | None]] = {}
-        ports: set[int] = set()
+        points: set[int] = set()
 
         def put(cell: Cell, values: Iterable[int] = ()) -> int:
             """A cell that reads values."""
@@ -151,13 +141,13 @@ class _Writer:
                 edges.append((source[value][0], here))
                 ends.append((source[value][1], cell.inner.enters[value] if cell.inner else None))
             if cell.kind == "point":
-                ports.add(here)
+                points.add(here)
             return here
 
         first = []
         for value in reads:
             first.append(put(_point(self._shape([value]) if users[value] > 1 else "")))
-            source[value] = (first[-1], None)
+            source[value] = (first[-1], 0.0)
         for part in found:
             cell = self._cell(part)
             here = put(cell, part.reads)
@@ -167,7 +157,7 @@ class _Writer:
                 source[value] = (here, cell.inner.leaves[number] if cell.inner else None)
                 # Where a value's ways part, and of several what each is.
                 if users[value] > 1 or len(part.makes) > 1:
-                    source[value] = (put(_point(self._shape([value])), [value]), None)
+                    source[value] = (put(_point(self._shape([value])), [value]), 0.0)
         last = [put(_point(""), [value]) for value in makes]
         if of is None:
             for value, names in self.named.items():
@@ -175,7 +165,7 @@ class _Writer:
                     lines = [("name", cut(name, LONGEST)), ("fact", self._shape([value]))]
                     put(_box("output", lines), [value])
         sizes = [(cell.wide, cell.high) for cell in cells]
-        placed = arranged(sizes, edges, first, last, ends)
+        placed = arranged(sizes, edges, first, last, ends, points)
         layout = Layout(cells, wide=placed.width, high=placed.height)
         middle = placed.width / 2
         layout.enters = {value: placed.middles[k] - middle for value, k in zip(reads, first, strict=False)}
@@ -184,7 +174,7 @@ class _Writer:
             (x - cell.wide / 2, y) for cell, x, y in zip(cells, placed.middles, placed.tops, strict=True)
         ]
         layout.routes = [
-            (route, edge[1] not in ports) for route, edge in zip(placed.routes, edges, strict=True)
+            (route, edge[1] not in points) for route, edge in zip(placed.routes, edges, strict=True)
         ]
         return layout
 
@@ -198,25 +188,28 @@ class _Writer:
             inside = self.layout(part.inner, part)
             name = (part.name + times) if part.name else part.calls[0] + times
             call = part.calls[0] if part.name and part.scope and part.scope.block else ""
-            facts = " · ".join(filter(None, (cut(call, LONGEST), shape, parameters)))
-            head = [("head", cut(name, LONGEST)), ("aside", facts)]
-            if part.shared:
-                head[1] = ("aside", f"{head[1][1]} · weights of {part.shared}")
-            wide = (
-                max(inside.wide, *(width(text, 10, bold=style == "head") for style, text in head)) + 2 * PAD
-            )
-            return Cell("frame", head, wide, inside.high + HEAD, inside, part.repeated, about)
-        calls = [cut(call, LONGEST) for call in part.calls]
+            shared = f"weights of {part.shared}" if part.shared else ""
+            facts = " · ".join(filter(None, (shape, parameters, shared)))
+            said = [cut(name, LONGEST)]
+            said += wrapped(call, max(LONGEST, int(inside.wide / WIDE)), CALL) if call else []
+            said.append(facts)
+            if len(said) == 3 and width(" · ".join(said[1:]), 9) < inside.wide:
+                said[1:] = [" · ".join(said[1:])]
+            head = [("aside" if number else "head", text) for number, text in enumerate(said)]
+            wide = max(inside.wide, *(width(text, 10, bold=style == "head") for style, text in head))
+            high = inside.high + HEAD + LINE * len(head)
+            return Cell("frame", head, wide + 2 * PAD, high, inside, part.repeated, about)
         kind = self._kind(part)
         if part.name or kind == "input":
-            lines = [("name", cut(part.name or self.flow.nodes[part.start].name, LONGEST) + times)]
-            lines += [] if kind == "input" else [("call", call) for call in calls if call != part.name]
+            name = part.name or self.flow.nodes[part.start].name
+            further = [] if kind == "input" else [call for call in part.calls if call != name]
         else:
-            kind_of, opening, arguments = part.calls[0].partition("(")
-            apart = len(part.calls[0]) > SHORT and bool(opening)
-            lines = [("name", (kind_of if apart else calls[0]) + times)]
-            lines += [("call", cut(arguments.removesuffix(")"), LONGEST))] if apart else []
-            lines += [("call", call) for call in calls[1:]]
+            name, *further = part.calls
+            kind_of, _, arguments = name.partition("(")
+            if len(name) > SHORT and arguments:
+                name, further = kind_of, [arguments.removesuffix(")"), *further]
+        lines = [("name", cut(name, LONGEST) + times)]
+        lines += [("call", line) for call in further for line in wrapped(call, LONGEST, CALL)]
         facts = " · ".join(filter(None, (shape, parameters)))
         lines.append(("fact", facts))
         if part.shared:
@@ -254,33 +247,26 @@ def _box(kind: str, lines: list[tuple[str, str]], repeated: int = 1, about: str 
 
 
 def _point(label: str) -> Cell:
-    """Where ways part: the shape stands beside it, so that the way stays in the middle."""
-    wide = 2 * (width(label, 9) + 8) if label else 6.0
+    """Where ways part, at its foot: the shape stands beside it, so that the way stays in the middle."""
+    wide = 2 * (width(label, 9) + 9) if label else 6.0
     return Cell("point", [("aside", label)] if label else [], wide, 11.0 if label else 3.0)
 
 
 def _draw(drawing: drawsvg.Drawing, layout: Layout, left: float, top: float) -> None:
     for (x, y), cell in zip(layout.places, layout.cells, strict=True):
         _draw_cell(drawing, cell, left + x, top + y)
-    for route, tip in layout.routes:
-        for element in _way([(left + x, top + y) for x, y in route], tip):
+    for route, ends in layout.routes:
+        for element in _way([(left + x, top + y) for x, y in route], ends):
             drawing.append(element)
 
 
 def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None:
     if cell.kind == "point":
+        middle, low = x + cell.wide / 2, y + cell.high
+        drawing.append(drawsvg.Line(*map(rounded, (middle, y, middle, low)), class_="way"))
         for style, text in cell.lines:
-            drawing.append(
-                drawsvg.Text(
-                    text, 9, rounded(x + cell.wide / 2 + 5), rounded(y + cell.high - 2), class_=style
-                )
-            )
-        if cell.lines:
-            drawing.append(
-                drawsvg.Circle(rounded(x + cell.wide / 2), rounded(y + cell.high / 2), 2, class_="tip")
-            )
-            middle = rounded(x + cell.wide / 2)
-            drawing.append(drawsvg.Line(middle, rounded(y), middle, rounded(y + cell.high), class_="way"))
+            drawing.append(drawsvg.Circle(rounded(middle), rounded(low), 2, class_="tip"))
+            drawing.append(words(text, middle + 6, low - 1, style, 9))
         return
     if cell.inner is not None:
         frame = drawsvg.Rectangle(
@@ -289,10 +275,8 @@ def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None
         frame.append_title(cell.about)
         drawing.append(frame)
         for number, (style, text) in enumerate(cell.lines):
-            drawing.append(
-                drawsvg.Text(text, 10, rounded(x + PAD), rounded(y + 13 + number * LINE), class_=style)
-            )
-        _draw(drawing, cell.inner, x + (cell.wide - cell.inner.wide) / 2, y + HEAD)
+            drawing.append(words(text, x + PAD, y + 13 + number * LINE, style))
+        _draw(drawing, cell.inner, x + (cell.wide - cell.inner.wide) / 2, y + cell.high - cell.inner.high)
         return
     sheets = min(cell.sheets, 3) - 1
     extra = sheets * STACK * 2
@@ -312,18 +296,11 @@ def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None
             rect.append_title(cell.about)
         drawing.append(rect)
     for number, (style, text) in enumerate(cell.lines):
-        drawing.append(
-            drawsvg.Text(
-                text,
-                10,
-                rounded(x + cell.wide / 2),
-                rounded(y + extra / 2 + PAD / 2 + (number + 1) * LINE - 3),
-                class_=style,
-            )
-        )
+        below = y + extra / 2 + PAD / 2 + (number + 1) * LINE - 3
+        drawing.append(words(text, x + cell.wide / 2, below, style))
 
 
-def _way(points: list[Point], tip: bool) -> list[drawsvg.DrawingElement]:
+def _way(points: list[Point], ends: bool) -> list[drawsvg.DrawingElement]:
     path = drawsvg.Path(class_="way")
     path.M(rounded(points[0][0]), rounded(points[0][1]))
     for k in range(1, len(points)):
@@ -333,8 +310,6 @@ def _way(points: list[Point], tip: bool) -> list[drawsvg.DrawingElement]:
         else:
             middle = (y1 + y2) / 2
             path.C(rounded(x1), rounded(middle), rounded(x2), rounded(middle), rounded(x2), rounded(y2))
-    if not tip:
+    if not ends:
         return [path]
-    x, y = points[-1]
-    head = [x - 3, y - 5, x + 3, y - 5, x, y]
-    return [path, drawsvg.Lines(*map(rounded, head), close=True, class_="tip")]
+    return [path, tip(*points[-1], down=1)]

@@ -8,7 +8,7 @@ edges least, found by pooling neighbours that would overlap (isotonic regression
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -58,11 +58,12 @@ def arranged(
     first: Sequence[int] = (),
     last: Sequence[int] = (),
     ends: Sequence[End] = (),
+    low: Collection[int] = (),
 ) -> Arrangement:
     """The places of boxes; edges go from lower to higher numbers.
 
     `first` and `last` stand in the outer ranks; `ends` say where an edge leaves and arrives, where that is
-    given.
+    given. Boxes stand in the middle of their rank, those that are `low` at its foot.
     """
     ranks = _ranks(len(sizes), edges, first, last)
     widths = [size[0] for size in sizes]
@@ -92,7 +93,10 @@ def arranged(
     for height, far in zip(heights, across, strict=True):
         above.append(top)
         top += height + BELOW + min(28.0, far / 10)
-    tops = [above[ranks[k]] + (heights[ranks[k]] - size[1]) / 2 for k, size in enumerate(sizes)]
+    tops = [
+        above[ranks[k]] + (heights[ranks[k]] - size[1]) / (1 if k in low else 2)
+        for k, size in enumerate(sizes)
+    ]
     leaves, arrives = _ends(lanes, middles, widths, ends)
     routes: list[list[Point]] = []
     for number, lane in enumerate(lanes):

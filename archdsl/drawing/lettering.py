@@ -31,3 +31,29 @@ def width(text: str, size: float, bold: bool = False) -> float:
 def cut(text: str, characters: int) -> str:
     """A text that is no longer than so many characters."""
     return text if len(text) <= characters else f"{text[: characters - 1].rstrip(' ,(')}…"
+
+
+def wrapped(text: str, characters: int, lines: int) -> list[str]:
+    """A text in at most so many lines of at most so many characters, broken behind commas.
+
+    The lines are about as long as each other; what has no room is cut.
+    """
+    parts = [f"{part}," for part in text.split(", ")]
+    parts[-1] = parts[-1][:-1]
+    longest = max(map(len, parts))
+    found = _filled(parts, characters)
+    if len(found) > lines or longest > characters:
+        return [cut(line, characters) for line in (*found[: lines - 1], " ".join(found[lines - 1 :])) if line]
+    narrower = (_filled(parts, most) for most in range(longest, characters + 1))
+    return next(even for even in narrower if len(even) == len(found))
+
+
+def _filled(parts: list[str], most: int) -> list[str]:
+    """Lines of as many parts as they have room for, and one where that is longer."""
+    found = [parts[0]]
+    for part in parts[1:]:
+        if len(found[-1]) + 1 + len(part) <= most:
+            found[-1] += f" {part}"
+        else:
+            found.append(part)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
@@ -10,18 +11,20 @@ from typing import TYPE_CHECKING
 import drawsvg
 
 from archdsl.analysis.weight_matrix import Value, WeightMatrix, weight_matrix
-from archdsl.drawing.choosing import layer_named
-from archdsl.drawing.colours import (
+from archdsl.drawing.canvas import (
+    LETTERS,
     MARGIN,
-    STYLE,
+    TITLE,
+    WORDS,
+    canvas,
     finished,
     numbered,
-    plain,
     rounded,
-    sheet,
-    told_apart,
     width_of,
+    words,
 )
+from archdsl.drawing.choosing import layer_named
+from archdsl.drawing.colours import Pair, told_apart
 from archdsl.drawing.lettering import width as length
 from archdsl.drawing.undrawable import Undrawable
 from archdsl.layers.layer import Layer
@@ -36,20 +39,20 @@ if TYPE_CHECKING:
 
     from archdsl.compiler.network import Network, Node
 
-OWN_STYLE = """
-.zero { fill: #ffffff } .cell, .zero { stroke: #8c959f; stroke-width: .5 }
-.map, .channel { stroke: #24292f; fill: none } .map { stroke-width: 1 } .channel { stroke-width: 2 }
-.bias { fill: #e4e7ea; stroke: #8c959f; stroke-width: .5 }
-@media (prefers-color-scheme: dark) {
-.zero { fill: #0d1117 } .cell, .zero, .bias { stroke: #6e7681 } .map, .channel { stroke: #e6edf3 }
-.bias { fill: #3c4249 }
-}
+STYLE = """
+.zero { fill: $page } .cell, .zero { stroke: $line; stroke-width: .5 }
+.map, .channel { stroke: $text; fill: none } .map { stroke-width: 1 } .channel { stroke-width: 2 }
+.bias { fill: $input; stroke: $line; stroke-width: .5 }
 """
 
 CELL = 34.0
 """Pixels of a cell where there are few."""
 WIDEST = 820.0
 """Pixels that all columns together may take, where cells do not become too small."""
+ROW = 1100.0
+"""Pixels that matrices side by side may take; more go on below."""
+BESIDE = 40.0
+"""Pixels between matrices."""
 SMALLEST = 4.0
 READABLE = 36
 """How many rows and columns there are at most, where not even one channel has more."""
@@ -65,8 +68,32 @@ LEGEND = 24
 """How many weights are told of below, where the cells have no room for letters."""
 
 
-def matrix(network: Network, name: str | None, positions: tuple[int, ...] | None) -> str:
-    """The picture as SVG. Raises `Undrawable`."""
+Letters = list[tuple[tuple[str, str], ...]]
+"""How each value of a matrix is written: a sum of letters with their indices, or a number."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A matrix that is to be drawn, and what is said above it; `kind` is what its colours are called."""
+
+    kind: str
+    heading: str
+    note: str
+    found: WeightMatrix
+    letters: Letters
+    bias: bool
+
+    @property
+    def columns(self) -> int:
+        return len(self.found.cells[0])
+
+
+def matrix(network: Network, names: Sequence[str], positions: tuple[int, ...] | None) -> str:
+    """The matrices of layers, or that of the first with weights, as SVG. Raises `Undrawable`."""
+    return _drawn([_sheet(network, name, positions, f"c{k}-") for k, name in enumerate(names or [None], 1)])
+
+
+def _sheet(network: Network, name: str | None, positions: tuple[int, ...] | None, kind: str) -> Sheet:
     node = layer_named(network, name, "a weight matrix")
     layer = node.layer
     if layer.no_matrix:
@@ -107,8 +134,9 @@ def matrix(network: Network, name: str | None, positions: tuple[int, ...] | None
         _channels_note("input", taken, x.channels, x.axes),
         "" if x == whole or not x.axes else f"on an input of {_by(x.size)}",
     ]
+    heading = f"{node.name}: {plural(rows, 'unit')} from {plural(columns, 'input')}"
     letters = _letters(found, weights.get("weight"))
-    return _drawn(node, found, letters, "; ".join(filter(None, notes)), "bias" in weights)
+    return Sheet(kind, heading, "; ".join(filter(None, notes)), found, letters, "bias" in weights)
 
 
 def _input(node: Node, whole: Shape, positions: tuple[int, ...] | None) -> Shape:
@@ -165,8 +193,7 @@ def _channels_note(side: str, some: tuple[int, ...], of: Size, axes: int) -> str
     return f"{side} {which} of {of}"
 
 
-def _letters(found: WeightMatrix, weight: Shape | None) -> list[tuple[tuple[str, str], ...]]:
-    """How each value of the matrix is written: a sum of letters with their indices, or a number."""
+def _letters(found: WeightMatrix, weight: Shape | None) -> Letters:
     numbers = {number for value in found.values if not isinstance(value, Fraction) for number in value}
     kept = [
         k
@@ -183,13 +210,38 @@ def _letters(found: WeightMatrix, weight: Shape | None) -> list[tuple[tuple[str,
     return [written(value) for value in found.values]
 
 
-def _drawn(
-    node: Node, found: WeightMatrix, letters: list[tuple[tuple[str, str], ...]], note: str, bias: bool
-) -> str:
-    rows, columns = len(found.cells), len(found.cells[0])
-    cell = max(SMALLEST, min(CELL, WIDEST / columns))
+def _drawn(sheets: list[Sheet]) -> str:
+    """Matrices beside each other, their cells of one size."""
+    cell = max(SMALLEST, min(CELL, WIDEST / max(sheet.columns for sheet in sheets)))
+    body = drawsvg.Group()
+    left, top, width, bottom = MARGIN, MARGIN, 0.0, 0.0
+    for sheet in sheets:
+        panel, right, low = _panel(sheet, cell, left, top)
+        if left > MARGIN and right > ROW:
+            left, top = MARGIN, bottom + BESIDE
+            panel, right, low = _panel(sheet, cell, left, top)
+        body.append(panel)
+        width, bottom, left = max(width, right), max(bottom, low), right + BESIDE
+    colours: dict[str, Pair] = {}
+    for sheet in sheets:
+        colours |= told_apart(len(sheet.letters) - 1, sheet.kind)
+    rules = LETTERS + STYLE + "".join(f".{name} {{ fill: ${name} }}\n" for name in colours)
+    about = "; ".join(sheet.heading for sheet in sheets)
+    drawing = canvas(width + MARGIN, bottom + MARGIN, f"The weights of {about}", rules, colours)
+    drawing.append(body)
+    return finished(drawing)
+
+
+def _panel(sheet: Sheet, cell: float, left: float, top: float) -> tuple[drawsvg.Group, float, float]:
+    """A matrix with all that is said of it; gives where it ends at the right and at the bottom."""
+    found, letters = sheet.found, sheet.letters
+    rows, columns = len(found.cells), sheet.columns
+    body = drawsvg.Group()
+    body.append(words(sheet.heading, left, top + 9, "title", TITLE))
+    wide = max(length(sheet.heading, TITLE, bold=True), length(sheet.note, WORDS))
+    if sheet.note:
+        body.append(words(sheet.note, left, top + 25, "note"))
     size = _letters_size(letters, cell)
-    title = f"{node.name}: {plural(rows, 'unit')} from {plural(columns, 'input')}"
     names = [
         [_index(place, channels) for channels in _named(some) for place in product(*map(range, extents_))]
         for some, extents_ in ((found.made, found.size_out), (found.taken, found.size_in))
@@ -198,34 +250,25 @@ def _drawn(
     aside = max(width_of("h", name, small) for name in names[0])
     above = max(width_of("x", name, small) for name in names[1])
     named = small >= LEAST_LETTERS and above < cell
-    left = MARGIN + (aside + 6 if named else 0)
-    top = MARGIN + 14 + (16 if note else 0) + (cell * 0.5 if named else 8) + 4
-    body = drawsvg.Group()
-    _cells(body, found, letters, left, top, cell, size)
-    _lines(body, found, left, top, cell)
-    right = left + columns * cell
+    x = left + (aside + 6 if named else 0)
+    y = top + 18 + (16 if sheet.note else 0) + (cell * 0.5 if named else 8)
+    _cells(body, sheet, x, y, cell, size)
+    _lines(body, found, x, y, cell)
+    right, bottom = x + columns * cell, y + rows * cell
     if named:
         for k, name in enumerate(names[1]):
-            body.append(numbered("x", name, left + (k + 0.5) * cell, top - cell * 0.2, small))
+            body.append(numbered("x", name, x + (k + 0.5) * cell, y - cell * 0.2, small))
         for k, name in enumerate(names[0]):
-            body.append(numbered("h", name, left - 6, top + (k + 0.62) * cell, small, "end"))
-    if bias and size >= LEAST_LETTERS:
-        right = _bias(body, found, right + cell * 0.5, top, cell, named)
-    bottom = top + rows * cell
-    width = max(right, MARGIN + length(title, 13, bold=True), MARGIN + length(note, 10)) + MARGIN
+            body.append(numbered("h", name, x - 6, y + (k + 0.62) * cell, small, "end"))
+    if sheet.bias and size >= LEAST_LETTERS:
+        right = _bias(body, found, right + cell * 0.5, y, cell, named)
+    right = max(right, left + wide)
     if size < LEAST_LETTERS and len(letters) - 1 <= LEGEND:
-        bottom = _legend(body, letters, bottom + 14, width)
-    drawing = drawsvg.Drawing(round(width), round(bottom + MARGIN))
-    drawing.append_css(STYLE + OWN_STYLE + sheet(*told_apart(len(letters) - 1)))
-    drawing.append_title(f"The weights of {title}")
-    drawing.append(plain(title, MARGIN, MARGIN + 9, "title"))
-    if note:
-        drawing.append(plain(note, MARGIN, MARGIN + 25, "note"))
-    drawing.append(body)
-    return finished(drawing)
+        bottom = _legend(body, sheet, left, bottom + 14, right)
+    return body, right, bottom
 
 
-def _letters_size(letters: list[tuple[tuple[str, str], ...]], cell: float) -> float:
+def _letters_size(letters: Letters, cell: float) -> float:
     """The size at which all letters fit into a cell."""
     widest = max((_wide(sums, 1) for sums in letters[1:]), default=1)
     return min(cell * 0.46, (cell - 5) / widest)
@@ -245,33 +288,25 @@ def _index(place: tuple[int, ...], channel: int | None) -> str:
     return ",".join(str(n + 1) for n in ((*place,) if channel is None else (channel, *place)))
 
 
-def _cells(
-    body: drawsvg.Group,
-    found: WeightMatrix,
-    letters: list[tuple[tuple[str, str], ...]],
-    left: float,
-    top: float,
-    cell: float,
-    size: float,
-) -> None:
-    rows, columns = len(found.cells), len(found.cells[0])
+def _cells(body: drawsvg.Group, sheet: Sheet, left: float, top: float, cell: float, size: float) -> None:
+    rows, columns = len(sheet.found.cells), sheet.columns
     body.append(
         drawsvg.Rectangle(
             rounded(left), rounded(top), rounded(columns * cell), rounded(rows * cell), class_="zero"
         )
     )
-    for i, row in enumerate(found.cells):
+    for i, row in enumerate(sheet.found.cells):
         for j, value in enumerate(row):
             if not value:
                 continue
             x, y = left + j * cell, top + i * cell
             body.append(
                 drawsvg.Rectangle(
-                    rounded(x), rounded(y), rounded(cell), rounded(cell), class_=f"cell c{value}"
+                    rounded(x), rounded(y), rounded(cell), rounded(cell), class_=f"cell {sheet.kind}{value}"
                 )
             )
             if size >= LEAST_LETTERS:
-                _written(body, letters[value], x + cell / 2, y + cell / 2 + size * 0.26, size)
+                _written(body, sheet.letters[value], x + cell / 2, y + cell / 2 + size * 0.26, size)
 
 
 def _written(
@@ -324,16 +359,14 @@ def _bias(
     return left + cell
 
 
-def _legend(
-    body: drawsvg.Group, letters: list[tuple[tuple[str, str], ...]], top: float, width: float
-) -> float:
+def _legend(body: drawsvg.Group, sheet: Sheet, left: float, top: float, right: float) -> float:
     """Below the matrix, what each colour stands for; gives where it ends."""
-    x, y = MARGIN, top
-    for value, sums in enumerate(letters[1:], 1):
+    x, y = left, top
+    for value, sums in enumerate(sheet.letters[1:], 1):
         wide = 16 + _wide(sums, 12) + 12
-        if x + wide > width and x > MARGIN:
-            x, y = MARGIN, y + 18
-        body.append(drawsvg.Rectangle(rounded(x), rounded(y), 11, 11, class_=f"cell c{value}"))
+        if x + wide > right and x > left:
+            x, y = left, y + 18
+        body.append(drawsvg.Rectangle(rounded(x), rounded(y), 11, 11, class_=f"cell {sheet.kind}{value}"))
         _written(body, sums, x + 16 + _wide(sums, 12) / 2, y + 9, 12)
         x += wide
     return y + 12

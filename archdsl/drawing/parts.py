@@ -12,8 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from archdsl.compiler.network import Node, Scope
-from archdsl.compiler.values import Maker
-from archdsl.layers.arguments import written
+from archdsl.report.calls import block_call, layer_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +131,7 @@ class _Cutter:
         name = name if _given(name, member) else ""
         node = self.flow.nodes[start]
         if isinstance(member, Scope):
-            calls = (
-                [_call(member.block, member.arguments, ())]
-                if member.block
-                else _kinds(self.flow, start, stop)
-            )
+            calls = [block_call(member)] if member.block else _kinds(self.flow, start, stop)
         else:
             calls = [layer_call(member)]
         part = Part(name, calls, start, stop, stop, layers=stop - start)
@@ -326,27 +321,3 @@ def _owner(node: Node) -> str:
 def _kinds(flow: Flow, start: int, stop: int) -> list[str]:
     kinds = list(dict.fromkeys(flow.nodes[i].kind for i in range(start, stop)))
     return [", ".join(kinds[:LINES]) + (", …" if len(kinds) > LINES else "")]
-
-
-def layer_call(node: Node) -> str:
-    """A layer as a file writes it: what it must be given, and what is not left at its default."""
-    layer = node.layer
-    if node.kind == "input":
-        return "input"
-    required = [name for name, parameter in layer.arguments.items() if parameter.required]
-    chosen = {name: layer.values[name] for name in layer.arguments if name not in required}
-    chosen = layer.chosen(*chosen)
-    plain = [_argument(layer.values[name]) for name in required[:1]]
-    return _call(node.kind, {name: layer.values[name] for name in required[1:]} | chosen, tuple(plain))
-
-
-def _call(name: str, named: dict[str, object], plain: tuple[str, ...]) -> str:
-    texts = [*plain, *(f"{key}={_argument(value)}" for key, value in named.items())]
-    return f"{name}({', '.join(texts)})" if texts else name
-
-
-def _argument(value: object) -> str:
-    """An argument's value; a layer that is one by its name."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_argument, value))}]"
-    return value.name if isinstance(value, Maker | Node) else written(value)

@@ -19,18 +19,19 @@ from archdsl.analysis.flow import Flow, Pattern
 from archdsl.analysis.positions import union
 from archdsl.analysis.receptive_field import Field, Fields, last_local_value
 from archdsl.analysis.units_read import Box, UnitsRead, positions, units_read
-from archdsl.drawing.choosing import layer_named
-from archdsl.drawing.colours import (
+from archdsl.drawing.canvas import (
     MARGIN,
-    STYLE,
+    TITLE,
+    WORDS,
+    canvas,
     finished,
-    numbered,
-    plain,
     rounded,
-    sheet,
-    told_apart,
-    width_of,
+    tip,
+    title,
+    words,
 )
+from archdsl.drawing.choosing import layer_named
+from archdsl.drawing.colours import told_apart
 from archdsl.drawing.lettering import width as length
 from archdsl.drawing.undrawable import Undrawable
 from archdsl.layers.linear_map import number
@@ -40,19 +41,12 @@ if TYPE_CHECKING:
     from archdsl.analysis import Analysis
     from archdsl.compiler.network import Network
 
-OWN_STYLE = """
-.unit { fill: #ffffff; stroke: #afb8c1; stroke-width: .6 } .read { stroke: #57606a; stroke-width: .7 }
-.chosen { stroke: #24292f; stroke-width: 1.8 } .pad { fill: #f6f8fa; stroke: #8c959f; stroke-width: .6 }
-.hatch { stroke: #8c959f; stroke-width: .7 } .edge { stroke: #8c959f; stroke-width: .6 }
-.window { fill: #afb8c1; fill-opacity: .35 } .skip { fill: none; stroke: #b1365a; stroke-width: 1.1 }
-.head { fill: #b1365a } .map { fill: #ffffff; stroke: #57606a; stroke-width: 1 }
-.grid { stroke: #d8dee4; stroke-width: .5 } .outline { fill: none; stroke-width: 2 }
-@media (prefers-color-scheme: dark) {
-.unit { fill: #0d1117; stroke: #57606a } .read { stroke: #b1bac4 } .chosen { stroke: #f0f6fc }
-.pad { fill: #161b22; stroke: #6e7681 } .hatch, .edge { stroke: #6e7681 } .window { fill: #6e7681 }
-.skip { stroke: #f28aa6 } .head { fill: #f28aa6 } .map { fill: #0d1117; stroke: #8b949e }
-.grid { stroke: #30363d }
-}
+STYLE = """
+.unit { fill: $page; stroke: $line; stroke-width: .6 } .read { stroke: $edge; stroke-width: .7 }
+.chosen { stroke: $text; stroke-width: 1.8 } .pad { fill: $plain; stroke: $line; stroke-width: .6 }
+.hatch { stroke: $line; stroke-width: .7 } .edge { stroke: $line; stroke-width: .6 }
+.window { fill: $line; fill-opacity: .3 } .map { fill: $page; stroke: $edge; stroke-width: 1 }
+.quiet { fill: $quiet } .grid { stroke: $faint; stroke-width: .5 } .outline { fill: none; stroke-width: 2 }
 """
 
 CELL = 24.0
@@ -117,7 +111,7 @@ def receptive_field(network: Network, analysis: Analysis, unit: str | None) -> s
         raise Undrawable("the unit reads too many others to be drawn") from None
     rows, edges = _rows(flow, every, read, value)
     name = flow.nodes[flow.makers[value]].name
-    chosen = f"unit {','.join(str(n + 1) for n in place)} of {name}"
+    chosen = f"unit {','.join(map(str, place))} of {name}"
     return _drawn(rows, edges, chosen, seen, place)
 
 
@@ -139,15 +133,15 @@ def _unit(
     if not size:
         raise Undrawable(f"{node.name} has no positions: each of its units sees the whole input")
     if not text:
-        return value, tuple(n // 2 for n in size)
+        return value, tuple((n - 1) // 2 for n in size)
     parts = text.split(",")
     if len(parts) != len(size) or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
-        example = ",".join(str(n // 2 + 1) for n in size)
+        example = ",".join(str((n - 1) // 2) for n in size)
         raise Undrawable(f"{unit!r} names no unit: {node.name} has units like {node.name}:{example}")
-    place = tuple(int(part) - 1 for part in parts)
-    if not all(0 <= at < n for at, n in zip(place, size, strict=True)):
+    place = tuple(map(int, parts))
+    if not all(at < n for at, n in zip(place, size, strict=True)):
         of = " × ".join(map(str, size))
-        raise Undrawable(f"{unit!r} names no unit: {node.name} has {of} units, counted from 1")
+        raise Undrawable(f"{unit!r} names no unit: {node.name} has {of} units, counted from 0")
     return value, place
 
 
@@ -306,34 +300,32 @@ def _drawn(rows: list[Row], edges: list[Edge], chosen: str, seen: Field, place: 
     axes = len(place)
     alike = _alike(rows, axes)
     names = {1: ("",), 2: ("height", "width"), 3: ("depth", "height", "width")}[axes]
-    title = f"What {chosen} reads"
-    notes = [_note(seen, place, rows[-1].name)]
-    drawing_of = drawsvg.Group()
+    heading = f"What {chosen} reads"
+    note = _note(seen, place, rows[-1].name)
+    body = drawsvg.Group()
     top = MARGIN + 32.0
-    width = max(MARGIN + length(title, 13, bold=True), MARGIN + length(notes[0], 10))
+    width = MARGIN + max(length(heading, TITLE, bold=True), length(note, WORDS))
     if axes == 2:
-        right, top = _map(drawing_of, rows, top)
+        right, top = _map(body, rows, top)
         width = max(width, right)
     for axis in alike:
         same = [names[other] for other in range(axes) if alike[axis] and other in alike[axis]]
         if axes > 1:
             top += 18
-            label = f"Along the {' and the '.join(same)}"
-            drawing_of.append(plain(label, MARGIN, top, "note"))
+            body.append(words(f"Along the {' and the '.join(same)}", MARGIN, top, "note"))
             top += 8
-        right, top = _stack(drawing_of, rows, edges, axis, top)
+        right, top = _stack(body, rows, edges, axis, top)
         width = max(width, right)
-    drawing = drawsvg.Drawing(round(width + MARGIN), round(top + MARGIN))
-    drawing.append_css(
-        STYLE
-        + OWN_STYLE
-        + sheet(*told_apart(len(rows)))
-        + sheet(*told_apart(len(rows), strong=True), "stroke", "s")
+    surfaces, lines = told_apart(len(rows), "c"), told_apart(len(rows), "s", strong=True)
+    rules = STYLE + "".join(
+        f".{name} {{ {what}: ${name} }}\n"
+        for what, colours in (("fill", surfaces), ("stroke", lines))
+        for name in colours
     )
-    drawing.append_title(f"{title}: {notes[0]}")
-    drawing.append(plain(title, MARGIN, MARGIN + 9, "title"))
-    drawing.append(plain(notes[0], MARGIN, MARGIN + 25, "note"))
-    drawing.append(drawing_of)
+    drawing = canvas(width + MARGIN, top + MARGIN, f"{heading}: {note}", rules, surfaces | lines)
+    drawing.append(title(heading))
+    drawing.append(words(note, MARGIN, MARGIN + 25, "note"))
+    drawing.append(body)
     return finished(drawing)
 
 
@@ -410,7 +402,7 @@ def _stack(
         over = max(stride for _, stride in places) / 2
         low, high = low - over, high + over
     names = [row.name for row in rows]
-    left = MARGIN + max(length(name, 11) for name in names) + 10
+    left = MARGIN + max(length(name, WORDS) for name in names) + 10
     cell = min(CELL, WIDEST / (high - low + 1))
     scale = Scale(left, low, cell, high)
     right = left + (high - low + 1) * cell
@@ -421,16 +413,15 @@ def _stack(
     direct = {(edge.upper, edge.lower) for edge in edges}
     for k in range(len(rows) - 1):
         if (k, k + 1) not in direct and not any(e.upper <= k < e.lower for e in edges):
-            body.append(plain("⋮", left + (right - left) / 2, heights[k] + SPACE / 2 + 4, ""))
+            body.append(words("⋮", left + (right - left) / 2, heights[k] + SPACE / 2 + 4, ""))
     for k, row in enumerate(rows):
         _row(body, row, k, places[k], axis, scale, heights[k])
-        body.append(plain(row.name, left - 10, heights[k] + 4, "end"))
+        body.append(words(row.name, left - 10, heights[k] + 4, "end"))
     bottom = heights[-1] + 14
-    letters = min(11.0, 11 * (cell - 1) / width_of("x", str(extent), 11))
-    if letters >= 8:
+    if length(f"{extent - 1} ", WORDS) <= cell:
         for n in range(extent):
             if low <= n <= high:
-                body.append(numbered("x", str(n + 1), scale.x(n), heights[-1] + 25, letters))
+                body.append(words(str(n), scale.x(n), heights[-1] + 25, "quiet"))
         bottom += 16
     skips = sorted(
         {(e.upper, e.lower) for e in edges if e.lower > e.upper + 1}, key=lambda skip: skip[1] - skip[0]
@@ -563,8 +554,7 @@ def _skip(start: float, right: float, upper: float, lower: float) -> drawsvg.Gro
     path.M(rounded(start), rounded(upper)).L(rounded(right), rounded(upper))
     path.L(rounded(right), rounded(lower)).L(rounded(start + 5), rounded(lower))
     group.append(path)
-    tip = [start + 6, lower - 3, start + 6, lower + 3, start, lower]
-    group.append(drawsvg.Lines(*map(rounded, tip), close=True, class_="head"))
+    group.append(tip(start, lower, right=-1, kind="skip-tip"))
     return group
 
 
@@ -613,19 +603,19 @@ def _map(body: drawsvg.Group, rows: list[Row], top: float) -> tuple[float, float
         at = top + 6 + k * 18
         body.append(_rectangle(right, at, 11, 11, f"outline s{k + 1}"))
         size = " × ".join(str(last - first + 1) for first, last in square)
-        words = f"{row.name}: {size}"
-        body.append(plain(words, right + 18, at + 9, "start"))
-        widest = max(widest, 18 + length(words, 11))
+        said = f"{row.name}: {size}"
+        body.append(words(said, right + 18, at + 9, "start"))
+        widest = max(widest, 18 + length(said, WORDS))
     bottom = max(corner(spans[0][1] + 1, 0)[1], top + 6 + (len(rows) - 1) * 18)
     return right + widest, bottom + 4
 
 
 def _field_of(row: Row) -> tuple[tuple[int, int], ...]:
-    """The ends of the field of one of the units that are read, in their middle."""
+    """The ends of the field of one of the units that are read: of their middle one, or the one before it."""
     ends = []
     for axis, lattices in enumerate(row.field.axes):
         units = sorted(_along(row.units, axis))
-        unit = units[len(units) // 2]
+        unit = units[(len(units) - 1) // 2]
         seen = [one for one in (lattice.at(unit) for lattice in lattices) if one is not None]
         ends.append((min((s.first for s in seen), default=0), max((s.last for s in seen), default=0)))
     return tuple(ends)

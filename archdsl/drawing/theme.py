@@ -1,17 +1,37 @@
-"""Pictures for light pages, for dark ones, or for the one that the reader has."""
+"""Style sheets: for light pages, for dark ones, or for the one that the reader has."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
+
+from archdsl.drawing.colours import PALETTE, Pair
 
 Theme = Literal["auto", "light", "dark"]
 
-PAGES = {"light": "#ffffff", "dark": "#0d1117"}
+PAGES = dict(zip(("light", "dark"), PALETTE["page"], strict=True))
 """What is behind a picture."""
 
+_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_ROLE = re.compile(r"\$([\w-]+)")
 _DARK = re.compile(r"@media \(prefers-color-scheme: dark\) \{((?:[^{}]*\{[^{}]*\})*)\s*\}")
 """The rules of a style sheet for dark pages."""
+
+
+def styled(rules: str, colours: Mapping[str, Pair] | None = None) -> str:
+    """A style sheet from rules that name the palette's colours, and further ones, as `$role`.
+
+    What of it is colour is said once more for dark pages.
+    """
+    every = {**PALETTE, **(colours or {})}
+    dark = []
+    for selector, declarations in _RULE.findall(rules):
+        coloured = "; ".join(one.strip() for one in declarations.split(";") if "$" in one)
+        if coloured:
+            dark.append(f"{selector.strip()} {{ {_ROLE.sub(lambda role: every[role[1]][1], coloured)} }}")
+    light = _ROLE.sub(lambda role: every[role[1]][0], rules)
+    return f"{light}@media (prefers-color-scheme: dark) {{\n" + "\n".join(dark) + "\n}\n"
 
 
 def themed(svg: str, theme: Theme) -> str:

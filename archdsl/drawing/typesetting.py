@@ -23,7 +23,7 @@ from archdsl.analysis.formula import (
     Sum,
     Symbol,
 )
-from archdsl.drawing.colours import MARGIN, STYLE, finished, plain, rounded
+from archdsl.drawing.canvas import LETTERS, MARGIN, TITLE, WORDS, canvas, finished, rounded, title, words
 from archdsl.drawing.equation import bracketed, number, terms, written
 from archdsl.drawing.lettering import width as length
 
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 
     from archdsl.analysis.equation import Equations
 
-OWN_STYLE = """
+STYLE = """
 .upright { font-style: normal }
-.line { fill: none; stroke: #24292f; stroke-width: 1.1; stroke-linejoin: round; stroke-linecap: round }
-@media (prefers-color-scheme: dark) { .line { stroke: #e6edf3 } }
+.line { fill: none; stroke: $text; stroke-width: 1.1; stroke-linejoin: round; stroke-linecap: round }
 """
 
 SIZE = 19.0
@@ -88,7 +87,7 @@ def typeset(found: Equations) -> str:
     sides = [(_set(line.left, SIZE), _set(line.right, SIZE)) for line in found.lines]
     equal = _sign("=", SIZE)
     first = max(left.width for left, _ in sides)
-    title = " → ".join(node.name for node in found.layers)
+    names = " → ".join(node.name for node in found.layers)
     top = MARGIN + 30.0
     body = drawsvg.Group()
     for left, right in sides:
@@ -104,13 +103,12 @@ def typeset(found: Equations) -> str:
         top = y + max(left.below, right.below) + ROOM
     widest = max(right.width for _, right in sides) + first + equal.width + 6
     for note in found.notes:
-        body.append(plain(note, MARGIN, top, "note"))
+        body.append(words(note, MARGIN, top, "note"))
         top += 16
-    words = max([length(title, 13, bold=True), *(length(note, 10) for note in found.notes)])
-    drawing = drawsvg.Drawing(round(max(widest, words) + 2 * MARGIN), round(top - 4))
-    drawing.append_css(STYLE + OWN_STYLE)
-    drawing.append_title(f"What a unit of {title} computes")
-    drawing.append(plain(title, MARGIN, MARGIN + 9, "title"))
+    said = max([length(names, TITLE, bold=True), *(length(note, WORDS) for note in found.notes)])
+    about = f"What a unit of {names} computes"
+    drawing = canvas(max(widest, said) + 2 * MARGIN, top - 4, about, LETTERS + STYLE)
+    drawing.append(title(names))
     drawing.append(body)
     return finished(drawing)
 
@@ -122,13 +120,8 @@ def _drawn(piece: Piece) -> drawsvg.DrawingElement:
         for a, b in rest:
             path.L(rounded(a), rounded(b))
         return path
-    text = drawsvg.Text(
-        piece.text,
-        rounded(piece.size),
-        rounded(piece.x),
-        rounded(piece.y),
-        class_="letter upright" if piece.upright else "letter",
-    )
+    kind = "letter upright" if piece.upright else "letter"
+    text = words(piece.text, piece.x, piece.y, kind, rounded(piece.size))
     # The style sheet sets a size, too, and would win over an attribute.
     text.args["style"] = f"font-size:{rounded(piece.size)}px"
     return text

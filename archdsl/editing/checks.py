@@ -7,7 +7,6 @@ moved to where they stand now.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from archdsl.analysis import Analysis, Field, Fields
 from archdsl.checking import check_program
 from archdsl.compiler import Program, Wire, Work
+from archdsl.compiler.needs import Needs
 from archdsl.compiler.network import Node
 from archdsl.compiler.unrolled import LineResult
 from archdsl.compiler.values import Flow
@@ -32,12 +32,10 @@ from archdsl.syntax import tree
 from archdsl.teaching.allowing import divided, unneeded
 
 KEPT = 200
-"""Networks of which is kept what was found."""
+"""Networks of which is kept what was found, besides those of the document that was checked last."""
 
 TIMES = 16
 """Times that a line is unrolled of which all is kept; of later ones, the shapes."""
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +163,13 @@ class Checker:
         written: set[int] = set()
         right = 0
         work = Work()
+        needs = Needs(file)
         for network in dict.fromkeys(whole.networks):
             if cancelled():
                 raise Cancelled
             if work.left < 0:
                 break
-            unit, move = self._unit(document, network, imported, work)
+            unit, move = self._unit(document, network, needs.of(network), imported, work)
             found += [_moved(diagnostic, unit.source, source, move) for diagnostic in unit.diagnostics]
             for known, all_known in ((unit.lines, lines), (unit.uses, uses)):
                 for start, seen in known.items():
@@ -186,17 +185,27 @@ class Checker:
         for declaration in file.declarations:
             if isinstance(declaration, tree.Train) and _network_of(declaration, whole.networks) is None:
                 found += read_recipe(declaration, None, frame=whole.names())[1]
+        if right or not whole.networks:
+            unused, hushed = divided(whole.unused())
+            found += unused
+            quiet += hushed
         if whole.networks and right == len(whole.networks):
             wrong = any(one.severity == "error" for one in found)
-            found += unneeded(whole, lambda: written, quiet, self.teach, not wrong)
+            found += unneeded(whole, lambda: written, quiet, self.teach, not wrong, found)
+        while len(self._units) > KEPT + len(whole.networks):
+            self._units.popitem(last=False)
         own, foreign = _sorted_out(divided(found)[0], source)
         return Check(document, own, foreign, lines, uses, totals, frozenset(name for name, _ in loaded))
 
     def _unit(
-        self, document: Document, network: str, imported: tuple[Any, ...], work: Work
+        self,
+        document: Document,
+        network: str,
+        kept: list[tree.Declaration],
+        imported: tuple[Any, ...],
+        work: Work,
     ) -> tuple[_Unit, Callable[[int], int]]:
         """What is known of a network, and how its places are moved to where they are now."""
-        kept = _needed(document.file, network)
         pieces = [(one.span.start, one.span.end) for one in kept]
         text = document.text
         has_imports = any(isinstance(one, tree.Import) for one in kept)
@@ -213,8 +222,6 @@ class Checker:
             unit = self._checked(document, network, kept, pieces, work)
             if work.left >= 0:
                 self._units[key] = unit
-                if len(self._units) > KEPT:
-                    self._units.popitem(last=False)
         else:
             self._units.move_to_end(key)
         if unit.source is document.source:
@@ -243,6 +250,7 @@ class Checker:
         file = tree.File(source, kept)
         program = Program(source, file, mistakes, self._library.imports(document), self._allow_python)
         program.lines = []
+        program.whole = False
         checked = check_program(program, network, work, self.teach)
         one = checked.networks[0]
         net = one.net or one.unexpected
@@ -252,40 +260,13 @@ class Checker:
         return _Unit(source, pieces, found, lines, uses, _totals(net), quiet, written, right)
 
 
-def _needed(file: tree.File, network: str) -> list[tree.Declaration]:
-    """The declarations that a network may depend on, those that its words name; what is broken may be any."""
-    alone = sum(isinstance(one, tree.Block) and one.is_network for one in file.declarations) == 1
-    kept: set[int] = set()
-    waiting: list[tree.Declaration] = []
-    for number, one in enumerate(file.declarations):
-        if isinstance(one, tree.Train):
-            wanted = one.network == network or (one.network is None and alone)
-        elif isinstance(one, tree.Block):
-            wanted = one.is_network and one.name == network
-        else:
-            wanted = isinstance(one, tree.Broken)
-        if wanted:
-            kept.add(number)
-            waiting.append(one)
-    words: set[str] = set()
-    for one in waiting:
-        words.update(_WORD.findall(one.span.text))
-        for number, other in enumerate(file.declarations):
-            if number not in kept and not isinstance(other, tree.Train | tree.Broken):
-                names = [n.name for n in other.names] if isinstance(other, tree.Import) else [other.name]
-                if not words.isdisjoint(names):
-                    kept.add(number)
-                    waiting.append(other)
-    return [file.declarations[number] for number in sorted(kept)]
-
-
 def _allowed_around(source: Source, start: int, end: int) -> str:
     """The comments around a declaration that may silence something on its first or last line."""
     last = source.line_at(end)
     found = source.line(last)[source.position(end)[1] - 1 :]
     number = source.line_at(start) - 1
-    while number > 0 and source.line(number).lstrip().startswith("#"):
-        found += source.line(number) if "allow" in source.line(number) else ""
+    while number > 0 and (not source.line(number).strip() or source.line(number).lstrip().startswith("#")):
+        found += source.line(number) if "llow" in source.line(number) else ""
         number -= 1
     return found
 

@@ -14,7 +14,7 @@ from archdsl.compiler.signatures import Signature
 from archdsl.editing.context import Context, context_at
 from archdsl.editing.document import Document, Library
 from archdsl.editing.index import Definition, Index, Scope
-from archdsl.editing.wording import MEANINGS, parameter_text
+from archdsl.editing.wording import MEANINGS, NETWORK_MEANINGS, parameter_text
 from archdsl.layers import LAYERS
 from archdsl.layers.arguments import Kind, Parameter
 from archdsl.project import ARCH, bundled, bundled_names, declared
@@ -168,7 +168,7 @@ class _Completions:
     def chain(self) -> Iterator[Completion]:
         """What stands in a chain: blocks, what holds a layer, and layers."""
         for definition in self.visible():
-            if definition.what in ("block", "network", "import") and definition.node is not self.scope.body:
+            if definition.what in ("block", "import") and definition.node is not self.scope.body:
                 yield self.name(definition, 3)
             elif definition.what in ("shared", "parameter", "loop"):
                 yield self.name(definition, 2)
@@ -195,7 +195,7 @@ class _Completions:
             yield self.one(name, "function", signature.text, rank=4)
         if self.context.in_expect:
             for name in NETWORK_FACTS:
-                yield self.one(name, "fact", MEANINGS[name], rank=1)
+                yield self.one(name, "fact", NETWORK_MEANINGS[name], rank=1)
         yield from self.words(CONSTANTS)
 
     def attributes(self) -> Iterator[Completion]:
@@ -235,7 +235,7 @@ class _Completions:
         if kind is not None and kind.role != "number":
             yield from self.values(rank=0)
             return
-        yield from self.expression(kinds_words(kind))
+        yield from self.expression(kind.spelt() if kind is not None else ())
         if signature.values:
             yield from self.values()
 
@@ -266,7 +266,7 @@ class _Completions:
         imported = self.library.imported(self.document, self.context.text) if self.context.text else None
         if imported is not None:
             for definition in imported.module.names.values():
-                if definition.what in ("block", "network"):
+                if definition.what == "block":
                     yield self.name(definition, 1)
             return
         for file in bundled_names():
@@ -339,7 +339,7 @@ class _Completions:
         key = self.key()
         takes = key.takes if key is not None else None
         if isinstance(takes, Kind):
-            yield from (self.one(word, "word", rank=0) for word in kinds_words(takes))
+            yield from (self.one(word, "word", rank=0) for word in takes.spelt())
         elif takes is not None:
             for word in takes.words.values():
                 yield self.one(word.word, "word", word.signature().text, summary(word), 1)
@@ -353,7 +353,7 @@ class _Completions:
         yield from self.arguments(word.arguments)
         current = self.current(word.signature())
         kind = word.arguments[current].kind if current in word.arguments else None
-        for one in kinds_words(kind):
+        for one in kind.spelt() if kind is not None else ():
             yield self.one(one, "word", rank=0)
         scope = self.network_scope()
         if kind is not None and kind.role == "output" and scope is not None:
@@ -377,14 +377,6 @@ class _Completions:
         for definition in around.values():
             if definition.what in ("let", "parameter"):
                 yield self.name(definition, 3)
-
-
-def kinds_words(kind: Kind | None) -> list[str]:
-    """The words that an argument takes, truth values among them."""
-    if kind is None:
-        return []
-    words = sorted(kind.words)
-    return words + (["true", "false"] if kind.check(True) is True and kind.check(1) is None else [])
 
 
 def inside(index: Index, scope: Scope, path: list[str]) -> Scope | None:

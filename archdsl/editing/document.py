@@ -62,6 +62,10 @@ class Document:
             return []
         return scan(self.source, grammar(), Tokens())
 
+    def read(self) -> None:
+        """Read it now, so that whoever asks later does not wait."""
+        _ = self._parsed, self.tokens
+
     @property
     def text(self) -> str:
         return self.source.text

@@ -15,6 +15,7 @@ from archdsl.editing.index import Called, Definition, Index
 from archdsl.editing.navigation import token_at
 from archdsl.editing.wording import (
     MEANINGS,
+    NETWORK_MEANINGS,
     facts_text,
     fenced,
     parameter_text,
@@ -179,7 +180,7 @@ def _bare(document: Document, start: int, end: int) -> str | None:
         return MEANINGS[name] if name in (*VALUE_FACTS, *EXPECTED_VALUE_FACTS) else None
     context = context_at(document, start)
     if context.in_expect and name in NETWORK_FACTS:
-        return MEANINGS[name]
+        return NETWORK_MEANINGS[name]
     if name in LAYERS and context.place in ("argument", "expression"):
         return _page(LAYERS[name])
     return None

@@ -22,7 +22,7 @@ from archdsl.syntax import tree
 What = Literal["network", "block", "parameter", "input", "label", "let", "shared", "loop", "import"]
 
 _WORD = re.compile(r"\w+")
-_IN_CHAINS = ("shared", "parameter", "loop")
+IN_CHAINS = ("shared", "parameter", "loop")
 """What may hold a layer, and so stand in a chain."""
 
 
@@ -309,7 +309,7 @@ class Index:
     def in_chain(self, name: str, scope: Scope) -> Definition | None:
         """What a name in a chain is, if it is something of a file and no layer."""
         seen = [one.names[name] for one in scope.around() if name in one.names]
-        holder = next((one for one in seen if one.what in _IN_CHAINS), None)
+        holder = next((one for one in seen if one.what in IN_CHAINS), None)
         if holder is not None:
             return holder
         block = next((one for one in seen if one.what in ("block", "network", "import")), None)
@@ -395,11 +395,28 @@ class Index:
         self.references.append(Reference(parts[0][1], head))
         return self._members(head, parts[1:]) if len(parts) > 1 else head
 
-    def _members(self, found: Definition, parts: list[tuple[str, Span]]) -> Definition | None:
+    def _unlabelled(self, name: str, span: Span, scope: Scope) -> Definition | None:
+        """The block whose third use without a label a recipe names as `Unit_3`."""
+        kind, _, number = name.rpartition("_")
+        found = self.in_chain(kind, scope) if number.isdigit() else None
+        if found is None or found.what not in ("block", "import"):
+            return None
+        self.references.append(Reference(Span(span.source, span.start, span.start + len(kind)), found))
+        return found
+
+    def _members(
+        self, found: Definition, parts: list[tuple[str, Span]], in_recipe: bool = False
+    ) -> Definition | None:
         """Follow names after dots; what the last means, None where one is no label."""
         for name, span in parts:
             inner = self.inside(found)
             value = None if inner is None else self.value_of(name, Scope(0, 0, None, None, inner.names))
+            if value is None and inner is not None and in_recipe:
+                used = self._unlabelled(name, span, inner)
+                if used is None:
+                    return None
+                found = used
+                continue
             if value is None or value[0].what == "parameter":
                 return None
             found, is_round = value
@@ -448,9 +465,9 @@ class Index:
                 continue
             *parts, key = _parts(setting.key_span)
             if parts:
-                head = self._value(parts[0][0], parts[0][1], scope)
+                head = self._value(*parts[0], scope) or self._unlabelled(*parts[0], scope)
                 if head is not None:
-                    self._members(head, parts[1:])
+                    self._members(head, parts[1:], in_recipe=True)
             for value in setting.values:
                 self._recipe_value(value, scope, labels=key[0] == "loss")
 

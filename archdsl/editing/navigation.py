@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archdsl.editing.document import Document, Library, is_bundled, path_of, real
-from archdsl.editing.index import Definition, Index, Reference, Scope
+from archdsl.editing.index import IN_CHAINS, Definition, Index, Reference, Scope
+from archdsl.layers import LAYERS
 from archdsl.problems import Fault
 from archdsl.source import Span
 from archdsl.syntax import tree
@@ -94,6 +95,8 @@ def renamed(library: Library, document: Document, offset: int, name: str) -> lis
         raise Refused(f"`{name}` is kept by the language")
     if name == meant.name:
         return []
+    if name in LAYERS and meant.what in ("block", "network", *IN_CHAINS):
+        raise Refused(f"`{name}` is a layer, and whatever is called so would hide it")
     for index in _indices(library, document, meant, folders=True):
         if any(True for _ in _meaning(index, meant)):
             _free(index, meant, name)

@@ -23,13 +23,18 @@ MEANINGS = {
     "depth": "the first spatial extent of a volume",
     "receptive_field": "how many input samples along an axis a unit of it can see",
     "stride": "how many input samples lie between neighbouring units of it",
+}
+"""What may be asked of values."""
+
+NETWORK_MEANINGS = {
     "parameters": "trainable numbers of the network",
     "macs": "multiply-accumulates for one example",
     "flops": "arithmetic operations for one example",
     "forward_peak": "bytes at the peak of a forward pass",
     "training_peak": "bytes at the peak of a training step",
+    "depth": "layers with weights on the longest way from input to output",
 }
-"""What may be asked of values, and in `expect` of networks."""
+"""What `expect` may ask of the network."""
 
 
 def shapes_text(shapes: tuple[Shape, ...]) -> str:

@@ -36,6 +36,11 @@ class Kind:
     most: float | None = None
     """The largest number, where `expected` says nothing of it."""
 
+    def spelt(self) -> list[str]:
+        """The words that it takes, truth values among them."""
+        truth = self.check(True) is True and self.check(1) is None
+        return sorted(self.words) + (["true", "false"] if truth else [])
+
 
 class Required:
     """The default of an argument that has none."""

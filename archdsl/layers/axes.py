@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import lcm
 
-from archdsl.fitting import agreeing
+from archdsl.fitting import LONGEST, Values, agreeing, holding, tried
 from archdsl.layers.shapes import Shape
 from archdsl.layers.windows import divides
 from archdsl.problems.arrangement import UndecidedSize, UnevenGroups, UnknownAxis
 from archdsl.problems.problem import Fault, Problem
-from archdsl.sizes import Size, equal, symbols_of
+from archdsl.sizes import Question, Size, equal, symbols_of
 
 
 def axis_index(x: Shape, axis: str) -> int:
@@ -25,16 +26,23 @@ def undecided(kind: str, question: str, *sizes: Size) -> UndecidedSize:
     return UndecidedSize(kind, question, tuple(sorted(names)))
 
 
-def undecided_extents(kind: str, pairs: Iterable[tuple[str, Size, Size]]) -> tuple[Problem, ...]:
-    """The warning that extents, each pair with the axis's name, are equal for some sizes only."""
+def undecided_extents(
+    kind: str, pairs: Iterable[tuple[str, Size, Size]], repeated: bool = False
+) -> tuple[Problem, ...]:
+    """The warning that extents, each pair with the axis's name, are equal for some sizes only.
+
+    Where extents of 1 are `repeated`, they fit all others.
+    """
     found: Problem | None = None
     others: list[Problem] = []
     for name, a, b in pairs:
         if equal(a, b) is not None:
             continue
         decided = agreeing(a, b)
-        if decided is not None and decided[1].everything:
-            continue
+        if decided is not None:
+            decided = _meeting(a, b, *decided, repeated)
+            if decided is None:
+                continue
         one = undecided(kind, f"{name} {a} is {b}", a, b)
         if decided is not None:
             one = UndecidedSize(kind, one.question, one.symbols, (decided,))
@@ -43,6 +51,31 @@ def undecided_extents(kind: str, pairs: Iterable[tuple[str, Size, Size]]) -> tup
             others.append(one)
         found = both or found or one
     return () if found is None else (found, *others)
+
+
+def _meeting(a: Size, b: Size, name: str, values: Values, repeated: bool) -> tuple[str, Values] | None:
+    """For which values two extents fit each other, given when they are equal; None where they always do.
+
+    A value that there is has extents of at least 1.
+    """
+    if symbols_of(a) | symbols_of(b) != {name}:
+        return None if values.everything else (name, values)
+    ones = [holding(Question("equal", size, 1), name) for size in (a, b)] if repeated else []
+    some = [holding(Question("at least", size, 1), name) for size in (a, b)]
+    known = [one for one in (values, *ones, *some) if one is not None]
+    start, period = max(one.start for one in known), lcm(*(one.period for one in known))
+    if len(known) < 1 + len(ones) + len(some) or start + period > LONGEST:
+        return None if values.everything else (name, values)
+
+    def there(value: int) -> bool:
+        return all(value in one for one in some if one is not None)
+
+    def fits(value: int) -> bool:
+        return any(value in one for one in (values, *ones) if one is not None)
+
+    if all(fits(value) for value in range(1, start + period) if there(value)):
+        return None
+    return name, tried(lambda value: there(value) and fits(value), start, period)
 
 
 NEIGHBOURHOOD = 1_000

@@ -61,7 +61,7 @@ class Elementwise(Weightless, abstract=True):
             for name, a, b in zip(y.axis_names, y, x, strict=True)
             if a != 1 and b != 1
         )
-        return undecided_extents(self.kind, pairs)
+        return undecided_extents(self.kind, pairs, repeated=True)
 
     def flops(self, *xs: Shape) -> Size:
         total: Size = 0

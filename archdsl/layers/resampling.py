@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import floor, prod
 from typing import TYPE_CHECKING, Any
 
+from archdsl.fitting import agreeing
 from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
 from archdsl.layers.arguments import argument
@@ -368,8 +369,10 @@ def _by(factors: tuple[Size, ...]) -> str:
 
 def _division_doubts(kind: str, pairs: Any) -> tuple[Problem, ...]:
     """A warning for each pair of which it can't be decided whether the first divides the second."""
-    return tuple(
-        UndecidedSize(kind, f"{n} divides {a}", symbols_in((n, a)))
-        for n, a in dict.fromkeys(pairs)
-        if divides(n, a) is None
-    )
+    found = []
+    for n, a in dict.fromkeys(pairs):
+        if divides(n, a) is None:
+            decided = agreeing(a, a // n * n) if isinstance(n, int) else None
+            fits = () if decided is None else (decided,)
+            found.append(UndecidedSize(kind, f"{n} divides {a}", symbols_in((n, a)), fits))
+    return tuple(found)

@@ -100,6 +100,8 @@ class ExtraArgument(Problem):
     signature: str
     value: str | None = None
     """The name that was given, where it may be that of a value."""
+    items: tuple[str, ...] = ()
+    """All that was given, where it would do as one list."""
 
     def message(self) -> str:
         if self.count == 0:
@@ -107,9 +109,14 @@ class ExtraArgument(Problem):
         return f"`{self.owner}` takes at most {plural(self.count, 'argument')}"
 
     def label(self) -> str:
-        return "one too many"
+        return "these belong in one list" if self.items else "one too many"
+
+    def replacement(self) -> str | None:
+        return f"[{', '.join(self.items)}]" if self.items else None
 
     def help(self) -> str | None:
+        if self.items:
+            return f"write `{self.owner}({self.replacement()})`"
         if self.value is not None:
             return f"it is `{self.signature}`; a value goes in by `from {self.value} -> {self.owner}`"
         return f"it is `{self.signature}`"

@@ -187,7 +187,7 @@ class SymbolicTooLarge(Problem):
     network Small {
       input features: [L]
       let a = (L + 1) ** 20
-      relu
+      linear(a)
     }
     ```
 
@@ -195,7 +195,7 @@ class SymbolicTooLarge(Problem):
     network Small {
       input features: [L]
       let a = (L + 1) ** 2
-      relu
+      linear(a)
     }
     ```
     """

@@ -141,8 +141,8 @@ class UnknownImport(Problem):
     import Botleneck from "resnet.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Botleneck(64)
     }
     ```
 
@@ -150,8 +150,8 @@ class UnknownImport(Problem):
     import Bottleneck from "resnet.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Bottleneck(64)
     }
     ```
     """
@@ -175,7 +175,7 @@ class UnknownImport(Problem):
             return f"it has {listed([f'`{name}`' for name in self.known])}"
         if self.what == "layer":
             return "a class that derives from `Layer` is a layer, by its name in snake_case"
-        return None
+        return "it declares no block"
 
     def replacement(self) -> str | None:
         return self.meant
@@ -229,8 +229,8 @@ class ImportNotFound(Problem):
     import Bottleneck from "resnett.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Bottleneck(64)
     }
     ```
 
@@ -238,8 +238,8 @@ class ImportNotFound(Problem):
     import Bottleneck from "resnet.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Bottleneck(64)
     }
     ```
     """
@@ -271,8 +271,8 @@ class ImportOutside(Problem):
     import Secret from "../../elsewhere.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Secret(64)
     }
     ```
 
@@ -280,8 +280,8 @@ class ImportOutside(Problem):
     import Bottleneck from "resnet.arch"
 
     network Small {
-      input image: [3, 8, 8]
-      relu
+      input image: [64, 8, 8]
+      Bottleneck(64)
     }
     ```
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem, listed
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity, listed
 
 
 class UnknownLayer(Problem):
@@ -274,3 +276,155 @@ class NotAValue(Problem):
 
     def label(self) -> str:
         return "a label, or `input`, belongs here"
+
+
+class UnusedParameter(Problem):
+    """A parameter of a network or block is read by nothing in it.
+
+    Whatever it is set to, the network stays the same: most often a number was written where the parameter was
+    meant. One that is there for the sake of others is called `_name`.
+
+    ```arch
+    network Small(classes = 10) {
+      input features: [64]
+      linear(10)
+    }
+    ```
+
+    ```arch
+    network Small(classes = 10) {
+      input features: [64]
+      linear(classes)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    found: str
+    owner: str
+
+    def message(self) -> str:
+        return f"nothing in `{self.owner}` reads its parameter `{self.found}`"
+
+    def label(self) -> str:
+        return "changes nothing"
+
+    def help(self) -> str | None:
+        return "read it where it was meant, or take it out"
+
+
+class UnusedLet(Problem):
+    """A name that `let` defines is used by nothing.
+
+    ```arch
+    network Small {
+      input features: [64]
+      let width = 32
+      linear(32) -> relu
+    }
+    ```
+
+    ```arch
+    network Small {
+      input features: [64]
+      let width = 32
+      linear(width) -> relu
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    found: str
+
+    def message(self) -> str:
+        return f"`{self.found}` is defined and never used"
+
+    def label(self) -> str:
+        return "nothing reads it"
+
+    def help(self) -> str | None:
+        return "use it where it was meant, or take the line out"
+
+
+class UnusedImport(Problem):
+    """A name is imported into a file with networks, and nothing there uses it.
+
+    In a file of blocks alone nothing is said of it: other files may import it from there.
+
+    ```arch
+    import SqueezeExcitation, SeparableConv from "blocks.arch"
+
+    network Small {
+      input image: [3, 32, 32]
+      SeparableConv(16)
+    }
+    ```
+
+    ```arch
+    import SeparableConv from "blocks.arch"
+
+    network Small {
+      input image: [3, 32, 32]
+      SeparableConv(16)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    found: str
+    path: str
+
+    def message(self) -> str:
+        return f"`{self.found}` of {self.path} is imported and never used"
+
+    def label(self) -> str:
+        return "nothing uses it"
+
+    def help(self) -> str | None:
+        return "take the name out of the import"
+
+
+class ShadowedLayer(Problem):
+    """A block has the name of a layer, which the file then can't use any more.
+
+    Every chain of the file that says the name means the block, the block's own body among them, and whoever
+    reads it takes it for the layer.
+
+    ```arch
+    block relu {
+      leaky_relu(0.1)
+    }
+
+    network Small {
+      input image: [3, 32, 32]
+      conv(16, kernel=3) -> relu
+    }
+    ```
+
+    ```arch
+    block LeakyRelu {
+      leaky_relu(0.1)
+    }
+
+    network Small {
+      input image: [3, 32, 32]
+      conv(16, kernel=3) -> LeakyRelu
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    found: str
+
+    def message(self) -> str:
+        return f"the block `{self.found}` hides the layer of that name"
+
+    def label(self) -> str:
+        return "means the block in this whole file"
+
+    def help(self) -> str | None:
+        return "give the block a name of its own; by custom it begins with a capital"

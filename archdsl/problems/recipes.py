@@ -239,7 +239,7 @@ class NoRecipe(Problem):
         return "nothing says how to train it"
 
     def help(self) -> str | None:
-        return f"put one beside it: train {{ {'; '.join(self.examples)} }}, each key on a line of its own"
+        return "\n".join(["put one beside it:", "train {", *(f"  {one}" for one in self.examples), "}"])
 
 
 class BadSetting(Problem):

@@ -185,6 +185,48 @@ class InputForm(Problem):
         return "name the inputs only: `input fine, coarse`"
 
 
+class NetworkInChain(Problem):
+    """A network stands where a layer or block belongs.
+
+    A network has inputs of its own, of shapes of its own, so it can't take what reaches it from another. What
+    two networks share is a block.
+
+    ```arch
+    network Features {
+      input image: [3, 8, 8]
+      conv(4, kernel=3) -> relu
+    }
+
+    network Classifier {
+      input image: [3, 8, 8]
+      Features -> flatten -> linear(10)
+    }
+    ```
+
+    ```arch
+    block Features {
+      conv(4, kernel=3) -> relu
+    }
+
+    network Classifier {
+      input image: [3, 8, 8]
+      Features -> flatten -> linear(10)
+    }
+    ```
+    """
+
+    found: str
+
+    def message(self) -> str:
+        return f"`{self.found}` is a network, not a block"
+
+    def label(self) -> str:
+        return "a network has inputs of its own and can't be part of another"
+
+    def help(self) -> str | None:
+        return "put the lines below its `input` into a block, which both networks can use"
+
+
 class MisplacedStatement(Problem):
     """A statement stands where it has no meaning: `input` and `output` belong to a block or network.
 

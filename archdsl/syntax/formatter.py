@@ -109,7 +109,8 @@ class _Gap(NamedTuple):
 class _Bracket:
     """`( ... )` or `[ ... ]`, with the space before it.
 
-    `keeps` says that its lines stay as they are: it is a list in rows, or has comments between its items.
+    `keeps` says that its lines stay as they are: it is a list in rows, has comments between its items, or
+    stands in what is held.
     `flat` is the whole on one line, None where it can't be.
     """
 
@@ -153,22 +154,27 @@ class _Clause:
 
 @dataclass(slots=True)
 class _Link:
-    """An item of a chain, with the comments about the `->` before it."""
+    """An item of a chain, with the comments about the `->` before it, and whether it begins a line."""
 
     comments: list[_Comment]
     clauses: list[_Clause]
     flat: str | None
+    newline: bool = False
 
 
 @dataclass(slots=True)
 class _Statement:
-    """A statement, setting or declaration: what stands above it, itself, and a comment that trails it."""
+    """A statement, setting or declaration: what stands above it, itself, and a comment that trails it.
+
+    It is `held` where a comment `# allow ...` is for one of its lines: they stay what they are.
+    """
 
     kind: str
     above: list[_Comment]
     spaced: bool
     links: list[_Link]
     flat: str | None
+    held: bool
     trailing: str = ""
 
 
@@ -176,13 +182,16 @@ class _Statement:
 class _Body:
     """The statements between braces, or those of a file.
 
-    `trailing` is the comment behind `{`, and `comments` stand after the last statement.
+    `trailing` is the comment behind `{`, and `comments` stand after the last statement. In what is held, the
+    first statement may be `opening` the line of the `{`, and the last one `closing` that of the `}`.
     """
 
     statements: list[_Statement]
     trailing: str = ""
     comments: list[_Comment] = field(default_factory=list)
     broken: bool = True
+    opening: bool = False
+    closing: bool = False
 
     @property
     def empty(self) -> bool:
@@ -217,6 +226,10 @@ class _Reader:
         self.tokens = tokens.tokens
         self.gaps = _gaps(source, tokens)
         self.index = 0
+        self.allows = any(_allows(comment.text) for comment in tokens.comments)
+        self.held = False
+        self.shared = False
+        """Whether what is held has lines in common with the body that is read."""
 
     def file(self) -> _Body:
         return self.body(_Body([]), "$END")
@@ -240,17 +253,46 @@ class _Reader:
             statements.append(self.statement(comments, spaced))
 
     def statement(self, above: list[_Comment], spaced: bool) -> _Statement:
-        tokens = self.tokens
+        tokens, gaps = self.tokens, self.gaps
+        around, held = self.held, self.allows and (self.shared or self.is_held(above))
+        self.held = held
         kind = tokens[self.index].kind
         links = [self.link([], kind in _DECLARED)]
         while tokens[self.index].kind == "ARROW":
-            comments = self.gaps[self.index].comments
+            arrow = gaps[self.index]
             self.index += 1
-            links.append(self.link(comments + self.gaps[self.index].comments, False))
+            comments = arrow.comments + gaps[self.index].comments
+            newline = arrow.newline or gaps[self.index].newline
+            links.append(self.link(comments, False))
+            links[-1].newline = newline
+        self.held = around
         settings = links[0].clauses[0].body
         if kind == "TRAIN" and settings is not None:
             _align(settings.statements)
-        return _Statement(kind, above, spaced, links, _joined(" -> ", links))
+        flat = None if held and any(link.newline for link in links) else _joined(" -> ", links)
+        return _Statement(kind, above, spaced, links, flat, held)
+
+    def is_held(self, above: list[_Comment]) -> bool:
+        """Whether a comment `# allow ...` is for a line of the statement that begins here, bodies aside."""
+        if any(_allows(comment.text) for comment in above):
+            return True
+        depth = 0
+        index = self.index
+        while True:
+            kind = self.tokens[index].kind
+            ended = depth == 0 and kind in ("NEWLINE", "RBRACE", "$END") and index > self.index
+            if ended and kind == "NEWLINE":
+                index += 1
+            comments = self.gaps[index].comments
+            if depth == 0 or self.tokens[index - 1].kind == "LBRACE":
+                found = comments[:1] if ended or depth else comments
+                own = [one for one in found if not (one.alone and (ended or depth))]
+                if index > self.index and any(_allows(comment.text) for comment in own):
+                    return True
+            if ended:
+                return False
+            depth += (kind == "LBRACE") - (kind == "RBRACE")
+            index += 1
 
     def link(self, comments: list[_Comment], declares: bool) -> _Link:
         """An item of a chain; what begins the first one of a line goes with it."""
@@ -267,7 +309,7 @@ class _Reader:
                 break
             before, parted, _ = self.gaps[self.index]
         bodies = [clause.body for clause in clauses if clause.body is not None]
-        if any(body.broken for body in bodies):
+        if any(body.broken for body in bodies) and not self.held:
             # Of a choice, all bodies are broken or none is.
             for body in bodies:
                 body.broken = not body.empty
@@ -281,12 +323,25 @@ class _Reader:
         if clause.pieces:
             clause.before_brace = self.gaps[self.index].comments
         self.index += 1
-        broken = declares or self.gaps[self.index].newline
+        begins, around = self.gaps[self.index].newline, self.shared
+        ends = self.gaps[self.closer()].newline if self.held else True
+        self.shared = self.held and not declares and not (begins and ends)
         body = self.body(_Body([]), "RBRACE")
-        broken |= self.gaps[self.index].newline or len(body.statements) > 1
+        if self.shared:
+            body.opening, body.closing = not begins, not ends
+        self.shared = around
+        broken = declares or begins or self.gaps[self.index].newline or len(body.statements) > 1
         body.broken = (broken or any(s.flat is None for s in body.statements)) and not body.empty
         clause.body = body
         self.index += 1
+
+    def closer(self) -> int:
+        """The index of the `}` of the body that begins here."""
+        depth, index = 0, self.index
+        while depth or self.tokens[index].kind != "RBRACE":
+            depth += (self.tokens[index].kind == "LBRACE") - (self.tokens[index].kind == "RBRACE")
+            index += 1
+        return index
 
     def run(self, ends: frozenset[str], declares: bool = False, named: bool = False) -> list[Piece]:
         """Tokens up to one of `ends` or a `{`, with the spaces that belong between them.
@@ -340,7 +395,8 @@ class _Reader:
         return pieces
 
     def bracket(self, space: str, declares: bool) -> _Bracket:
-        opened = self.tokens[self.index]
+        start = self.index
+        opened = self.tokens[start]
         self.index += 1
         items: list[_Item] = []
         comments: list[_Comment] = []
@@ -362,6 +418,8 @@ class _Reader:
         self.index += 1
         commented = bool(comments) or any(item.comments for item in items)
         keeps = commented or (opened.kind == "LSQB" and any(item.newline for item in items[1:]))
+        if self.held and not keeps:
+            keeps = any(gap.newline for gap in self.gaps[start + 1 : self.index])
         inside = None if keeps else _joined(", ", items)
         flat = None if inside is None else f"{space}{opened.text}{inside}{closed.text}"
         return _Bracket(space, opened.text, closed.text, items, comments, keeps, flat)
@@ -452,6 +510,7 @@ class _Writer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.line = ""
+        self.held = False
 
     def end_line(self, indent: int) -> None:
         self.lines.append(self.line.rstrip(" "))
@@ -488,7 +547,10 @@ class _Writer:
             for comment in statement.above:
                 self.above(comment.text, (comment.spaced or declared) and not first, indent)
                 first = declared = False
-            self.above("", (statement.spaced or declared) and not first, indent)
+            if body.opening and first and not statement.above:
+                self.line += " "
+            else:
+                self.above("", (statement.spaced or declared) and not first, indent)
             self.statement(statement, indent)
             last = statement
         first = last is None
@@ -505,10 +567,12 @@ class _Writer:
 
     def statement(self, statement: _Statement, indent: int) -> None:
         flat = statement.flat
-        if flat is not None and (indent + len(flat) <= WIDTH or _is_held(statement)):
+        if flat is not None and (indent + len(flat) <= WIDTH or statement.held):
             self.line += flat
         else:
+            around, self.held = self.held, statement.held
             self.chain(statement.links, indent)
+            self.held = around
         if statement.trailing:
             self.line += "  " + statement.trailing
 
@@ -527,13 +591,15 @@ class _Writer:
                     self.end_line(inner)
                     base = inner
                 self.line += "-> "
-            if link.flat is not None and self.fits(link.flat):
+            if link.flat is not None and (self.held or self.fits(link.flat)):
                 self.line += link.flat
             else:
                 self.link(link, base)
 
     def stays(self, links: list[_Link], number: int, inner: int) -> bool:
         """Whether an item goes on the line of the one before it."""
+        if self.held:
+            return not links[number].newline
         flat = links[number].flat
         if flat is not None:
             if self.fits(flat, len(" -> ")):
@@ -562,11 +628,14 @@ class _Writer:
                 self.line += clause.flat or ""
             return
         for clause in clauses:
-            if clause.comments:
+            if clause.comments or (self.held and clause.parted):
                 self.part(clause, indent)
             elif clause is not clauses[0]:
                 self.line += " "
             body = clause.body
+            if self.held and clause.flat is not None:
+                self.line += clause.flat
+                continue
             self.pieces(clause.pieces, indent, 0 if body is None else len(" {"))
             if body is None:
                 return
@@ -600,13 +669,19 @@ class _Writer:
         if body.trailing:
             self.line += "  " + body.trailing
         self.statements(body, indent + STEP)
-        self.end_line(indent)
-        self.line += "}"
+        if body.closing:
+            self.line += " }"
+        else:
+            self.end_line(indent)
+            self.line += "}"
 
     # -------------------------------------------------------------------------- expressions
 
-    def pieces(self, pieces: list[Piece], indent: int, after: int) -> None:
-        """Pieces, with `after` columns to follow: on this line if they fit, else broken in brackets."""
+    def pieces(self, pieces: list[Piece], indent: int, after: int, beyond: int | None = None) -> None:
+        """Pieces, with `after` columns to follow: on this line if they fit, else broken in brackets.
+
+        What comes after a comment goes on at `beyond`, by default one step further in.
+        """
         while pieces:
             count = next((i for i, piece in enumerate(pieces) if _breaks(piece)), len(pieces))
             text = _flat(pieces[:count]) or ""
@@ -622,7 +697,7 @@ class _Writer:
             if isinstance(broken, _Bracket):
                 self.bracket(broken, indent)
             elif isinstance(broken, list):
-                indent += STEP
+                indent = beyond = indent + STEP if beyond is None else beyond
                 self.comments(broken, indent)
             pieces = pieces[count + 1 :]
 
@@ -709,20 +784,22 @@ class _Writer:
             pieces = item.pieces[start:end]
             flat = _flat(pieces)
             room = after if end == len(item.pieces) else 0
-            if start:
+            if start and not isinstance(pieces[min(1, len(pieces) - 1)], list):
                 if flat is not None and self.fits(flat, room):
                     self.line += flat
                     continue
                 self.end_line(inner)
                 base = inner
                 pieces = [str(pieces[0]).removeprefix(" "), *pieces[1:]]
-            self.pieces(pieces, base, room)
+            elif start:
+                # A comment right behind the operator ends the line there.
+                base = inner
+            self.pieces(pieces, base, room, inner)
 
 
-def _is_held(statement: _Statement) -> bool:
-    """Whether a comment `# allow ...` is for the line, which then has to stay one."""
-    directly = [] if statement.spaced else [comment.text for comment in statement.above]
-    return any(text.lstrip("# ").startswith("allow ") for text in (*directly, statement.trailing))
+def _allows(comment: str) -> bool:
+    """Whether a comment may be one that silences what is said of a line."""
+    return comment.lstrip("# ").lower().startswith("allow")
 
 
 def _breaks(piece: Piece) -> bool:

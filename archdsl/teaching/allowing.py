@@ -1,7 +1,8 @@
 """Comments `# allow NAME, NAME: reason`, which silence warnings and notes on the line that they are for.
 
-A comment at the end of a line is for that line; comments alone on their lines are for the line below them.
-What is said of a line is found in the text of the line, so it holds wherever a diagnostic comes from.
+A comment at the end of a line is for that line; comments alone on their lines are for the next line that has
+anything else. What begins or ends on that line is silenced. What is said of a line is found in the text of
+the line, so it holds wherever a diagnostic comes from.
 """
 
 from __future__ import annotations
@@ -18,8 +19,14 @@ from archdsl.problems.teaching import UnknownAllow, UnusedAllow
 from archdsl.source import Source, Span
 from archdsl.syntax.tree import Block, Comment, Train
 
-_DIRECTIVE = re.compile(r"# *allow +([\w-]+(?: *, *[\w-]+)*) *(?::|$)")
+_NAMES = r"([\w-]+(?: *, *[\w-]+)*) *(?::|$)"
+_DIRECTIVE = re.compile(rf"# *allow +{_NAMES}")
+_ALIKE = re.compile(rf"#+ *allow(?: +| *: *){_NAMES}", re.IGNORECASE)
+"""What is meant so where a warning or note has the name: otherwise it may be a sentence."""
 _NAME = re.compile(r"[\w-]+")
+
+NEAR = 3
+"""So many lines away a message may be that a comment was meant for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +42,33 @@ def divided(found: list[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]
     """What is to be said, and what comments in the files silence."""
     said: list[Diagnostic] = []
     quiet: list[Diagnostic] = []
+    known: dict[tuple[Source, int], set[str]] = {}
     for d in found:
-        silent = d.severity != "error" and d.name in _names_for(d.span.source, d.span.line)
+        silent = d.severity != "error" and any(
+            d.name in _names_for(d.span.source, line, known) for line in _lines_of(d)
+        )
         (quiet if silent else said).append(d)
     return said, quiet
 
 
-def _names_for(source: Source, line: int) -> set[str]:
-    """The names that comments allow on a line."""
-    if not source.text or "allow" not in source.text:
+def _lines_of(d: Diagnostic) -> tuple[int, int]:
+    """The lines on which what is said begins and ends."""
+    return d.span.line, d.span.source.line_at(max(d.span.start, d.span.end - 1))
+
+
+def _names_for(source: Source, line: int, known: dict[tuple[Source, int], set[str]]) -> set[str]:
+    """The names that comments allow on a line; `known` keeps what was found of others."""
+    if not source.text or "llow" not in source.text:
         return set()
-    names = _names_of(_comment(source.line(line))[1])
-    while line > 1:
-        line -= 1
-        before, comment = _comment(source.line(line))
-        if before.strip() or not comment:
-            break
-        names |= _names_of(comment)
+    names = known.get((source, line))
+    if names is None:
+        names = known[source, line] = _names_of(_comment(source.line(line))[1])
+        while line > 1:
+            line -= 1
+            before, comment = _comment(source.line(line))
+            if before.strip():
+                break
+            names |= _names_of(comment)
     return names
 
 
@@ -64,15 +81,25 @@ def _comment(line: str) -> tuple[str, str]:
 
 
 def _names_of(comment: str) -> set[str]:
-    match = _DIRECTIVE.match(comment)
+    match = _directive(comment)
     return set(_NAME.findall(match[1])) if match else set()
+
+
+def _directive(comment: str) -> re.Match[str] | None:
+    """What a comment allows."""
+    match = _DIRECTIVE.match(comment)
+    if match is None:
+        match = _ALIKE.match(comment)
+        if match is not None and CATALOGUE.keys().isdisjoint(_NAME.findall(match[1])):
+            return None
+    return match
 
 
 def allowed(source: Source, comments: Iterable[Comment]) -> list[Allowed]:
     """All that the comments of a file allow."""
     found: list[Allowed] = []
     for comment in comments:
-        match = _DIRECTIVE.match(comment.text)
+        match = _directive(comment.text)
         if match is None:
             continue
         line = comment.span.line
@@ -91,8 +118,7 @@ def _next_line(source: Source, line: int) -> int:
     last = source.line_at(len(source.text))
     while line < last:
         line += 1
-        before, comment = _comment(source.line(line))
-        if before.strip() or not comment:
+        if _comment(source.line(line))[0].strip():
             break
     return line
 
@@ -103,14 +129,15 @@ def needless(
     quiet: list[Diagnostic],
     teach: bool,
     of_recipes: bool = False,
+    said: Iterable[Diagnostic] = (),
 ) -> list[Diagnostic]:
     """The names in a file's comments that are none, or silenced nothing though all was looked at.
 
-    `quiet` is what was silenced, of the `networks` of the file. A comment in a block that none of them uses,
-    or in a `train` block unless those were read (`of_recipes`), is left alone; so is the name of a note where
-    notes were not asked for.
+    `quiet` is what was silenced, of the `networks` of the file, and `said` what was not. A comment in a block
+    that none of them uses, or in a `train` block unless those were read (`of_recipes`), is left alone; so is
+    the name of a note where notes were not asked for.
     """
-    return unneeded(program, lambda: places(networks, program.source), quiet, teach, of_recipes)
+    return unneeded(program, lambda: places(networks, program.source), quiet, teach, of_recipes, said)
 
 
 def unneeded(
@@ -119,19 +146,20 @@ def unneeded(
     quiet: list[Diagnostic],
     teach: bool,
     of_recipes: bool,
+    said: Iterable[Diagnostic] = (),
 ) -> list[Diagnostic]:
     """As `needless`, where `places` gives the lines on which layers of the networks are written."""
     source = program.source
-    if "allow" not in source.text:
+    if "llow" not in source.text:
         return []
-    used = {(d.name, d.span.line) for d in quiet if d.span.source is source}
-    said: list[Diagnostic] = []
+    used = {(d.name, line) for d in quiet if d.span.source is source for line in _lines_of(d)}
+    found: list[Diagnostic] = []
     met: set[int] | None = None
     for one in allowed(source, program.file.comments):
         problem = CATALOGUE.get(one.name)
         if problem is None:
             known = [name for name, kind in CATALOGUE.items() if kind.severity != "error"]
-            said.append(Diagnostic.of(UnknownAllow(one.name, nearest(one.name, known)), one.span))
+            found.append(Diagnostic.of(UnknownAllow(one.name, nearest(one.name, known)), one.span))
             continue
         if (one.name, one.line) in used or (problem.severity == "note" and not teach):
             continue
@@ -140,8 +168,14 @@ def unneeded(
                 met = places()
             if not _looked_at(program, one.line, met, of_recipes):
                 continue
-        said.append(Diagnostic.of(UnusedAllow(one.name, problem.severity == "error"), one.span))
-    return said
+        near = [
+            d.span.line
+            for d in said
+            if d.name == one.name and d.span.source is source and abs(d.span.line - one.line) <= NEAR
+        ]
+        meant = min(near, key=lambda line: abs(line - one.line), default=None)
+        found.append(Diagnostic.of(UnusedAllow(one.name, problem.severity == "error", meant), one.span))
+    return found
 
 
 def places(networks: Iterable[Network], source: Source) -> set[int]:

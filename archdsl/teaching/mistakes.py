@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from archdsl.analysis.flow import Flow, Rules
+from archdsl.analysis.flow import Flow
 from archdsl.compiler.network import Node
 from archdsl.problems.teaching import BiasBeforeNorm, DropoutBeforeNorm, UnseenSamples
 from archdsl.source import Span
-from archdsl.teaching.finding import Finding, Readers, place_of
+from archdsl.teaching.finding import NEAR, Finding, Readers, place_of
 from archdsl.teaching.samples import loses, unseen
 
 NORMS = frozenset({"batch_norm", "group_batch_norm", "instance_norm"})
@@ -35,54 +35,47 @@ BIASED = frozenset(
 )
 """Layers whose `bias` adds one number to a whole channel of the result, and does nothing else."""
 
+KEPT = frozenset({"identity", "add", "subtract", "concat", "max_pool", "avg_pool", "global_avg_pool"})
+"""Layers that give a number on whose channel the same number was added everywhere as one of their own."""
+
 DROPOUTS = frozenset({"dropout", "channel_dropout"})
+
+SCALED = frozenset({"identity", "relu", "leaky_relu", "prelu"})
+"""Activations that a factor passes through: a dropout before them is one after them."""
 
 
 def mistakes(flow: Flow) -> Iterator[Finding]:
     """The findings, in order of execution: the first at each place."""
     # To find nothing must cost next to nothing: rules are looked at once, not once a layer.
     ids = [*map(id, flow.rules)]
-    checks: dict[int, list[Check]] = {}
+    checks: dict[int, Check] = {}
+    biased: set[int] = set()
     for rules, i in dict(zip(ids, range(len(ids)), strict=True)).items():
-        may_be_wrong = _checks(flow.nodes[i], flow.rules[i])
-        if may_be_wrong:
-            checks[rules] = may_be_wrong
-    if not checks:
+        node = flow.nodes[i]
+        kind = node.layer.kind
+        if kind in DROPOUTS:
+            if node.layer.values["rate"]:
+                checks[rules] = _dropped
+            continue
+        if not flow.rules[i].kept and loses(node, flow.rules[i]):
+            checks[rules] = _lost
+        if kind in BIASED and flow.rules[i].biases != 0:
+            biased.add(rules)
+    if not checks and not biased:
         return
     readers = Readers(flow)
-    needed: set[Node] | None = None
-    told: set[tuple[Check, Span]] = set()
-    for i, check in [(i, check) for i, rules in enumerate(ids) if rules in checks for check in checks[rules]]:
-        node = flow.nodes[i]
-        place = check, place_of(node)
-        if place in told:
-            continue
-        if check is _needless:
-            if _norm(flow, readers, i) is None:
-                continue
-            if needed is None:
-                needed = _needed(flow, readers)
-            if (node.first or node) in needed:
-                continue
-        for found in check(flow, readers, i):
-            told.add(place)
-            yield found
+    needless = _needless(flow, readers, [i for i, rules in enumerate(ids) if rules in biased])
+    told: set[Span] = set()
+    for i, rules in enumerate(ids):
+        if rules in checks and (place := place_of(flow.nodes[i])) not in told:
+            for found in checks[rules](flow, readers, i):
+                told.add(place)
+                yield found
+        if i in needless:
+            yield needless[i]
 
 
 Check = Callable[[Flow, Readers, int], Iterator[Finding]]
-
-
-def _checks(node: Node, rules: Rules) -> list[Check]:
-    """What may be wrong with a layer, by its rules."""
-    kind = node.layer.kind
-    if kind in DROPOUTS:
-        return [_dropped] if node.layer.values["rate"] else []
-    found: list[Check] = []
-    if not rules.kept and loses(node, rules):
-        found.append(_lost)
-    if kind in BIASED and rules.biases != 0:
-        found.append(_needless)
-    return found
 
 
 # ------------------------------------------------------------------------------ before a normalisation
@@ -90,36 +83,100 @@ def _checks(node: Node, rules: Rules) -> list[Check]:
 
 def _dropped(flow: Flow, readers: Readers, i: int) -> Iterator[Finding]:
     node = flow.nodes[i]
-    norms = (flow.nodes[j] for j in readers.of(flow.starts[i]))
-    norm = next((one for one in norms if one.kind in ("batch_norm", "group_batch_norm")), None)
-    if norm is not None:
-        yield Finding(DropoutBeforeNorm(node.kind, norm.kind), node, ((norm, "normalised here"),))
+    waiting = [i]
+    for one in waiting:
+        for j in readers.of(flow.starts[one]):
+            norm = flow.nodes[j]
+            if norm.kind in ("batch_norm", "group_batch_norm"):
+                problem = DropoutBeforeNorm(node.kind, norm.kind)
+                yield Finding(problem, node, ((norm, "normalised here"),))
+                return
+            if norm.kind in SCALED and len(waiting) < NEAR:
+                waiting.append(j)
 
 
-def _norm(flow: Flow, readers: Readers, i: int) -> Node | None:
-    """The normalisation that takes a layer's bias away; None where something else reads the layer."""
-    value = flow.starts[i]
-    if value in readers.given:
-        return None
-    norms = [flow.nodes[j] for j in readers.of(value)]
-    return norms[0] if norms and all(node.kind in NORMS for node in norms) else None
-
-
-def _needed(flow: Flow, readers: Readers) -> set[Node]:
-    """The shared layers whose bias does something at one of their uses, at least, by their first use."""
-    uses = {i for i, node in enumerate(flow.nodes) if node.first is not None}
-    uses |= {flow.index[node.first] for node in flow.nodes if node.first is not None}
-    return {flow.nodes[i].first or flow.nodes[i] for i in uses if _norm(flow, readers, i) is None}
-
-
-def _needless(flow: Flow, readers: Readers, i: int) -> Iterator[Finding]:
-    node = flow.nodes[i]
-    norm = _norm(flow, readers, i)
-    if norm is not None and node.first is None:
-        count = flow.rules[i].biases
+def _needless(flow: Flow, readers: Readers, biased: list[int]) -> dict[int, Finding]:
+    """The biases that a normalisation takes away at every use of the line that has them, by the first use."""
+    norms = Norms(flow, readers)
+    found: dict[Span, list[int]] = {}
+    needed: set[Span] = set()
+    for i in biased:
+        place = place_of(flow.nodes[i])
+        if norms.after(i) is None:
+            needed.add(place)
+        else:
+            found.setdefault(place, []).append(i)
+    if needed:
+        # A shared layer has one bias for all its uses.
+        owners = {flow.nodes[i].first or flow.nodes[i] for i in biased if norms.after(i) is None}
+        needed |= {place_of(owner) for owner in owners}
+    told: dict[int, Finding] = {}
+    for place, uses in found.items():
+        own = [i for i in uses if flow.nodes[i].first is None]
+        if place in needed or not own:
+            continue
+        node, norm = flow.nodes[own[0]], norms.after(own[0])
+        assert norm is not None
+        count = sum((flow.rules[i].biases for i in own[1:]), flow.rules[own[0]].biases)
         biases = f"{count:,}" if isinstance(count, int) else str(count)
         problem = BiasBeforeNorm(node.kind, norm.kind, biases, _without_bias(node))
-        yield Finding(problem, node, ((norm, "subtracted here"),))
+        told[own[0]] = Finding(problem, node, ((norm, "subtracted here"),))
+    return told
+
+
+class Norms:
+    """The normalisations that take away what is added to a whole channel of a value."""
+
+    def __init__(self, flow: Flow, readers: Readers) -> None:
+        self._flow = flow
+        self._readers = readers
+        self._further: list[Node | None] | None = None
+
+    def after(self, i: int) -> Node | None:
+        """The normalisation that takes a layer's bias away; None where something else reads the layer."""
+        return self._of(self._flow.starts[i])
+
+    def _of(self, value: int) -> Node | None:
+        if value in self._readers.given:
+            return None
+        nodes = [self._flow.nodes[j] for j in self._readers.of(value)]
+        if not nodes or not all(node.kind in NORMS or _keeps(node) for node in nodes):
+            return None
+        if all(node.kind in NORMS for node in nodes):
+            return nodes[0]
+        # What lies behind the layers in between is worked out for all values at once, from the last on.
+        if self._further is None:
+            self._further = self._all()
+        return self._further[value]
+
+    def _all(self) -> list[Node | None]:
+        flow = self._flow
+        found: list[Node | None] = [None] * len(flow.makers)
+        for value in range(len(found) - 1, -1, -1):
+            if value in self._readers.given:
+                continue
+            first: Node | None = None
+            for j in self._readers.of(value):
+                node = flow.nodes[j]
+                norm = node if node.kind in NORMS else found[flow.starts[j]] if _keeps(node) else None
+                if norm is None:
+                    first = None
+                    break
+                first = first or norm
+            found[value] = first
+        return found
+
+
+def _keeps(node: Node) -> bool:
+    """Whether what is added to a whole channel of an input is added to a whole channel of the result."""
+    if node.kind not in KEPT:
+        return False
+    values = node.layer.values
+    if node.kind == "concat":
+        return bool(values["axis"] == "channels")
+    if node.kind == "avg_pool":
+        return values["padding"] == 0 or values["count_padding"] is False
+    return len(node.shapes) == 1
 
 
 def _lost(flow: Flow, readers: Readers, i: int) -> Iterator[Finding]:

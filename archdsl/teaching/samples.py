@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Rules
 from archdsl.compiler.network import Node
@@ -156,13 +156,43 @@ def _problem(node: Node, rules: Rules, losses: list[Loss | None]) -> UnseenSampl
     if loss.between and (step == 1 or (count and gap > 1)):
         mend = "a smaller dilation or stride, or a larger kernel, reads them"
     elif loss.between:
-        mend = f"a kernel of {step} or more reads every sample; `subsample` drops samples on purpose"
+        enough = _enough(node)
+        kernel = f"{step} or more leaves none out between windows"
+        if enough is not None:
+            kernel = f"{enough} reads every sample"
+        mend = f"a kernel of {kernel}; `subsample` drops samples on purpose"
     else:
         assert isinstance(extent, int)
         fitting = extent - len(loss.unseen)
-        how = "`ceil=true`" if "ceil" in node.layer.arguments else "padding at the end"
-        mend = f"{how} reads more; an extent of {fitting} or {fitting + step} loses nothing"
+        mend = f"an extent of {fitting} or {fitting + step} loses nothing"
+        for argument, how in (("ceil", "`ceil=true`"), ("padding", "padding at the end")):
+            if argument in node.layer.arguments:
+                mend = f"{how} reads more; {mend}"
+                break
     return (UnreadEdge if edge else UnseenSamples)(node.kind, phrases, mend)
+
+
+def _enough(node: Node) -> int | None:
+    """The smallest kernel, the same along all axes, with which windows read every sample, if it is known."""
+    if node.layer.values.get("padding") == "same":
+        return None
+    layer: Any = node.layer
+    windows = layer.windows(node.inputs[0].shape)
+    numbers = [(w.extent, w.stride, w.before, w.after) for w in windows]
+    known = all(isinstance(number, int) for axis in numbers for number in axis)
+    if not known or any(w.dilation != 1 for w in windows):
+        return None
+    largest = max(stride for _, stride, _, _ in numbers)
+    for kernel in range(largest, 2 * largest):
+        if all(_reads_all(kernel, *axis) for axis in numbers):
+            return kernel
+    return None
+
+
+def _reads_all(kernel: int, extent: int, stride: int, before: int, after: int) -> bool:
+    """Whether windows at least as long as their step reach the last sample."""
+    room = extent + before + after - kernel
+    return room >= 0 and room // stride * stride + kernel >= extent + before
 
 
 def _said(loss: Loss, extent: Size) -> str:
