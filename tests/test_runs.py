@@ -165,7 +165,7 @@ def test_a_run_is_not_resumed_with_another_recipe(tmp_path: Path) -> None:
     net = archdsl.loads(NETWORK)
     recipe, _ = read_recipe(net.network.train, net.network, {"batch": "50"})
     assert recipe is not None
-    with pytest.raises(TrainingError, match="has another batch: 96, not 50"):
+    with pytest.raises(TrainingError, match="has `batch` 96, and not 50"):
         train(net.network, recipe, tmp_path / "run", resume=True)
 
 

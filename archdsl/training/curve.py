@@ -72,6 +72,9 @@ def curve(
         dash = " dash" if line.look == "test" else ""
         path = " ".join("{},{}".format(*place(*point)) for point in line.points)
         drawn.append(f'<polyline class="line {line.look}{dash}" points="{path}"/>')
+        if len(line.points) == 1:
+            x, y = place(*line.points[0])
+            drawn.append(f'<circle class="line {line.look}" cx="{x}" cy="{y}" r="3"/>')
         now = _shown(line.points[-1][1], percent, exact=True) if line.points else ""
         drawn.append(f'<path class="line {line.look}{dash}" d="M{at} 30h20"/>')
         drawn.append(f'<text x="{at + 26}" y="34">{escape(line.name)} {now}</text>')
@@ -111,6 +114,6 @@ def _gap(top: float, most: int) -> float:
 def _shown(value: float, percent: bool, exact: bool = False) -> str:
     if percent:
         return f"{value:.2%}" if exact else f"{100 * value:.3g} %"
-    if value >= 1000:
+    if 1_000 <= value < 1_000_000:
         return f"{value:,.0f}"
     return f"{value:.4g}"

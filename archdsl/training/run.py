@@ -189,9 +189,10 @@ class Run:
         now = {"network": self._network.name, **self._recipe.to_dict()}
         changed = [key for key in now if now[key] != before.get(key)]
         if changed:
+            key = changed[0]
             raise TrainingError(
-                f"the run in {self.folder} has another {changed[0]}: {before.get(changed[0])}, not "
-                f"{now[changed[0]]}"
+                f"the run in {self.folder} has `{key}` {before.get(key)}, and not {now[key]}: a run goes on "
+                "with the recipe that it began with"
             )
         if self.last is not None:
             try:
