@@ -29,7 +29,7 @@ NETWORK = """network Noisy {
 }
 
 train {
-  data           = mnist1d
+  data           = mnist1d(examples=490)
   loss           = cross_entropy(label_smoothing=0.1)
   optimizer      = adamw(lr=0.005, decay=weights)
   schedule       = warm_up(steps=20) -> plateau(by=0.5, patience=3)
@@ -43,13 +43,15 @@ train {
 
 
 class StopAt:
-    """Presses Ctrl-C after a step was measured, once."""
+    """Presses Ctrl-C after a step was measured, or the next one that is, once."""
 
     def __init__(self, step: int) -> None:
         self.step = step
+        self.pressed = False
 
     def __call__(self, step: int, steps: int, measured: Measurement) -> None:
-        if step == self.step:
+        if step >= self.step and not self.pressed:
+            self.pressed = True
             signal.raise_signal(signal.SIGINT)
 
     def busy(self, what: str) -> None:
@@ -229,7 +231,7 @@ def test_how_often_a_run_is_measured(tmp_path: Path) -> None:
 
 
 def test_two_processes_never_train_in_one_folder(tmp_path: Path) -> None:
-    (tmp_path / "noisy.arch").write_text(NETWORK.replace("= 300", "= 100_000"))
+    (tmp_path / "noisy.arch").write_text(NETWORK.replace("= 300", "= 20_000"))
     command = [sys.executable, "-m", "archdsl", "train", "noisy.arch", "--out", "run"]
     first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
@@ -244,7 +246,7 @@ def test_two_processes_never_train_in_one_folder(tmp_path: Path) -> None:
         first.kill()
         first.wait()
     # What held the folder is gone with the process that did.
-    run(tmp_path / "run", NETWORK.replace("= 300", "= 100_000"), stop=1000, resume=True)
+    run(tmp_path / "run", NETWORK.replace("= 300", "= 20_000"), stop=1, resume=True)
 
 
 def test_tensorboard_shows_what_was_measured(tmp_path: Path) -> None:
