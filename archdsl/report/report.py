@@ -181,9 +181,11 @@ def _layers(analysis: Analysis) -> list[dict[str, Any]]:
             lines[defined] = defined.line
         layer = known.copy()
         layer["name"] = node.name
-        layer["from"] = [
-            maker.name if len(maker.shapes) == 1 else str(w) for w in node.inputs for maker in [w[0]]
-        ]
+        inputs = node.inputs
+        if len(inputs) == 1 and len(inputs[0][0].shapes) == 1:
+            layer["from"] = [inputs[0][0].name]
+        else:
+            layer["from"] = [*map(str, inputs)]
         layer["shape"] = [*node.shapes[0]]
         layer["equivariance"] = certificates[certificate]
         layer["receptive_field"] = fields[field]

@@ -528,21 +528,25 @@
     }
     return { runs: merged(runs), ends };
   };
+  // The ends of all that units see along an axis, and from end to end the least and the most that one sees.
   const outermostOf = (axis, units) => {
-    let low = Infinity;
-    let high = -Infinity;
+    let [low, high, least, most] = [Infinity, -Infinity, Infinity, 0];
     const look = (unit) => {
+      let [first, last] = [Infinity, -Infinity];
       for (const [period, step, phases] of axis) {
         const turns = Math.floor(unit / period);
         const phase = phases[unit - turns * period];
         if (!phase) continue;
-        low = Math.min(low, phase[0] + turns * step);
-        high = Math.max(high, phase[1] + turns * step);
+        first = Math.min(first, phase[0] + turns * step);
+        last = Math.max(last, phase[1] + turns * step);
       }
+      const length = Math.max(0, last - first + 1);
+      [low, high] = [Math.min(low, first), Math.max(high, last)];
+      [least, most] = [Math.min(least, length), Math.max(most, length)];
     };
     const few = 1024;
     for (let unit = 0; unit < units; unit++) if (unit < few || unit >= units - few) look(unit);
-    return [low, high];
+    return [low, high, least, most];
   };
 
   const AXES = { 1: ["sample"], 2: ["row", "column"], 3: ["slice", "row", "column"] };
@@ -617,7 +621,7 @@
     const before = at;
     at = { row, input, field, axes, units, whole, unit: units.map((n) => Math.floor((n - 1) / 2)) };
     if (before && before.row === row && before.input === input) at.unit = before.unit;
-    at.ends = axes.map((axis, i) => (axis ? outermostOf(axis, units[i]) : [0, input.extents[i] - 1]));
+    at.ends = axes.map((axis, i) => (axis ? outermostOf(axis, units[i]) : [0, input.extents[i] - 1, 0, 0]));
     const names = AXES[units.length];
     if (axesOf !== names.length) shown = names.length === 1 ? [0] : [names.length - 2, names.length - 1];
     axesOf = names.length;
@@ -682,11 +686,14 @@
     const product = (numbers) => numbers.reduce((a, b) => a * b, 1);
     const rest = product(counted) - product(inInput);
     const where = at.whole ? "Every unit" : `Unit ${names.map((name, i) => `${name} ${at.unit[i]}`).join(", ")}`;
+    const most = at.ends.map((axis) => count(axis[3])).join(" × ");
+    const differ = at.ends.some(([, , less, more]) => less < more);
+    const differing = differ ? ` Units differ in this: the field, ${most}, is that of those that see the most.` : "";
     byId("seen").textContent = product(counted)
       ? `${where} sees ${at.field.at_most ? "at most " : ""}${parts.join("; ")} of ${at.input.name}: ` +
         `${counted.map(count).join(" × ")} positions${rest ? `, ${count(rest)} of them padding outside it` : ""}.` +
-        `${seen.some(({ ends }) => ends) ? " Between the ends there may be holes." : ""}`
-      : `${where} sees nothing of ${at.input.name}.`;
+        `${seen.some(({ ends }) => ends) ? " Between the ends there may be holes." : ""}${differing}`
+      : `${where} sees nothing of ${at.input.name}.${differing}`;
   };
 
   // ---- the units
@@ -776,7 +783,7 @@
     const pen = sized(inputCanvas, width, height);
     pen.fillStyle = colourOf("--raised");
     pen.fillRect(0, 0, width, height);
-    pen.strokeStyle = colourOf("--line");
+    pen.strokeStyle = colourOf("--hatch");
     for (let x = -height; x < width; x += 8) {
       pen.beginPath();
       pen.moveTo(x, height);
