@@ -558,6 +558,22 @@ def test_typing_does_not_wait_for_a_check(tmp_path: Path) -> None:
     spoken(scenario)
 
 
+def test_an_older_text_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    uri = (tmp_path / "a.arch").as_uri()
+
+    async def scenario() -> None:
+        async with session(tmp_path) as editor:
+            editor.open(uri, SMALL)
+            editor.change(uri, SMALL.replace("relu", "rleu"))
+            for late in (1, 0):
+                identifier = types.VersionedTextDocumentIdentifier(late, uri)
+                changes = [types.TextDocumentContentChangeWholeDocument(SMALL)]
+                editor.text_document_did_change(types.DidChangeTextDocumentParams(identifier, changes))
+            assert any("rleu" in one.message for one in await editor.diagnostics(uri))
+
+    spoken(scenario)
+
+
 def test_a_large_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     """It is read beside the loop: what is asked meanwhile of another file is answered first."""
     large, small = (tmp_path / "large.arch").as_uri(), (tmp_path / "small.arch").as_uri()

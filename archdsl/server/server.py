@@ -302,9 +302,13 @@ def _lifetime(ls: ArchServer, answers: Answers) -> None:
         whole = [
             c for c in params.content_changes if isinstance(c, types.TextDocumentContentChangeWholeDocument)
         ]
-        uri = params.text_document.uri
+        uri, version = params.text_document.uri, params.text_document.version
+        known = ls.open.get(uri)
+        if known is not None and known.version is not None and version < known.version:
+            # Some clients let an older text overtake a newer one when keys come in a burst.
+            return
         text = whole[-1].text if whole else ls.workspace.get_text_document(uri).source
-        ls.take(uri, text, params.text_document.version, TYPING)
+        ls.take(uri, text, version, TYPING)
 
     @answers(types.TEXT_DOCUMENT_DID_SAVE)
     def saved(params: types.DidSaveTextDocumentParams) -> None:
