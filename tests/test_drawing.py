@@ -385,6 +385,102 @@ def test_kernels_and_groups_are_shown() -> None:
     assert 'class="split"' not in ElementTree.tostring(picture("AlexNet"), encoding="unicode")
 
 
+def drawn(lines: str) -> ElementTree.Element:
+    """The bodies of a network of these lines."""
+    found = archdsl.loads(f"network N {{\n{lines}\n}}")
+    svg = blocks(found.network, Flow(found.network))
+    assert legible(svg, {"title": 13, "name": 9, "kernel": 9, "scale": 9}) == []
+    return ElementTree.fromstring(svg)
+
+
+def of_kind(root: ElementTree.Element, kind: str) -> list[str | None]:
+    return [text.text for text in root.iter(f"{SVG}text") if text.attrib["class"] == kind]
+
+
+def test_labels_say_what_kind_of_window_it_is() -> None:
+    root = drawn(
+        "input x: [16, 32, 32]\n conv(16, kernel=3, groups=16) -> depthwise_conv(5)\n"
+        "conv(32, kernel=3, dilation=4, groups=8) -> conv(32, kernel=3, dilation=[1, 2])\n"
+        "upsample(2) -> conv(4, kernel=3, padding=1) -> pixel_shuffle(2)\n"
+        "p: max_pool(2)\n max_unpool(p) -> conv_transpose(2, kernel=4, stride=2)"
+    )
+    assert of_kind(root, "kernel") == [
+        "depthwise 3×3",
+        "depthwise 5×5",
+        "3×3, dilation 4, 8 groups",
+        "3×3, dilation 1×2",
+        "↑2, 3×3",
+        "↑2",
+        "pool /2",
+        "↑2",
+        "4×4 ↑2",
+    ]
+    high = []
+    for dilation in (1, 4):
+        root = drawn(f"input x: [8, 32, 32]\n conv(8, kernel=3, dilation={dilation}, padding={dilation})")
+        (window,) = (path for path in root.iter(f"{SVG}path") if path.attrib["class"] == "window")
+        edges = [float(number) for number in re.findall(r"[\d.]+", window.attrib["d"])]
+        high.append(edges[7] - edges[1])
+    assert high[1] == pytest.approx(3 * high[0], rel=0.01), "9 rows and not 3"
+
+
+def test_the_way_up_leaves_where_nothing_comes_in() -> None:
+    """At the bottom of a U, and where a skip ends, it begins at the body's side."""
+    root = drawn(
+        "input x: [1, 64, 64]\n a: conv(8, kernel=3, padding=same)\n max_pool(2)\n"
+        "b: conv(16, kernel=3, padding=same)\n max_pool(2)\n conv(32, kernel=3, padding=same)\n"
+        "upsample(2) -> conv(16, kernel=3, padding=same)\n add(b)\n"
+        "upsample(2) -> conv(8, kernel=3, padding=same)\n add(a)"
+    )
+    ways = [path.attrib["d"] for path in root.iter(f"{SVG}path") if path.attrib["class"] == "way"]
+    points = [
+        [tuple(map(float, point.split(","))) for point in re.findall(r"[\d.]+,[\d.]+", d)] for d in ways
+    ]
+    up = [way for way in points if len(way) > 2 and way[-1][1] < way[0][1] - 20]
+    assert len(up) == 2
+    bodies = rectangles(root)
+    for way, k in zip(up, (3, 5), strict=True):
+        (x, y), (right, level), (end, _) = way
+        assert level == y and right == end > x >= bodies[k][2] and bodies[k][1] - 40 < y < bodies[k][3]
+
+
+def test_dense_connections_are_drawn() -> None:
+    lines, read = "input image: [3, 32, 32]\n c1: conv(12, kernel=3, padding=1)\n", "image, c1"
+    for k in (2, 3, 4):
+        lines += f"c{k}: from {read} -> concat -> conv(12, kernel=3, padding=1)\n"
+        read += f", c{k}"
+    root = drawn(lines)
+    assert len(rectangles(root)) == 2 + 2 * 3
+    assert len([path for path in root.iter(f"{SVG}path") if path.attrib["class"] == "skip"]) == 1 + 2 + 3
+
+
+def test_skips_within_a_body_that_stands_for_many_are_one_short_arc() -> None:
+    for name, times in (("ResNet152", ["× 3", "× 8", "× 36", "× 3"]), ("ResNet50", [])):
+        root = picture(name)
+        assert of_kind(root, "times") == times
+        skips = [path.attrib["d"] for path in root.iter(f"{SVG}path") if path.attrib["class"] == "skip"]
+        assert len(skips) == (len(times) or 16)
+        for skip in skips if times else ():
+            across = [float(x) for x in re.findall(r"([\d.]+),[\d.]+", skip)]
+            assert max(across) - min(across) < 30
+
+
+def test_no_map_is_a_sliver() -> None:
+    """Where one scale would make it one, rows, columns or channels have their own, and a bar of their own."""
+    long = drawn("input wave: [2, 16000]\n conv(128, kernel=80, stride=4)")
+    assert rectangles(long)[1][2] - rectangles(long)[1][0] >= 10
+    flat = drawn("input x: [1, 8, 400]\n conv(16, kernel=[3, 9], stride=[1, 4])")
+    assert rectangles(flat)[0][3] - rectangles(flat)[0][1] >= 24
+    units = [text.split()[1] for text in of_kind(flat, "scale") if text]
+    assert units == ["rows", "columns", "channels"]
+
+
+def test_a_value_that_is_read_twice_has_two_arrows() -> None:
+    found = archdsl.loads("network N {\n input x: [3, 8]\n a: relu\n from a, a -> add -> relu\n}")
+    root = ElementTree.fromstring(graph(found.network, Flow(found.network)))
+    assert [path.attrib["class"] for path in root.iter(f"{SVG}path")].count("tip") == 1 + 2 + 1
+
+
 def test_the_scale_is_stated() -> None:
     root = picture("AlexNet")
     said = {text.text for text in root.iter(f"{SVG}text") if text.attrib["class"] == "scale"}

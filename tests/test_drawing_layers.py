@@ -148,6 +148,16 @@ def test_the_picture_shows_the_matrix() -> None:
     assert words.count("ω111") == 2 and words.count("ω332") == 3
 
 
+def test_biases_stand_beside_every_matrix_that_has_some() -> None:
+    """Also where the cells have no room for letters; then it is said below what their colour is."""
+    for bias, units in (("true", 6), ("false", 0)):
+        net = archdsl.loads(f"network N {{ input x: [2, 900]\nconv(32, kernel=80, stride=4, bias={bias}) }}")
+        root = ElementTree.fromstring(matrix(net.network, [], None))
+        biases = [rect for rect in root.iter(f"{SVG}rect") if rect.attrib["class"] == "bias"]
+        assert len(biases) == (units and units + 1)
+        assert ("β" in [words_of(text) for text in root.iter(f"{SVG}text")]) == bool(units)
+
+
 def test_matrices_stand_beside_each_other() -> None:
     """Figure 10.4: a fully connected layer, a convolution, and one with a stride of 2."""
     net = archdsl.loads(
@@ -226,7 +236,29 @@ def test_holes_and_padding_are_shown() -> None:
     ]
 
 
+def test_fields_in_each_other_have_one_middle() -> None:
+    """Also where some of what is read lies outside the map."""
+    net = archdsl.loads(
+        "network N { input x: [1, 32, 32]\nconv(2, kernel=3, padding=1) -> conv(2, kernel=3, padding=1)\n"
+        "conv(2, kernel=3, padding=1) -> conv(2, kernel=3, padding=2, dilation=2) }"
+    )
+    root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), "conv_4:3,3"))
+    squares = [rect.attrib for rect in root.iter(f"{SVG}rect") if rect.attrib["class"].startswith("outline")]
+    fields = [square for square in squares if float(square["width"]) > 11]
+    assert len(fields) == 4
+    for place, length in (("x", "width"), ("y", "height")):
+        middles = [float(square[place]) + float(square[length]) / 2 for square in fields]
+        assert max(middles) - min(middles) < 0.1
+
+
 # ------------------------------------------------------------------------------ equations
+
+
+def test_what_follows_and_is_left_out_is_said() -> None:
+    text = "network N {{ input x: [8]\nlinear(4) -> {after} }}"
+    for after, said in (("softmax", True), ("dropout(0.5) -> softmax", True), ("relu", False)):
+        found = equation(archdsl.loads(text.format(after=after)).network, None, ".txt")
+        assert ("`softmax` comes after it, and is not in the equation." in found) == said
 
 
 def place_of(index: Index, letters: dict[str, int]) -> int:
@@ -494,7 +526,7 @@ def test_matrices_are_legible(layer: str, shape: list[int]) -> None:
     ("arguments", "said"),
     [
         ("--style matrix --layer pool", "`max_pool` is no matrix: which sample is the largest depends on"),
-        ("--style matrix --layer act", "of `relu` no weight matrix is drawn"),
+        ("--style matrix --layer act", "of `relu` no weight matrix is drawn; one is drawn of convolutions"),
         ("--style matrix --layer cov", "Small has no layer cov; did you mean conv"),
         ("--style matrix --positions 500", "would have 497 rows and 500 columns, and at most 400 are drawn"),
         ("--style matrix --positions 1", "conv does not take an input of 1 position"),

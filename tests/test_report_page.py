@@ -319,6 +319,28 @@ def test_the_picture_shows_the_region(shown: Show) -> None:
     assert view.locator("#seen").inner_text().startswith("Unit row 0, column 22 sees")
 
 
+def test_it_is_said_that_units_differ(shown: Show) -> None:
+    view = shown(page_of(archdsl.loads(KINDS)))
+    (up,), (holes,) = (view.evaluate(READ_OFF, [name, [[2, 2]]]) for name in ("up", "holes"))
+    assert up.endswith(" Units differ in this: the field, 15 × 18, is that of those that see the most.")
+    assert "Units differ" not in holes
+
+
+def test_hatching_can_be_seen(shown: Show) -> None:
+    """On pages of both kinds, also below what darkens all that a unit does not see."""
+    view = shown(page_of(archdsl.loads(KINDS)))
+    look = """() => {
+      const canvas = document.querySelector("#picture canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 6);
+      const light = [...data].filter((_, i) => i % 4 === 1);
+      return Math.max(...light) - Math.min(...light);
+    }"""
+    for theme in ("light", "dark"):
+        view.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+        view.evaluate(READ_OFF, ["mixed.add", [[20, 20]]])
+        assert view.evaluate(look) >= 24, theme
+
+
 def test_a_picture_of_ones_own(shown: Show, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -16,6 +16,7 @@ import drawsvg
 from archdsl.drawing.canvas import MARGIN, TITLE, canvas, finished, rounded, tip, words
 from archdsl.drawing.lettering import width
 from archdsl.drawing.trunk import Station, Trunk, trunk
+from archdsl.layers.convolution import Convolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from archdsl.compiler.network import Network, Node
 
 STYLE = """
-.name, .kernel { fill: $quiet; font-size: 9px } .name { font-style: italic }
+.name, .kernel, .times { fill: $quiet; font-size: 9px } .name { font-style: italic }
 .scale { fill: $quiet; font-size: 9px; text-anchor: start }
 .map, .input, .vector { stroke-width: .7; stroke-linejoin: round }
 .map { fill: $map; stroke: $blue } .map.side { fill: $map-shade } .map.top { fill: $map-light }
@@ -44,27 +45,38 @@ WORTH = 0.75
 """The part of it that its longest row may still have, if breaking it is to be of use."""
 LEAN = 0.34
 """How far a cuboid reaches to the right and up, for each pixel that it is deep."""
+FLATTEST = 24.0
+"""Pixels that the most rows or columns have at least, by a scale of their own where need be."""
+OBLONG = 4
+"""How many times as long as wide a map is where that need may be."""
+THINNEST = 10.0
+"""Pixels that the most channels have at least, likewise."""
 BAR = 7.0
 """Pixels that a vector is thick."""
 GAP = 14.0
 """Pixels between bodies and between their labels."""
 LINE = 12.0
 """Pixels a line of text is high."""
+SHORT = 24.0
+"""Pixels between the ends of an arc that stands for several."""
 RISE = 8.0
 """Pixels between an arc and what is below it."""
 STEP = 0.75
 """An extent that shrinks to less than this is a step down, one that grows by its inverse a step up."""
 SPLITS = 4
 """The most groups that are shown as slices of a body."""
+ENLARGING = ("upsample", "max_unpool", "pixel_shuffle")
+"""Layers without a kernel that make maps larger."""
 SMALLEST = 2.5
 """Pixels of the smallest kernel that is drawn."""
 
 
 @dataclass(slots=True)
 class Scale:
-    """Pixels for each position, channel and feature of a vector."""
+    """Pixels for each row, column and channel of a map, and for each feature of a vector."""
 
-    position: float
+    row: float
+    column: float
     channel: float
     feature: float
 
@@ -83,6 +95,8 @@ class Body:
     wide: float = 0.0
     """What it takes of the row."""
     left: float = 0.0
+    aside: bool = False
+    """Whether the way up to the next row begins at its side: something comes in at its top."""
 
     @property
     def lean(self) -> float:
@@ -96,6 +110,11 @@ class Body:
     @property
     def middle(self) -> float:
         return self.left + self.wide / 2
+
+    @property
+    def side(self) -> float:
+        """Where it ends at the right."""
+        return self.middle + (self.thick + self.lean) / 2
 
     @property
     def front(self) -> tuple[float, float]:
@@ -175,15 +194,26 @@ def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
 def _scale(networks: list[list[Station]]) -> Scale:
     """The largest scales at which nothing is too high and no row too long.
 
-    Positions and channels have one scale where that is possible; features of vectors have their own.
+    Rows, columns and channels have one scale where that is possible and leaves no slivers; features of
+    vectors have their own.
     """
     maps = [[station for station in stations if station.size] for stations in networks]
-    extent = max((max(_extents(station)) for stations in maps for station in stations), default=1)
+    every = [station for stations in maps for station in stations]
+    rows, columns = (max((_extents(station)[axis] for station in every), default=1) for axis in (0, 1))
     channels = max(sum(station.channels for station in stations) for stations in maps)
+    widest = max((station.channels for station in every), default=1)
     vectors = [station for stations in networks for station in stations if not station.size]
     features = max((station.channels for station in vectors), default=1)
-    position = TALLEST / extent
-    return Scale(position, min(position, THICKEST / max(channels, 1)), min(4.0, TALLEST / features))
+    position = TALLEST / max(rows, columns)
+    firsts = [sorted(_extents(stations[0])) for stations in maps if stations]
+    # Where some begin with maps that are about as high as wide, these are drawn so.
+    flattest = FLATTEST if firsts and all(OBLONG * short < long for short, long in firsts) else 0.0
+    return Scale(
+        max(position, flattest / rows),
+        max(position, flattest / columns) if columns else position,
+        min(max(position, THINNEST / widest), THICKEST / max(channels, 1)),
+        min(4.0, TALLEST / features),
+    )
 
 
 def _legend(scale: Scale, figures: list[Figure]) -> list[tuple[float, str]]:
@@ -191,8 +221,10 @@ def _legend(scale: Scale, figures: list[Figure]) -> list[tuple[float, str]]:
     stations = [body.station for figure in figures for body in figure.bodies]
     maps = [station for station in stations if station.size]
     found = []
+    alike = scale.row == scale.column
     for each, unit, used in (
-        (scale.position, "positions", bool(maps)),
+        (scale.row, "positions" if alike else "rows", bool(maps)),
+        (scale.column, "columns", bool(maps) and not alike),
         (scale.channel, "channels", bool(maps)),
         (scale.feature, "features", len(maps) < len(stations)),
     ):
@@ -241,15 +273,20 @@ def _rounds(names: list[str], stations: list[Station]) -> list[str]:
     return found
 
 
-def _windows(station: Station) -> list[Node]:
-    """The layers of a station that slide a window over what comes in, down to the first with weights."""
+def _shaping(station: Station) -> list[Node]:
+    """The layers of a station that may change what comes in, down to the first window with weights."""
     found = []
     for node in station.nodes:
-        if "kernel" in node.layer.values and node.inputs:
+        if node.inputs:
             found.append(node)
-            if node.layer.weights(*(wire.shape for wire in node.inputs)):
+            if "kernel" in node.layer.values and node.layer.weights(*(wire.shape for wire in node.inputs)):
                 break
     return found
+
+
+def _windows(station: Station) -> list[Node]:
+    """Those of them that slide a window over it."""
+    return [node for node in _shaping(station) if "kernel" in node.layer.values]
 
 
 def _per_axis(node: Node, argument: str) -> tuple[int, ...]:
@@ -272,26 +309,57 @@ def _powers(size: tuple[int, ...]) -> str:
 
 
 def _kernel(station: Station) -> str:
-    """`11×11 /4` for a convolution, `pool /2, 5×5` for one of a pooled map."""
+    """`11×11 /4` for a convolution, `pool /2, 5×5` for one of a pooled map, `↑2, 3×3` of an enlarged one."""
     if station.repeated > 1:
         return ""
-    said = []
-    windows = _windows(station)
-    for node in windows:
-        kernel, stride = _per_axis(node, "kernel"), _per_axis(node, "stride")
-        step = f" /{_times(stride)}" if max(stride, default=1) > 1 else ""
-        if not all(kernel):
-            continue
-        if "pool" in node.kind:
-            said.append(f"pool{step or ' ' + _times(kernel)}")
-        else:
-            groups = node.layer.values.get("groups", 1)
-            several = f", {groups} groups" if isinstance(groups, int) and 1 < groups <= SPLITS else ""
-            sign = "↑" if "transpose" in node.kind else ""
-            said.append(
-                "×".join(map(str, kernel)) + (f" {sign}{_times(stride)}" if sign and step else step) + several
-            )
+    said: list[str] = []
+    for node in _shaping(station):
+        if "kernel" in node.layer.values:
+            said += _of_window(node)
+        elif enlarged := _enlarged(node):
+            said.append(f"↑{_times(enlarged)}")
     return ", ".join(said)
+
+
+def _of_window(node: Node) -> list[str]:
+    """What is said of a layer with a kernel, where its figures are numbers."""
+    kernel, stride, dilation = (_per_axis(node, name) for name in ("kernel", "stride", "dilation"))
+    if not all(kernel):
+        return []
+    sign = "↑" if "transpose" in node.kind else "/"
+    step = f" {sign}{_times(stride)}" if max(stride, default=1) > 1 else ""
+    further = [f"dilation {_times(dilation)}"] if max(dilation, default=1) > 1 else []
+    if "pool" in node.kind:
+        return [f"pool{step or ' ' + _times(kernel)}", *further]
+    groups = _groups_of(node)
+    depthwise = groups > 1 and groups == node.inputs[0].shape.channels
+    if groups > 1 and not depthwise:
+        further.append(f"{groups} groups")
+    return [f"{'depthwise ' if depthwise else ''}{'×'.join(map(str, kernel))}{step}", *further]
+
+
+def _groups_of(node: Node) -> int:
+    """The groups of a convolution; 1 of any other layer."""
+    layer = node.layer
+    groups = (
+        layer.channels_and_groups(node.inputs[0].shape)[1]
+        if isinstance(layer, Convolution)
+        else layer.values.get("groups", 1)
+    )
+    return groups if isinstance(groups, int) else 1
+
+
+def _enlarged(node: Node) -> tuple[int, ...]:
+    """How many times as large a layer makes a map, if it is one that does so by a whole number."""
+    before, after = node.inputs[0].shape.size, node.shape.size
+    if node.kind not in ENLARGING:
+        return ()
+    times = []
+    for n, m in zip(before, after, strict=True):
+        if not isinstance(n, int) or not isinstance(m, int) or m % n:
+            return ()
+        times.append(m // n)
+    return tuple(times) if max(times, default=1) > 1 else ()
 
 
 def _body(station: Station, name: str, scale: Scale) -> Body:
@@ -305,7 +373,7 @@ def _body(station: Station, name: str, scale: Scale) -> Body:
         return Body(station, labels, BAR, high, 0.0)
     rows, columns = _extents(station)
     thick = max(1.2, station.channels * scale.channel)
-    return Body(station, labels, thick, max(1.5, rows * scale.position), columns * scale.position)
+    return Body(station, labels, thick, max(1.5, rows * scale.row), columns * scale.column)
 
 
 # ------------------------------------------------------------------------------ places
@@ -331,6 +399,10 @@ def _figure(name: str, found: Trunk, scale: Scale) -> Figure:
             _label(figure)
     ends: dict[int, float] = {}
     before: Body | None = None
+    for k, body in enumerate(bodies[:-1]):
+        entered = any(bodies[a].row == body.row for a, b in found.skips if b == k)
+        fallen = k > 0 and bodies[k - 1].row < body.row
+        body.aside = figure.bent and bodies[k + 1].row < body.row and (entered or fallen)
     for body in bodies:
         at = ends.get(body.row, MARGIN)
         if before is None or (before.row != body.row and not figure.bent):
@@ -338,7 +410,8 @@ def _figure(name: str, found: Trunk, scale: Scale) -> Figure:
         elif before.row == body.row:
             body.left = at
         else:
-            body.left = max(before.middle - body.wide / 2, at + 2 * GAP if body.row in ends else MARGIN)
+            above = before.side + GAP if before.aside else before.middle
+            body.left = max(above - body.wide / 2, at + 2 * GAP if body.row in ends else MARGIN)
         ends[body.row] = body.left + body.wide + GAP
         before = body
     figure.arcs = _arcs(found, bodies)
@@ -411,6 +484,13 @@ class Arc:
     top_end: float
     high: float
     """How far above the row's middle it goes."""
+    text: str = ""
+    """What stands above it."""
+
+    @property
+    def top(self) -> float:
+        """How far above the row's middle it ends, with its text."""
+        return self.high + (LINE if self.text else 0)
 
     def path(self, axis: float) -> drawsvg.DrawingElement:
         y1, y2 = axis - self.top_start - 2, axis - self.top_end - 4
@@ -424,28 +504,31 @@ class Arc:
         group = drawsvg.Group()
         group.append(arc)
         group.append(tip(self.end, y2 + 4, down=1, kind="skip-tip"))
+        if self.text:
+            group.append(words(self.text, (self.start + self.end) / 2, high - 3, "times", 9))
         return group
 
 
 def _arcs(found: Trunk, bodies: list[Body]) -> list[Arc]:
-    """Wider arcs go over narrower ones, and each over the bodies between its ends."""
-    highs: dict[tuple[int, int], float] = {}
+    """Wider arcs go over narrower ones, and each over the bodies between its ends.
+
+    Of a body that stands for several there is one for all skips from one of them to the next, with how many.
+    """
+    arcs = {}
+    for k, times in found.within.items():
+        body = bodies[k]
+        start, end = body.middle - SHORT / 2, body.middle + SHORT / 2
+        text = f"× {times}" if times > 1 else ""
+        arcs[k, k] = Arc(body.row, start, end, body.reach, body.reach, body.reach + RISE, text)
     for a, b in sorted(found.skips, key=lambda skip: skip[1] - skip[0]):
-        row = bodies[a].row
-        under = [high for (c, d), high in highs.items() if c < b and a < d and bodies[c].row == row]
-        between = [body.reach for body in bodies[a : b + 1] if body.row == row]
-        highs[a, b] = max([*under, *between]) + RISE
-    return [
-        Arc(
-            bodies[a].row,
-            bodies[a].middle + 3,
-            bodies[b].middle - 3,
-            bodies[a].reach,
-            bodies[b].reach,
-            highs[a, b],
-        )
-        for a, b in found.skips
-    ]
+        one, other = bodies[a], bodies[b]
+        under = [arc.top for (c, d), arc in arcs.items() if c < b and a < d and arc.row == one.row]
+        between = [body.reach for body in bodies[a : b + 1] if body.row == one.row]
+        high = max([*under, *between]) + RISE
+        # Beside a short arc, where there is one.
+        start, end = (SHORT / 2 + 5 if k in found.within else 3 for k in (a, b))
+        arcs[a, b] = Arc(one.row, one.middle + start, other.middle - end, one.reach, other.reach, high)
+    return [*arcs.values()]
 
 
 # ------------------------------------------------------------------------------ drawing
@@ -458,7 +541,7 @@ def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> f
     for row in range(figure.rows):
         members = figure.of(row)
         reach = max(body.reach for body in members)
-        above = max([reach, *(arc.high for arc in figure.arcs if arc.row == row)])
+        above = max([reach, *(arc.top for arc in figure.arcs if arc.row == row)])
         axes.append(top + above + 2)
         floors.append(axes[-1] + reach + 4)
         labels = [label for label in figure.labels if figure.bodies[label.first].row == row]
@@ -478,6 +561,10 @@ def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> f
                 drawing.append(shape)
         elif figure.bent:
             down = body.row > before.row
+            if before.aside:
+                y1 = axes[before.row] - before.lean / 2
+                drawing.append(_turn(before.side + 2, y1, body.middle, floors[body.row] + 4))
+                continue
             y1 = floors[before.row] + 4 if down else axes[before.row] - before.reach - 2
             y2 = axes[body.row] - body.reach - 3 if down else floors[body.row] + 4
             # Straight where it can be.
@@ -531,9 +618,9 @@ def _shapes(body: Body, axis: float) -> list[drawsvg.DrawingElement]:
 
 def _groups(station: Station) -> int:
     """The groups of the convolution that makes it, where it is shown in slices."""
-    groups = [node.layer.values.get("groups", 1) for node in _windows(station)]
-    found = groups[-1] if groups and station.repeated == 1 else 1
-    return found if isinstance(found, int) and found <= SPLITS else 1
+    windows = _windows(station)
+    found = _groups_of(windows[-1]) if windows and station.repeated == 1 else 1
+    return found if found <= SPLITS else 1
 
 
 def _window(before: Body, body: Body, axis: float, scale: Scale) -> list[drawsvg.DrawingElement]:
@@ -541,13 +628,14 @@ def _window(before: Body, body: Body, axis: float, scale: Scale) -> list[drawsvg
     windows = _windows(body.station)
     if not windows or not before.station.size or body.station.repeated > 1 or before.lean < 4:
         return []
-    kernel = _per_axis(windows[0], "kernel")
+    taps, dilation = _per_axis(windows[0], "kernel"), _per_axis(windows[0], "dilation")
+    kernel = [(k - 1) * d + 1 for k, d in zip(taps, dilation, strict=True)]
     rows, columns = _extents(before.station)
     read = windows[0].inputs[0]
     if len(kernel) < 2 or (read.shape.size != before.station.size and read.node.kind != "pad"):
         return []
     tall, deep = min(kernel[-2], rows), min(kernel[-1], columns)
-    high, lean = tall * scale.position, deep / columns * before.lean
+    high, lean = tall * scale.row, deep / columns * before.lean
     if high < SMALLEST:
         return []
     x, y = before.front[0] + before.thick, axis + before.front[1]
@@ -569,4 +657,13 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement
     way.L(rounded(x1), rounded(middle)).L(rounded(x2), rounded(middle)).L(rounded(x2), rounded(y2 - 4 * sign))
     group.append(way)
     group.append(tip(x2, y2, down=sign))
+    return group
+
+
+def _turn(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement:
+    """From the side of a body up to the row above."""
+    group = drawsvg.Group()
+    way = drawsvg.Path(class_="way").M(rounded(x1), rounded(y1)).L(rounded(x2), rounded(y1))
+    group.append(way.L(rounded(x2), rounded(y2 + 4)))
+    group.append(tip(x2, y2, down=-1))
     return group

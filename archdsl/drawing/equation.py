@@ -23,7 +23,7 @@ from archdsl.drawing.undrawable import Undrawable
 from archdsl.sizes import TooLarge, Undecided
 
 if TYPE_CHECKING:
-    from archdsl.compiler.network import Network
+    from archdsl.compiler.network import Network, Node
 
 LETTERS = {
     "ω": r"\omega",
@@ -52,6 +52,7 @@ def equation(network: Network, name: str | None, form: str) -> str:
         raise Undrawable(f"{node.name} reads too much to be written as an equation") from None
     if found is None:
         raise Undrawable(f"of `{node.kind}` no equation is written")
+    found = found._replace(notes=[*found.notes, *_left_out(network, found.layers[-1])])
     if form == ".txt":
         return plain(found)
     if form == ".tex":
@@ -59,6 +60,24 @@ def equation(network: Network, name: str | None, form: str) -> str:
     from archdsl.drawing.typesetting import typeset
 
     return typeset(found)
+
+
+def _left_out(network: Network, last: Node) -> list[str]:
+    """What is said of the layer that alone goes on with what the equations make, if it is of their kind.
+
+    That is one that makes other numbers of them and leaves their shape, such as a softmax.
+    """
+    while True:
+        readers = [node for node in network.nodes for wire in node.inputs if wire.node is last]
+        if len(readers) != 1 or any(wire.node is last for wire in network.outputs):
+            return []
+        after, layer, x = readers[0], readers[0].layer, last.shape
+        others = len(after.inputs) > 1 or after.shape != x or layer.formula or layer.of_window
+        if others or layer.macs(x):
+            return []
+        if layer.flops(x):
+            return [f"`{layer.kind}` comes after it, and is not in the equation."]
+        last = after
 
 
 # ------------------------------------------------------------------------------ text

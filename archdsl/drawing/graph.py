@@ -124,7 +124,7 @@ class _Writer:
     def layout(self, found: list[Part], of: Part | None = None) -> Layout:
         """Parts at places. What the part they are `of` reads comes in at the top, what it makes leaves."""
         reads, makes = (of.reads, of.hands) if of else ((), ())
-        users = Counter([*makes, *(value for part in found for value in part.reads)])
+        users = Counter([*makes, *(value for part in found for value in self._read(part))])
         if of is None:
             users.update({value: len(names) for value, names in self.named.items()})
         cells: list[Cell] = []
@@ -150,7 +150,7 @@ class _Writer:
             source[value] = (first[-1], 0.0)
         for part in found:
             cell = self._cell(part)
-            here = put(cell, part.reads)
+            here = put(cell, self._read(part))
             if cell.kind == "input":
                 first.append(here)
             for number, value in enumerate(part.makes):
@@ -177,6 +177,11 @@ class _Writer:
             (route, edge[1] not in points) for route, edge in zip(placed.routes, edges, strict=True)
         ]
         return layout
+
+    def _read(self, part: Part) -> tuple[int, ...]:
+        """What a part reads, each value as often as its first layer reads it, where no other reads any."""
+        feeds = self.flow.feeds[part.start]
+        return part.reads if part.inner or {*feeds} != {*part.reads} else feeds
 
     def _cell(self, part: Part) -> Cell:
         times = f" × {part.repeated}" if part.repeated > 1 else ""
@@ -222,7 +227,7 @@ class _Writer:
             return "input"
         if part.scope or (part.layers > 1 and len(part.calls) == 1):
             return "block"
-        if len(part.reads) > 1 and node.kind in MERGES:
+        if len(self._read(part)) > 1 and node.kind in MERGES:
             return "merge"
         rules = self.flow.rules[part.start]
         return "weights" if rules.weights or rules.biases else "plain"

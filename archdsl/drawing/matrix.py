@@ -65,7 +65,7 @@ LONGEST_KERNEL = 200
 LEAST_LETTERS = 5.5
 """Pixels of the smallest letters."""
 LEGEND = 24
-"""How many weights are told of below, where the cells have no room for letters."""
+"""Of how many weights the colours are told below, where the cells have no room for letters."""
 
 
 Letters = list[tuple[tuple[str, str], ...]]
@@ -100,8 +100,8 @@ def _sheet(network: Network, name: str | None, positions: tuple[int, ...] | None
         raise Undrawable(f"`{layer.kind}` is no matrix: {layer.no_matrix}")
     if type(layer).linear_map is Layer.linear_map:
         raise Undrawable(
-            f"of `{layer.kind}` no weight matrix is drawn: it is not linear, or its weights are not those of "
-            "single positions"
+            f"of `{layer.kind}` no weight matrix is drawn; one is drawn of convolutions, `linear`, means, "
+            "`subsample` and `blur_pool`"
         )
     whole = node.inputs[0].shape
     try:
@@ -260,11 +260,18 @@ def _panel(sheet: Sheet, cell: float, left: float, top: float) -> tuple[drawsvg.
             body.append(numbered("x", name, x + (k + 0.5) * cell, y - cell * 0.2, small))
         for k, name in enumerate(names[0]):
             body.append(numbered("h", name, x - 6, y + (k + 0.62) * cell, small, "end"))
-    if sheet.bias and size >= LEAST_LETTERS:
-        right = _bias(body, found, right + cell * 0.5, y, cell, named)
+    if sheet.bias:
+        right = _bias(body, found, right + max(cell * 0.5, 6), y, cell, named)
     right = max(right, left + wide)
-    if size < LEAST_LETTERS and len(letters) - 1 <= LEGEND:
-        bottom = _legend(body, sheet, left, bottom + 14, right)
+    named_below = [
+        (f"cell {sheet.kind}{value}", sums)
+        for value, sums in enumerate(letters[1:], 1)
+        if size < LEAST_LETTERS and len(letters) - 1 <= LEGEND
+    ]
+    if sheet.bias and _bias_size(found, cell) < LEAST_LETTERS:
+        named_below.append(("bias", (("β", ""),)))
+    if named_below:
+        bottom = _legend(body, named_below, left, bottom + 14, right)
     return body, right, bottom
 
 
@@ -347,7 +354,7 @@ def _bias(
     """The biases in a column of their own; gives where it ends."""
     each = prod(found.size_out)
     several = len(found.made) > 1
-    size = min(cell * 0.46, (cell - 5) / width_of("β", "00" if several else "", 1))
+    size = _bias_size(found, cell)
     for k, _ in enumerate(found.cells):
         y = top + k * cell
         body.append(drawsvg.Rectangle(rounded(left), rounded(y), rounded(cell), rounded(cell), class_="bias"))
@@ -359,14 +366,25 @@ def _bias(
     return left + cell
 
 
-def _legend(body: drawsvg.Group, sheet: Sheet, left: float, top: float, right: float) -> float:
+def _bias_size(found: WeightMatrix, cell: float) -> float:
+    """The size of the biases' letters."""
+    return min(cell * 0.46, (cell - 5) / width_of("β", "00" if len(found.made) > 1 else "", 1))
+
+
+def _legend(
+    body: drawsvg.Group,
+    named: list[tuple[str, tuple[tuple[str, str], ...]]],
+    left: float,
+    top: float,
+    right: float,
+) -> float:
     """Below the matrix, what each colour stands for; gives where it ends."""
     x, y = left, top
-    for value, sums in enumerate(sheet.letters[1:], 1):
+    for kind, sums in named:
         wide = 16 + _wide(sums, 12) + 12
         if x + wide > right and x > left:
             x, y = left, y + 18
-        body.append(drawsvg.Rectangle(rounded(x), rounded(y), 11, 11, class_=f"cell {sheet.kind}{value}"))
+        body.append(drawsvg.Rectangle(rounded(x), rounded(y), 11, 11, class_=kind))
         _written(body, sums, x + 16 + _wide(sums, 12) / 2, y + 9, 12)
         x += wide
     return y + 12

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 import drawsvg
@@ -566,7 +566,10 @@ def _map(body: drawsvg.Group, rows: list[Row], top: float) -> tuple[float, float
     source = rows[-1]
     height, width = source.field.extents
     assert isinstance(height, int) and isinstance(width, int)
-    squares = [_field_of(row) for row in rows]
+    chosen = [sorted(_along(rows[0].units, axis))[0] for axis in (0, 1)]
+    places = [_nominal(rows[0], axis) for axis in (0, 1)]
+    middles = [start + n * stride for n, (start, stride) in zip(chosen, places, strict=True)]
+    squares = [_field_of(row, middles) for row in rows]
     spans = [
         (min(0, *(s[axis][0] for s in squares)), max(n - 1, *(s[axis][1] for s in squares)))
         for axis, n in enumerate((height, width))
@@ -610,12 +613,17 @@ def _map(body: drawsvg.Group, rows: list[Row], top: float) -> tuple[float, float
     return right + widest, bottom + 4
 
 
-def _field_of(row: Row) -> tuple[tuple[int, int], ...]:
-    """The ends of the field of one of the units that are read: of their middle one, or the one before it."""
+def _field_of(row: Row, middles: list[float]) -> tuple[tuple[int, int], ...]:
+    """The ends of the field of one unit: of the one in the middle of what is read, or the one before it.
+
+    What is read has its middle where the unit has that reads it, also where a part is outside the map.
+    """
     ends = []
     for axis, lattices in enumerate(row.field.axes):
         units = sorted(_along(row.units, axis))
-        unit = units[(len(units) - 1) // 2]
+        start, stride = _nominal(row, axis)
+        nearest = ceil((middles[axis] - start) / stride - 0.5 - 1e-6) if stride else units[0]
+        unit = min(max(nearest, units[0]), units[-1])
         seen = [one for one in (lattice.at(unit) for lattice in lattices) if one is not None]
         ends.append((min((s.first for s in seen), default=0), max((s.last for s in seen), default=0)))
     return tuple(ends)

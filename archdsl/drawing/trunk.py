@@ -8,6 +8,7 @@ skip; one that does at least half as much, or comes from another input, is told 
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -74,6 +75,8 @@ class Trunk:
 
     stations: list[Station]
     skips: list[tuple[int, int]]
+    within: dict[int, int]
+    """Of a station that stands for several, in how many places skips end that begin in it or right before."""
 
 
 def trunk(network: Network, flow: Flow) -> Trunk:
@@ -96,7 +99,7 @@ def trunk(network: Network, flow: Flow) -> Trunk:
             at = anchor(flow.makers[value])
             stations[0 if at == OUTSIDE else where[at]].outputs.append(name)
     work = _work(flow)
-    skips: set[tuple[int, int]] = set()
+    reached: dict[tuple[int, int], set[int]] = defaultdict(set)
     for before, i in pairwise(path):
         branches = 0
         for source in flow.sources[i]:
@@ -111,14 +114,20 @@ def trunk(network: Network, flow: Flow) -> Trunk:
             elif 2 * (work[source] - work[at]) < work[before] - work[at] or (
                 flow.nodes[i].kind == "add" and where[i] - where[at] == 1
             ):
-                skips.add((where[at], where[i]))
+                reached[where[at], where[i]].add(i)
             elif where[i] - where[at] > 1:
                 branches += 1
         if branches:
             stations[where[i]].joins.append(f"{branches} more branch{'es' if branches > 1 else ''}")
     for station in stations:
         station.joins = list(dict.fromkeys(station.joins))
-    return Trunk(stations, sorted((a, b) for a, b in skips if b > a))
+    within = {}
+    for k, station in enumerate(stations):
+        joins = {i for a in (k - 1, k) for i in reached.get((a, k), ())}
+        if station.repeated > 1 and (len(joins) > 1 or (k, k) in reached):
+            within[k] = len(joins)
+    skips = sorted((a, b) for a, b in reached if b > a and not (b - a == 1 and b in within))
+    return Trunk(stations, skips, within)
 
 
 def _work(flow: Flow) -> list[int]:
@@ -183,14 +192,25 @@ def _dominators(flow: Flow) -> list[int]:
 
 
 def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
-    """The path without what lies between a parting and a meeting within maps of one size."""
+    """The path without what lies between a parting and a meeting within maps of one size.
+
+    What several later meetings read, as where layers are densely connected, is kept.
+    """
     place = {i: k for k, i in enumerate(path)}
     size = [flow.nodes[i].shape.size for i in path]
+    read = Counter(
+        source
+        for i in path
+        if len(flow.sources[i]) > 1 and flow.nodes[i].kind in ("add", "concat")
+        for source in set(flow.sources[i])
+    )
     inside = [False] * len(path)
     for k, i in enumerate(path):
         if len(flow.sources[i]) < 2 or above[i] not in place:
             continue
         start = place[above[i]]
+        if any(read[path[m]] > 1 for m in range(start + 1, k)):
+            continue
         ends = {size[start], size[k]}
         if flow.nodes[i].kind == "multiply" or all(size[m] in ends for m in range(start + 1, k)):
             inside[start + 1 : k] = [True] * (k - start - 1)
