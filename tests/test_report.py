@@ -10,9 +10,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+from conftest import CASES, sections
+from pydantic import ValidationError
+from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
 import archdsl
+from archdsl.checking import check_program
 from archdsl.diagnostics import Diagnostic, Edit, Label
+from archdsl.net import program_of
 from archdsl.report import Report
 from archdsl.report.columns import COLUMNS
 from archdsl.report.csv import csv
@@ -522,6 +527,8 @@ def test_findings_as_sarif() -> None:
     with pytest.raises(archdsl.ArchError) as raised:
         archdsl.loads("network N { input x: [3, 4]\n conv(2, kernal=3) }", name="a b.arch")
     log = json.loads(as_sarif(raised.value.diagnostics))
+    # These classes are made from the standard's schema.
+    Sarif.model_validate(log)
     run = log["runs"][0]
     assert log["version"] == "2.1.0"
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == sorted(
@@ -532,6 +539,21 @@ def test_findings_as_sarif() -> None:
     assert location["artifactLocation"]["uri"] == "a%20b.arch"
     assert location["region"]["startLine"] == 2
     assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+
+
+def test_sarif_of_everything_is_of_its_schema() -> None:
+    """Of every program that the cases of this folder have: places, related places, mends, all severities."""
+    severities: set[str] = set()
+    for case in sorted(CASES.glob("*.md")):
+        for section in sections(case.read_text(encoding="utf-8")):
+            program = program_of(Source("a folder/ö.arch", section.program.text))
+            found = check_program(program, teach=True).diagnostics
+            severities |= {one.severity for one in found}
+            Sarif.model_validate(json.loads(as_sarif(found)))
+    assert severities == {"error", "warning", "note"}
+    broken = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [{"level": 1}]}]}
+    with pytest.raises(ValidationError):
+        Sarif.model_validate(broken)
 
 
 def test_a_table_of_open_sizes_keeps_to_the_width() -> None:
