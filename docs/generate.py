@@ -154,7 +154,7 @@ def pages() -> dict[str, str]:
         "problems/index.md": index("Problems", problems, families(dict(CATALOGUE))),
     }
     found.update(zoo_pages())
-    for page in ("pictures.md", "comparison.md"):
+    for page in ("pictures.md", "chapter.md", "comparison.md"):
         found.update(pictures((DOCS / page).read_text(encoding="utf-8")))
     found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
     found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
@@ -275,8 +275,8 @@ def printed_by(arguments: list[str], program: str) -> str:
     """What a command shows on a screen, run where the file it names is the program unless it is bundled."""
     screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with tempfile.TemporaryDirectory() as folder, chdir(folder), mock.patch.dict(os.environ, COLUMNS=COLUMNS):
-        name = next(argument for argument in arguments if argument.endswith(".arch"))
-        if bundled(name) is None:
+        name = next((argument for argument in arguments if argument.endswith(".arch")), None)
+        if name is not None and bundled(name) is None:
             Path(name).write_text(program, encoding="utf-8")
         with redirect_stdout(screen), redirect_stderr(screen):
             run(arguments)

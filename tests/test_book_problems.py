@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
+import json
 import math
 import re
 from typing import Any
@@ -12,6 +14,8 @@ import torch
 from expected import ARCHITECTURES, compiled, oracle, report, units
 
 import archdsl
+from archdsl.analysis.weight_matrix import weight_matrix
+from archdsl.recipes.explaining import explained
 from archdsl.recipes.reader import read_recipe
 from archdsl.training.initialisation import initialise
 
@@ -364,3 +368,141 @@ def test_figures_of_the_text() -> None:
     assert hidden == [*text["mnist1d_hidden"], 10]
     flat = next(x for x in report("alexnet.arch", "AlexNet")["layers"] if x["kind"] == "flatten")
     assert flat["shape"] == [text["alexnet_fc_in"]]
+
+
+# ------------------------------------------------------------------------------ docs/chapter.md
+
+CHAPTER = (ARCHITECTURES.parent / "docs" / "chapter.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", CHAPTER, re.MULTILINE | re.DOTALL))
+"""What stands under each heading. That a screen is what its command prints, `test_docs.py` holds."""
+
+
+def of_the_page(number: str) -> str:
+    """The section whose heading names a problem or figure."""
+    (section,) = (text for heading, text in SECTIONS.items() if re.search(rf"\b{number}\b", heading))
+    return section
+
+
+def screen(number: str, command: str) -> str:
+    """What stands under the one command of a section that has these words."""
+    screens = re.findall(r"^```console\n\$ ([^\n]*)\n(.*?)^```$", of_the_page(number), re.M | re.S)
+    (shown,) = (text for line, text in screens if command in line)
+    assert isinstance(shown, str)
+    return shown
+
+
+def figures(number: str, command: str = "--csv") -> list[list[str]]:
+    """The rows of a section's comma-separated values, without heading and names."""
+    return [row[1:] for row in csv.reader(screen(number, command).splitlines()[1:])]
+
+
+@pytest.mark.parametrize(("number", "layer"), [("10.2", "strided"), ("10.3", "dilated"), ("10.4", "seven")])
+def test_the_page_has_the_formulas(number: str, layer: str) -> None:
+    shown = screen("Problems 10.2 to 10.5", f"--layer {layer}").splitlines()[0]
+    found, expected = (
+        formula.replace(" ", "").split("=")[-1] for formula in (shown, PROBLEMS[number]["formula"])
+    )
+    assert found.replace("ω_", "w") == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "layer", "labels", "matrix"),
+    [
+        ("Figure 10.3", "strided", numbered("w", 3), PROBLEMS["10.5"]["i_stride2_3x6"]),
+        ("Figure 10.3", "wide", numbered("w", 5), PROBLEMS["10.5"]["ii_kernel5_6x6"]),
+        ("Figure 10.3", "dilated", numbered("w", 3), PROBLEMS["10.5"]["iii_dilated_6x6"]),
+        ("Figure 10.5", "h1", numbered("a", 3) + numbered("b", 3), PROBLEMS["10.6"]["matrix_12x6"]),
+        ("Figure 10.5", "h2", numbered("c", 6), PROBLEMS["10.7"]["matrix_6x12"]),
+        ("Problem 10.13", "h.conv", numbered("w", 3, 3), PROBLEMS["10.13"]["matrix_24x24_for_4x6"]),
+        ("Problem 10.15", "dense", numbered("w", 3), PROBLEMS["10.15"]["k3_stride1"]),
+        ("Problem 10.15", "sampling", [1], PROBLEMS["10.15"]["sampling_matrix_3x6"]),
+        ("Problem 10.15", "strided", numbered("w", 3), PROBLEMS["10.15"]["k3_stride2_equals_S_times_k3"]),
+        ("Problem 10.15", "one", ["w1"], PROBLEMS["10.15"]["k1_stride1"]),
+        ("Problem 10.15", "two", numbered("w", 2), PROBLEMS["10.15"]["k2_stride2_equals_S_times_k2"]),
+    ],
+)
+def test_the_page_has_the_matrices(
+    number: str, layer: str, labels: list[Any], matrix: list[list[Any]]
+) -> None:
+    """Of the program of a section. That the picture is what its command draws, `test_docs.py` holds."""
+    programs = re.findall(r"^```arch\n(.*?)^```$", of_the_page(number), re.M | re.S)
+    (program,) = (text for text in programs if re.search(rf"^  {layer.split('.')[0]}: ", text, re.M))
+    assert f"--layer {layer} " in of_the_page(number) or number == "Problem 10.13"
+    network = archdsl.loads(program.replace("T]", "6]")).network
+    (node,) = (node for node in network.nodes if node.name == layer)
+    found = weight_matrix(node.layer, node.inputs[0].shape)
+    assert found is not None
+    assert [[[0, *labels][cell] for cell in row] for row in found.cells] == matrix
+
+
+def test_the_page_has_the_numbers() -> None:
+    """Parameters, fields and extents, as its screens show them."""
+
+    def of_layers(*layers: dict[str, Any]) -> list[list[str]]:
+        return [[str(layer["weights"]), str(layer["biases"])] for layer in layers]
+
+    assert figures("Problem 10.8") == of_layers(PROBLEMS["10.8"]["layer1"], PROBLEMS["10.8"]["layer2"])
+    assert figures("Problem 10.14") == of_layers(PROBLEMS["10.14"])
+    assert figures("Problem 10.9")[-1] == [str(PROBLEMS["10.9"])]
+    assert f"reads {PROBLEMS['10.9']} inputs" in of_the_page("Problem 10.9")
+    assert figures("Problem 10.10")[-1] == [str(PROBLEMS["10.10"])]
+    assert [field for field, _ in figures("Problem 10.11")] == [str(n) for n in PROBLEMS["10.11"]]
+    text = PROBLEMS["text_numbers"]
+    inputs, squared = str(text["inputs_224_rgb"]), str(text["squared"])
+    assert figures("images") == [[inputs, "0"], [inputs, squared]]
+    for number, key in (("Figure 10.7", "mnist1d_conv_params"), ("Figure 10.8", "mnist1d_fc_params")):
+        own = [row[1] for row in figures(number) if row[1] != "0"]
+        assert own == [str(n) for n in text[key][:-1]]
+        assert f"{text[key][-1]:,}" in of_the_page("Figure 10.8")
+
+
+def test_the_page_has_the_parameters_of_alexnet_and_vgg() -> None:
+    for network, number, command in (
+        ("ungrouped", "Problems 10.16", "alexnet.arch"),
+        ("vgg19", "Problem 10.18", "VGG19"),
+    ):
+        table = screen(number, command)
+        rows = re.findall(r"^ \S+ +([\d,]+) +([\d,]+)(?: |$)", table.split("\n\n")[1], re.MULTILINE)
+        shown = [[int(n.replace(",", "")) for n in row] for row in rows]
+        expected = {**PROBLEMS["10.16"], **PROBLEMS["10.18"]}[network]
+        assert shown == [[layer["weights"], layer["biases"]] for layer in expected["layers"]]
+        assert re.search(rf"^ parameters +{expected['total']:,} ", table, re.MULTILINE)
+    grouped = [row for row in figures("Problems 10.16") if row[0] != "0"]
+    assert grouped == [
+        [str(layer[key]) for key in ("weights", "biases", "params")]
+        for layer in PROBLEMS["10.16"]["grouped_2gpu"]["layers"]
+    ]
+
+
+def test_the_page_has_the_fields_of_alexnet() -> None:
+    said, expected = of_the_page("Problems 10.16"), PROBLEMS["10.17"]
+    fields = dict(re.findall(r"^ (\w+) .* (\d+)$", screen("Problems 10.16", "alexnet.arch"), re.MULTILINE))
+    layers = ("conv1", "pool1", "conv2", "pool2", "conv3")
+    assert [fields[layer] for layer in layers] == [str(expected[layer]) for layer in layers]
+    apart = expected["if_pool_2x2_stride2"]
+    assert "is {conv1}, then {conv2}, then {conv3}.".format(**expected) in said
+    assert "be {conv1}, {conv2} and {conv3}.".format(**apart) in said
+
+
+def test_the_page_has_the_epochs_and_the_initialisation() -> None:
+    net = archdsl.load("mnist1d_conv.arch")
+    recipe, _ = read_recipe(net.network.train, net.network)
+    assert recipe is not None
+    (quoted,) = re.findall(r"^```text\n(.*?)^```$", of_the_page("Problem 10.12"), re.M | re.S)
+    assert quoted in explained(net.network, recipe, net.analysis(recipe.batch))
+    assert f" {PROBLEMS['10.12']:,} epochs" in quoted
+    said = of_the_page("Problem 10.19")
+    weights, channels = (int(n) for n in figures("Problem 10.19")[0])
+    assert weights == channels * 9 * 64
+    assert f"{weights:,} / {channels} = {9 * 64} = 9·C₁" in said
+    for fan in ("in", "out"):
+        variance = PROBLEMS["10.19"][f"variance_fan_{fan}"].replace("/(9*C", " / (9 C")
+        assert variance.translate(str.maketrans({"1": "₁"})).replace("C2", "C₂") in said
+
+
+def test_the_page_has_the_equivariance() -> None:
+    section = of_the_page("Problem 10.1")
+    (program,) = re.findall(r"^```arch\n(.*?)^```$", section, re.M | re.S)
+    (quoted,) = re.findall(r"^```json\n(.*?)^```$", section, re.M | re.S)
+    (layer,) = (layer for layer in compiled(program) if layer["name"] == "plain.relu")
+    assert json.loads(quoted).items() <= layer["equivariance"].items()

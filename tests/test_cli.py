@@ -525,7 +525,13 @@ def test_a_closed_pipe_is_no_news(tmp_path: Path) -> None:
 def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
     command = [sys.executable, "-c", START, "analyze", "-"]
     with subprocess.Popen(
-        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # What a shell starts in the background would not hear of it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None

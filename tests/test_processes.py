@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """What two processes come to that have a part of the state each, and what the command said."""
+    folder = tmp_path_factory.mktemp("split")
+    (folder / "small.arch").write_text(ADAM)
+    done = run(folder, "--out", "run", "--devices", "2", "--shard")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
 def agree(found: Path, wanted: Path) -> None:
     """Losses to a thousandth, and weights to a hundredth: sums are taken in another order."""
     assert losses(found) == pytest.approx(losses(wanted), rel=1e-3)
@@ -103,17 +114,24 @@ def test_every_example_is_someones_share() -> None:
             assert max(sizes) - min(sizes) <= 1 and sizes[0] == max(sizes)
 
 
-@pytest.mark.parametrize("more", [[], ["--shard"]], ids="-".join)
-def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path, more: list[str]) -> None:
-    """The same examples make up a step, augmented alike; and only one process speaks and writes."""
-    (tmp_path / "small.arch").write_text(ADAM)
-    done = run(tmp_path, "--out", "run", "--devices", "2", *more)
+def as_one(folder: Path, done: subprocess.CompletedProcess[str], alone: Path, parts: int) -> None:
+    """The same examples made up a step, augmented alike; and only one process spoke and wrote."""
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("step 60 of 60") == 1 and done.stdout.count("training error") == 1
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
-    agree(tmp_path / "run", alone)
-    parts = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).glob("*/*.safetensors"))
-    assert len(parts) == (2 if "--shard" in more else 1)
+    agree(folder / "run", alone)
+    assert len([*(folder / "run" / CHECKPOINTS).glob("*/*.safetensors")]) == parts
+
+
+def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path) -> None:
+    (tmp_path / "small.arch").write_text(ADAM)
+    as_one(tmp_path, run(tmp_path, "--out", "run", "--devices", "2"), alone, parts=1)
+
+
+def test_two_processes_that_split_the_state_compute_what_one_does(
+    split: tuple[Path, subprocess.CompletedProcess[str]], alone: Path
+) -> None:
+    as_one(*split, alone, parts=2)
 
 
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids="-".join)
@@ -284,9 +302,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
-def test_one_part_of_a_checkpoint_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "small.arch").write_text(ADAM)
-    assert run(tmp_path, "--out", "run", "--devices", "2", "--shard").returncode == 0
+def test_one_part_of_a_checkpoint_is_lost(
+    tmp_path: Path, split: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    shutil.copytree(split[0], tmp_path, dirs_exist_ok=True)
     next((tmp_path / "run" / CHECKPOINTS).glob("*/shard-00002*")).unlink()
     done = run(tmp_path, "--out", "run", "--resume")
     assert done.returncode == 1

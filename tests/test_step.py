@@ -43,7 +43,7 @@ PICTURE = """network Picture {
   input picture: [3, 12, 12]
   shared same_again: conv(4, kernel=3, padding=1)
   conv(4, kernel=[3, 1], stride=[2, 1], padding=[1, 0]) -> same_again -> relu -> same_again
-  conv(4, kernel=3, groups=2) -> group_norm(2) -> gelu -> max_pool(2)
+  conv(4, kernel=3, groups=2) -> gelu -> max_pool(2)
   global_avg_pool -> flatten -> linear(10)
 }"""
 FULLY_CONNECTED = """network FullyConnected {

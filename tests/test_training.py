@@ -90,22 +90,23 @@ def recipe_of(net: archdsl.Net, **overrides: str) -> Recipe:
     return recipe
 
 
-def run(folder: Path, steps: int, seed: int = 0) -> tuple[float, float]:
+def run(folder: Path, steps: int, seed: int = 0, measurements: int = 100) -> tuple[float, float]:
     net = archdsl.load(CONV)
-    done = train(net.network, recipe_of(net, steps=str(steps), seed=str(seed)), folder)
+    recipe = recipe_of(net, steps=str(steps), seed=str(seed), measurements=str(measurements))
+    done = train(net.network, recipe, folder)
     return done.measured.training[0], done.measured.test[0]
 
 
 def test_a_run_learns_and_is_reproducible(tmp_path: Path) -> None:
-    first = run(tmp_path / "a", 2000)
-    assert first == run(tmp_path / "b", 2000)
+    first = run(tmp_path / "a", 2000, measurements=10)
+    assert first == run(tmp_path / "b", 2000, measurements=10)
     assert (tmp_path / "a/metrics.csv").read_bytes() == (tmp_path / "b/metrics.csv").read_bytes()
     one, other = (load_file(tmp_path / name / "weights.safetensors") for name in "ab")
     assert one.keys() == archdsl.load(CONV).build().state_dict().keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     # Guessing is wrong nine times of ten.
     assert first[1] < 0.65
-    assert run(tmp_path / "c", 20, seed=1) != run(tmp_path / "d", 20, seed=2)
+    assert run(tmp_path / "c", 20, 1, measurements=2) != run(tmp_path / "d", 20, 2, measurements=2)
 
 
 def test_what_a_run_leaves(tmp_path: Path) -> None:

