@@ -34,6 +34,7 @@ FLOORS = {
     "drawing": 5.8,
     "lowering": 6,
     "weights": 6.2,
+    "verification": 6.4,
     "net": 6.5,
     "training": 7,
     "checking": 7.5,

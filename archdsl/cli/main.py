@@ -21,6 +21,7 @@ from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
 from archdsl.cli.trained import evaluate, predict
+from archdsl.cli.verify import verify
 from archdsl.cli.version import version
 from archdsl.diagnostics import ArchError
 
@@ -57,6 +58,7 @@ for command in (
     fmt,
     draw,
     diff,
+    verify,
     export,
     train,
     evaluate,

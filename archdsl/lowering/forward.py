@@ -24,7 +24,7 @@ LOOP = "i"
 class Forward:
     """Writes the forward method of one class. `given` are the inputs of the network, in its own class."""
 
-    def __init__(self, made: Class, given: list[Node] | None) -> None:
+    def __init__(self, made: Class, given: list[Node] | None, functions: set[str]) -> None:
         self.use = made.use
         self.items: list[Item] = []
         """What is computed; the rest is only made."""
@@ -40,7 +40,7 @@ class Forward:
         """The parameters of the class that the method reads."""
         self.lines: list[str] = []
         self.text: dict[Wire, str] = {}
-        self.until: dict[str, float] = dict.fromkeys((*RESERVED, LOOP), inf)
+        self.until: dict[str, float] = dict.fromkeys((*RESERVED, *functions, LOOP), inf)
         self.last = self._last_uses()
         self.modules: dict[str, str] = {}
         self.head: list[str] = []

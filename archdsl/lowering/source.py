@@ -17,6 +17,7 @@ from archdsl.lowering.classes import Argument, Class, Parameter
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
 from archdsl.lowering.identifiers import free, identifier, is_plain
+from archdsl.lowering.layers import defined_names
 from archdsl.lowering.layout import WIDTH, wrapped
 from archdsl.lowering.plan import Plan, plan
 from archdsl.lowering.steps import Run, Step
@@ -116,7 +117,9 @@ def _number(size: Size) -> int:
 
 
 def _class(made: Class, names: list[str], whole: Plan) -> Iterator[str]:
-    forward = Forward(made, whole.inputs if made is whole.classes[-1] else None)
+    # A variable that is called like a function of the module would hide it.
+    functions = {name for source in whole.sources for name in defined_names(source)}
+    forward = Forward(made, whole.inputs if made is whole.classes[-1] else None, functions)
     method = forward.write()
     yield f"class {made.name}(nn.Module):"
     body = [f"        self.{name} = {name}" for name in forward.attributes]
