@@ -24,8 +24,8 @@ from archdsl.analysis.formula import (
     Symbol,
 )
 from archdsl.drawing.canvas import LETTERS, MARGIN, TITLE, WORDS, canvas, finished, rounded, title, words
-from archdsl.drawing.equation import bracketed, number, terms, written
 from archdsl.drawing.lettering import width as length
+from archdsl.drawing.notation import bracketed, number, terms, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -83,12 +83,6 @@ class Report:
     def __repr__(self) -> str:
         return f"<report of {self.name}, batch {self.batch}, {self.precision}>"
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the table."""
-        from archdsl.report.html import html
-
-        return html(self)
-
     @uncollected()
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string.
