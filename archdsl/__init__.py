@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from archdsl.comparison import diff
     from archdsl.diagnostics import ArchError, Diagnostic
-    from archdsl.net import Net, load, loads
+    from archdsl.net import Net, diff, load, loads
     from archdsl.syntax.formatter import format
 
 __all__ = ["ArchError", "Diagnostic", "Net", "diff", "format", "load", "loads"]
@@ -32,7 +31,7 @@ _HOMES = {
     "ArchError": "archdsl.diagnostics",
     "Diagnostic": "archdsl.diagnostics",
     "Net": "archdsl.net",
-    "diff": "archdsl.comparison",
+    "diff": "archdsl.net",
     "format": "archdsl.syntax.formatter",
     "load": "archdsl.net",
     "loads": "archdsl.net",

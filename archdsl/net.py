@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import networkx
     import torch
 
+    from archdsl.comparison import Difference
     from archdsl.compiler.modules import Load
     from archdsl.recipes.recipe import Recipe
 
@@ -232,6 +233,20 @@ def _load(source: Source, network: str | None, options: Options, allow_python: b
 def program_of(source: Source, allow_python: bool = False, load: Load | None = None) -> Program:
     """A source, parsed, with the imports that `load` finds, or those that a file in its place may have."""
     return parse_program(source, load or imports_of(source), allow_python)
+
+
+@uncollected()
+def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") -> Difference:
+    """How the second network differs from the first, for `batch` examples at a precision.
+
+    The peak of training has what the recipes' optimizers keep where both files have a recipe, and is that of
+    plain SGD otherwise.
+    """
+    from archdsl.comparison import compared
+
+    kept = None if before.recipe is not None and after.recipe is not None else 0
+    ours, theirs = (net.report(batch, precision, kept) for net in (before, after))
+    return compared(ours, theirs, (before.recipe, after.recipe))
 
 
 @uncollected()

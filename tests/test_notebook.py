@@ -167,13 +167,6 @@ def test_sizes_may_be_open_and_pictures_missing(monkeypatch: pytest.MonkeyPatch)
     assert page(archdsl.load("AlexNet")).images == []
 
 
-def test_a_report_shows_its_own_batch() -> None:
-    report = archdsl.load("AlexNet").report(batch=32)
-    shown = Page(report._repr_html_())
-    assert shown.images == [] and repr(report) == "<report of AlexNet, batch 32, float32>"
-    assert [row["cells"][1:] for row in shown.rows["tfoot"]] == [[t.exact, t.beside] for t in totals(report)]
-
-
 def test_random_programs() -> None:
     for seed in range(10):
         net = archdsl.loads(Program(seed).text())

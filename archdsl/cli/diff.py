@@ -99,7 +99,7 @@ def diff(
         raise click.UsageError("--theme is of a picture: name its file by -o")
     form = form_of(output)
     before, after = _sides(before, after, since)
-    from archdsl.comparison import diff as compare
+    from archdsl.net import diff as compare
 
     # A budget that is broken keeps no one from seeing what broke it.
     ours, theirs = (
