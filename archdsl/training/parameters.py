@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def optimizer(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise TrainingError("there is nothing to train: every part that learns has the rate 0")
     made: torch.optim.Optimizer = recipe.optimizer.build(
-        torch.optim, groups(model, network, recipe), **options
+        _AsWritten(), groups(model, network, recipe), **options
     )
     if isinstance(recipe.optimizer, SGD) and recipe.optimizer.momentum and not recipe.optimizer.dampening:
         # From zeros the first step is that of torch, which begins with the gradient itself; the compiled
@@ -72,3 +73,18 @@ def optimizer(
             for parameter in group["params"]:
                 made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return made
+
+
+class _AsWritten:
+    """torch.optim, but that its optimizers don't load torch's compiler.
+
+    Torch (2.13) wraps methods of optimizers so that, when first called, they load all of its compiler to tell
+    it that they are not to be compiled. That takes longer than to load torch, and here nothing is compiled
+    around an optimizer. So these have their methods as they were written.
+    """
+
+    def __getattr__(self, name: str) -> type[torch.optim.Optimizer]:
+        plain = getattr(torch.optim, name)
+        wrapped = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+        methods: dict[str, Any] = {method: inspect.unwrap(getattr(plain, method)) for method in wrapped}
+        return type(name, (plain,), {**methods, "step": torch.no_grad()(inspect.unwrap(plain.step))})
