@@ -155,12 +155,12 @@ def test_every_file_of_this_project_is_laid_out(path: Path) -> None:
     assert max(len(line) for line in code if not line.lstrip().startswith("#")) <= WIDTH
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_programs(seed: int) -> None:
     laid_out(Program(seed).text())
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_programs_with_other_spaces_and_comments(seed: int) -> None:
     laid_out(respaced(Program(seed).text(), random.Random(seed)))
 
@@ -299,7 +299,7 @@ def expression(chance: random.Random, depth: int) -> str:
     return f"{expression(chance, 0)} + {expression(chance, depth - 1)}"
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_expressions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     monkeypatch.setattr(formatter, "WIDTH", chance.choice([20, 40, 60, 100]))

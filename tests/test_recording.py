@@ -18,7 +18,7 @@ from archdsl.net import check_network, program_of
 from archdsl.source import Source
 
 BUNDLED = [path.read_text(encoding="utf-8") for path in sorted(ARCHITECTURES.glob("*.arch"))]
-RANDOM = [Program(seed).text() for seed in range(60)]
+RANDOM = [Program(seed).text() for seed in range(25)]
 
 MANY = """
 let width = 2 * 4

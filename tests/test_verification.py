@@ -158,6 +158,7 @@ def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     Path("shown.arch").write_text(SHOWN, encoding="utf-8")
     assert run(["verify", "shown.arch", "--seed", "3", "--json"]) == 0
     schema = json.loads(files("archdsl").joinpath("schema", "verification.json").read_text(encoding="utf-8"))

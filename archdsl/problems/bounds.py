@@ -193,8 +193,8 @@ class SymbolicTooLarge(Problem):
 
     ```arch
     network Small {
-      input signal: [4, L]
-      let a = (L + 1) ** 2
+      input signal: [4, 9]
+      let a = (9 + 1) ** 2
       upsample(size=a)
     }
     ```
