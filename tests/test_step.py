@@ -21,8 +21,10 @@ from archdsl.recipes.initialisations import He
 from archdsl.recipes.losses import CrossEntropy
 from archdsl.recipes.optimizers import SGD, Adam, AdamW, Optimizer
 from archdsl.recipes.recipe import Part, Recipe, Term
+from archdsl.training.compiling import operations, trace_gradients, trace_step
 from archdsl.training.parameters import freeze, optimizer
-from archdsl.training.step import FEWEST_STEPS, NotCompiled, Step
+from archdsl.training.quickening import FEWEST_STEPS, Snapshot, agree, quicken
+from archdsl.training.step import Step
 from archdsl.training.windows import LARGEST, SmallConvolutionsAsProducts
 
 BATCH = 8
@@ -122,7 +124,7 @@ def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
     expected = reference(model, sgd, batches)
     step = step_of(model, net.network, sgd)
     before = copy.deepcopy(model.state_dict())
-    step.compile(*batches[0], steps=10**9)
+    assert quicken(step, *batches[0], steps=10**9) == "the step is compiled"
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert step.total_loss == 0
     for x, y in batches:
@@ -133,7 +135,7 @@ def test_a_compiled_step_is_the_same_mathematics(text: str, sgd: SGD) -> None:
 
 def test_small_convolutions_are_no_calls_of_the_library_any_more() -> None:
     net = archdsl.loads(CONV)
-    graph = step_of(net.build(), net.network, SGD.new(lr=0.1)).trace(*examples(net, 1)[0])
+    graph = trace_step(step_of(net.build(), net.network, SGD.new(lr=0.1)), *examples(net, 1)[0])
     assert not [node for node in graph.graph.nodes if "convolution" in str(node.target)]
 
 
@@ -148,8 +150,7 @@ def test_small_convolutions_are_no_calls_of_the_library_any_more() -> None:
 def test_why_a_step_is_not_compiled(text: str, steps: int, reason: str) -> None:
     net = archdsl.loads(text)
     step = step_of(net.build(), net.network, SGD.new(lr=0.1))
-    with pytest.raises(NotCompiled, match=reason):
-        step.compile(*examples(net, 1)[0], steps)
+    assert quicken(step, *examples(net, 1)[0], steps) == f"the step is not compiled: {reason}"
     step(*examples(net, 1)[0])
     assert step.total_loss > 0
 
@@ -161,8 +162,7 @@ def test_a_network_that_can_not_be_traced_takes_its_steps_as_it_is() -> None:
 
     step = step_of(Fickle(4, 3), archdsl.loads(FULLY_CONNECTED).network, SGD.new(lr=0.1))
     x, y = torch.randn(2, 4), torch.tensor([0, 1])
-    with pytest.raises(NotCompiled, match="it can't be traced"):
-        step.compile(x, y, 10**9)
+    assert "not compiled: it can't be traced" in quicken(step, x, y, 10**9)
     step(x, y)
     assert step.total_loss > 0
 
@@ -181,8 +181,56 @@ def test_a_network_that_can_not_be_traced_takes_its_steps_as_it_is() -> None:
 def test_which_recipes_are_not_compiled(chosen: Optimizer, keys: dict[str, Any], reason: str) -> None:
     net = archdsl.loads(FULLY_CONNECTED)
     step = step_of(net.build(), net.network, chosen, **keys)
-    with pytest.raises(NotCompiled, match=reason):
-        step.compile(*examples(net, 1)[0], 10**9)
+    assert reason in quicken(step, *examples(net, 1)[0], 10**9)
+    assert step.quick is None
+
+
+class AsItIs(torch.fx.Interpreter):
+    """Runs a traced graph call by call. A tensor's layout may be another than the tracer thought, and views
+    of it copies; the compiler knows."""
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if target is torch.ops.aten.view.default:
+            target = torch.ops.aten.reshape.default
+        return super().call_function(target, args, kwargs)
+
+
+@pytest.mark.parametrize("text", [CONV, PICTURE, DROPS])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_traced_gradients_are_those_of_the_step(text: str, precision: str) -> None:
+    """As they are for a GPU, where they are compiled; here the graph runs as it is."""
+    net = archdsl.loads(text)
+    step = step_of(net.build(), net.network, SGD.new(lr=0.1, momentum=0.9), precision=precision)
+    x, y = examples(net, 1)[0]
+    graph = trace_gradients(step, x, y)
+    assert operations(graph)
+    before = Snapshot(step)
+    read = [*(p.detach() for p in step.parameters.values()), *step.buffers.values(), step.total_loss]
+    for parameter, gradient in zip(step.parameters.values(), AsItIs(graph).run(*read, x, y), strict=True):
+        parameter.grad = gradient
+    found = before.changes()
+    step.gradients(x, y)
+    wanted = before.changes()
+    assert {f"gradient/{name}" for name in step.parameters} <= set(wanted)
+    tolerance = 1e-3 if precision == "float32" else 0.2
+    assert agree(found, wanted, tolerance)
+    # Other examples have other gradients.
+    step.gradients(x.flip(0), y)
+    assert not agree(before.changes(), wanted, tolerance)
+
+
+def test_what_agrees() -> None:
+    one = {"model/a.weight": torch.tensor([1.0, 2.0]), "model/b.weight": torch.tensor([1e-6, 1e-6])}
+    assert agree(one, one, 1e-3)
+    # What is rounding beside others of its kind may be anything, and no number agrees with none.
+    assert agree({**one, "model/b.weight": torch.tensor([-1e-6, 1e-6])}, one, 1e-3)
+    assert not agree({**one, "model/b.weight": torch.tensor([1e-2, 0.0])}, one, 1e-3)
+    assert not agree({**one, "model/a.weight": torch.tensor([1.01, 2.0])}, one, 1e-3)
+    nan = {**one, "model/a.weight": torch.tensor([float("nan"), 2.0])}
+    assert agree(nan, nan, 1e-3) and not agree(nan, one, 1e-3) and not agree(one, nan, 1e-3)
+    # Weights are held to weights, and not to a counter of steps, which is larger than all.
+    steps = {"optimizer/a.weight/step": torch.tensor(1e6)}
+    assert not agree({**one, **steps, "model/a.weight": torch.tensor([1.01, 2.0])}, {**one, **steps}, 1e-3)
 
 
 def test_a_batch_in_pieces_is_the_same_step() -> None:
@@ -247,7 +295,7 @@ def test_parts_have_rates_of_their_own(compiled: bool) -> None:
     loss = F.cross_entropy(frozen(x), y)
     loss.backward()
     if compiled:
-        step.compile(x, y, 10**9)
+        assert quicken(step, x, y, 10**9) == "the step is compiled"
     step(x, y)
     for name, parameter in frozen.named_parameters():
         moved = before[name] - model.get_parameter(name).detach()

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -18,8 +18,12 @@ from archdsl.analysis import analyse
 from archdsl.compiler import Network
 from archdsl.recipes.recipe import Recipe
 
-MACS_OF_ONE_THREAD = 20_000_000
-"""Below so many multiplications a batch, threads cost more than they save."""
+MACS_OF_ONE_THREAD = 60_000_000
+"""Below so many multiplications a step, threads cost more than they save."""
+
+
+Effort = Literal["nothing", "recorded", "compiled", "what pays"]
+"""What is done for quick steps: a GPU's work is `recorded`, also where it is `compiled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,12 @@ class Choices:
     """How a run computes.
 
     `layout` is the order of a map's numbers in memory: channels of a position together (`channels_last`), or
-    positions of a channel (`contiguous`).
+    positions of a channel (`contiguous`). What was done of the `effort` for its steps is in the run's log.
     """
 
     threads: int
     layout: str
+    effort: Effort = "what pays"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -48,11 +53,16 @@ def choose(network: Network, recipe: Recipe, device: torch.device) -> Choices:
 
 def _threads(network: Network, recipe: Recipe) -> int:
     """One for a small network, else as many as torch takes, or a share where several processes are here."""
-    macs = analyse(network).totals.macs
-    if isinstance(macs, int) and macs * recipe.batch < MACS_OF_ONE_THREAD:
+    if 0 < macs_of_a_step(network, recipe) < MACS_OF_ONE_THREAD:
         return 1
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, (os.cpu_count() or 1) // processes) if processes > 1 else torch.get_num_threads()
+
+
+def macs_of_a_step(network: Network, recipe: Recipe) -> int:
+    """Multiply-accumulates of a step, forward and for both gradients; 0 where extents are open."""
+    macs = analyse(network).totals.macs
+    return 3 * macs * recipe.batch if isinstance(macs, int) else 0
 
 
 def _layout(network: Network, recipe: Recipe, device: torch.device) -> str:
@@ -71,3 +81,14 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """While this is active a GPU's convolutions are done in ways that give the same sums each time."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -97,11 +98,12 @@ class InMemory(Examples):
         x, y = self._training
         for done, end, order in orders(self.count, batch, steps, seed, begin):
             shuffled = order.to(x.device)
-            xs, ys = x[shuffled], y[shuffled]
-            for step in range(done, end):
-                piece = slice(step * batch, (step + 1) * batch)
-                own = share(len(xs[piece]))
-                yield numbers(xs[piece][own]), ys[piece][own]
+            pieces = zip(*(torch.split(part[shuffled], batch) for part in (x, y)), strict=True)
+            for xs, ys in islice(pieces, done, end):
+                own = share(xs.shape[0])
+                if own != whole(xs.shape[0]):
+                    xs, ys = xs[own], ys[own]
+                yield numbers(xs), ys
 
     def training(self, most: int, share: Share = whole) -> Iterator[Batch]:
         return _pieces(self._training, share(min(most, self.count)))

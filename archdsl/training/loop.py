@@ -19,7 +19,7 @@ from archdsl.compiler import Network
 from archdsl.lowering.build import build
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.board import Board
-from archdsl.training.choices import Choices, choose, threads
+from archdsl.training.choices import Choices, Effort, choose, macs_of_a_step, repeatable, threads
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
 from archdsl.training.initialisation import initialise, take_pretrained
@@ -29,10 +29,11 @@ from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.place import LAUNCHED
 from archdsl.training.plateau import Plateau
 from archdsl.training.processes import ALONE, Processes
+from archdsl.training.quickening import quicken
 from archdsl.training.run import Checkpoint, Measurement, Pace, Run, TrainingError
 from archdsl.training.sources import load
 from archdsl.training.state import State
-from archdsl.training.step import NotCompiled, Step
+from archdsl.training.step import Step
 from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
@@ -90,7 +91,7 @@ def train(
             "weights that are split over devices are not trained in float16: try bfloat16"
         )
     chosen = choices or choose(network, recipe, where)
-    with threads(chosen.threads):
+    with threads(chosen.threads), repeatable():
         torch.manual_seed(recipe.seed)
         model = build(network)
         initialise(model, network, recipe)
@@ -125,7 +126,7 @@ def train(
             shown = tensorboard and processes.first
             with Board(folder, recipe, since) if shown else nullcontext() as board:
                 training = _Training(
-                    run, network, step, recipe, examples, progress, board, processes, sharded
+                    run, network, step, recipe, examples, progress, board, processes, sharded, chosen.effort
                 )
                 return training.all_steps()
 
@@ -172,6 +173,7 @@ class _Training:
         board: Board | None,
         processes: Processes,
         sharded: bool,
+        effort: Effort,
     ) -> None:
         self.run = run
         self.step = step
@@ -181,6 +183,8 @@ class _Training:
         self.board = board
         self.processes = processes
         self.sharded = sharded
+        self.effort: Effort = effort
+        self.macs = macs_of_a_step(network, recipe)
         self.state = State(step, recipe, processes, sharded)
         self.steps = recipe.all_steps(examples.count)
         self.looked_at = examples.some(SHOWN)
@@ -190,7 +194,7 @@ class _Training:
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
         self._shown = -SHOW_EVERY
-        self._parent = os.getppid()
+        self._parent = os.getppid() if LAUNCHED in os.environ else None
         self._start_clock()
 
     def all_steps(self) -> Result:
@@ -200,7 +204,7 @@ class _Training:
             self._begin()
             begun = self.done
             if begun < self.steps:
-                self._compile()
+                self._quicken()
                 self._start_clock()
             try:
                 for inputs, targets in self._left(self.steps):
@@ -237,7 +241,7 @@ class _Training:
 
     def _orphaned(self) -> bool:
         """Whether the process that started this one and its like is gone."""
-        return LAUNCHED in os.environ and os.getppid() != self._parent
+        return self._parent is not None and os.getppid() != self._parent
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -289,15 +293,11 @@ class _Training:
     def _rate(self) -> float:
         return self.recipe.rate(self.done, self.examples.count, self.plateau.drops)
 
-    def _compile(self) -> None:
+    def _quicken(self) -> None:
         busy = None if self.progress is None else self.progress.busy
-        try:
-            inputs, targets = next(self._left(self.steps))
-            x, _ = augmented(self.recipe, self.done, inputs, targets)
-            self.step.compile(x, targets, self.steps, busy)
-            self.run.log("the step is compiled")
-        except NotCompiled as reason:
-            self.run.log(f"the step is not compiled: {reason}")
+        inputs, targets = next(self._left(self.steps))
+        x, _ = augmented(self.recipe, self.done, inputs, targets)
+        self.run.log(quicken(self.step, x, targets, self.steps, self.macs, self.effort, busy))
 
     def _check_loss(self) -> None:
         """Sum the loss over the processes, and end the run where it is no number."""
