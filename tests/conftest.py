@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gc
 import io
 import os
 import re
@@ -28,6 +29,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from standalone import Standalone
+
     from archdsl.source import Source
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -175,6 +178,15 @@ def updated(markdown: str, name: str, kind: str, text: str) -> str:
     return f"{markdown[:after]}\n```{kind}\n{text}```\n{markdown[after:]}"
 
 
+@pytest.fixture(scope="session")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    """A process without archdsl that runs exported sources, one after the other."""
+    from standalone import standalone
+
+    with standalone(tmp_path_factory.mktemp("exported")) as process:
+        yield process
+
+
 class CaseFailed(AssertionError):
     """What archdsl says is not what stands in the file."""
 
@@ -241,6 +253,17 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         # A file has many cases, and two workers would each write it without the other's.
         config.option.numprocesses = 0
         config.option.dist = "no"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Ten thousand tests stay until the end: nothing of them need be searched for what can be freed."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:

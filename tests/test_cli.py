@@ -350,9 +350,6 @@ def test_train(tmp_path: Path) -> None:
     assert found.code == 0, found.err
     assert re.search(r"^test error +\d+\.\d+%$", found.out, re.MULTILINE)
     assert (tmp_path / "run" / "weights.safetensors").is_file()
-    again = run("train", "mnist1d_conv.arch", *settings, "--out", "run", cwd=tmp_path)
-    assert again.code == 1
-    assert again.err.startswith("error: run exists already")
 
 
 # ------------------------------------------------------------------------------ wrong command lines

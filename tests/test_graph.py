@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from bundled import BUNDLED
 
 import archdsl
 from archdsl.analysis.flow import Flow
-from archdsl.net import program_of
-from archdsl.project import bundled, bundled_names
 
 SEVERAL = """
 network Several {
@@ -23,18 +22,12 @@ network Several {
 """
 
 
-def nets() -> list[archdsl.Net]:
-    found = [archdsl.loads(SEVERAL)]
-    for name in bundled_names():
-        source = bundled(name)
-        assert source is not None
-        for network in program_of(source).networks:
-            found.append(archdsl.load(name, network=network))
-    return found
+NETWORKS = [(file, network) for file, networks in BUNDLED.items() for network in networks]
 
 
-@pytest.mark.parametrize("net", nets(), ids=lambda net: net.name)
-def test_the_graph_is_what_the_analyses_walk(net: archdsl.Net) -> None:
+@pytest.mark.parametrize(("file", "network"), [(None, "Several"), *NETWORKS], ids=lambda name: name)
+def test_the_graph_is_what_the_analyses_walk(file: str | None, network: str) -> None:
+    net = archdsl.loads(SEVERAL) if file is None else archdsl.load(file, network=network)
     flow = Flow(net.network)
     graph = net.graph
     nodes = [graph.nodes[name]["node"] for name in graph]

@@ -22,7 +22,7 @@ from layer_harness import (
     read_positions,
     support,
 )
-from standalone import compare, standalone
+from standalone import Standalone, compare
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import archdsl
@@ -517,10 +517,8 @@ ALL = """network All {
 }"""
 
 
-def test_what_is_written_runs_alone(tmp_path: Path) -> None:
-    net = archdsl.loads(ALL)
-    with standalone(tmp_path) as process:
-        compare(net, process)
+def test_what_is_written_runs_alone(worker: Standalone) -> None:
+    compare(archdsl.loads(ALL), worker)
 
 
 def test_the_graph_of_onnx_computes_the_same(tmp_path: Path) -> None:

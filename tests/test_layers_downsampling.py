@@ -27,7 +27,7 @@ from layer_harness import (
     support,
     undone,
 )
-from standalone import compare, standalone
+from standalone import Standalone, compare
 from torch.nn import functional as F
 
 import archdsl
@@ -651,9 +651,8 @@ ALL = """network Small {
 """
 
 
-def test_exported_source_runs_alone_and_is_clean(tmp_path: Path) -> None:
-    with standalone(tmp_path) as process:
-        compare(archdsl.loads(ALL), process)
+def test_exported_source_runs_alone_and_is_clean(tmp_path: Path, worker: Standalone) -> None:
+    compare(archdsl.loads(ALL), worker)
     file = tmp_path / "small.py"
     file.write_text(archdsl.loads(ALL).source())
     rules = "E,F,W,I,UP,B,C4,SIM,PIE,RET,ANN,N805,RUF100"

@@ -569,6 +569,7 @@ train {
   optimizer = adam(lr=0.01)
   batch = 50
   steps = 60
+  measurements = 1
   metrics = [error]
 }
 """)

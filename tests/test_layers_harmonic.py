@@ -22,7 +22,7 @@ from layer_harness import (
     source,
     support,
 )
-from standalone import standalone
+from standalone import Standalone
 from torch import Tensor
 
 import archdsl
@@ -486,12 +486,13 @@ network HarmonicDigits(classes = 10, width = 6) {
 }
 
 train {
-  data      = digits
-  loss      = cross_entropy
-  optimizer = adam(lr=0.02)
-  batch     = 50
-  steps     = 90
-  metrics   = [error]
+  data         = digits
+  loss         = cross_entropy
+  optimizer    = adam(lr=0.02)
+  batch        = 50
+  steps        = 90
+  measurements = 1
+  metrics      = [error]
 }
 """
 
@@ -511,12 +512,11 @@ def test_logits_do_not_change_with_turns(network: Any) -> None:
     assert not torch.allclose(model(value.flip(-1)), plain, atol=1e-4)
 
 
-def test_exported_source_runs_alone_and_exports(network: Any, tmp_path: Path) -> None:
+def test_exported_source_runs_alone_and_exports(network: Any, worker: Standalone) -> None:
     torch.manual_seed(0)
     model = network.build().eval()
     value = torch.rand(2, 1, 8, 8)
-    with standalone(tmp_path) as worker:
-        ran = worker.run(network.source(), model.state_dict(), [value])
+    ran = worker.run(network.source(), model.state_dict(), [value])
     torch.testing.assert_close(ran["results"], model(value).detach())
     program = torch.export.export(model, (value,))
     torch.testing.assert_close(program.module()(value), model(value))

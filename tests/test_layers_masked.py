@@ -339,6 +339,7 @@ train {
   optimizer = adam(lr=0.003)
   batch = 50
   steps = 60
+  measurements = 1
   metrics = [error]
 }
 """)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from layer_harness import Lowered, Tensor, check_saved, check_weights, macs, make
-from standalone import compare, standalone
+from standalone import Standalone, compare
 
 import archdsl
 from archdsl.cli.main import archdsl as command
@@ -333,12 +333,13 @@ network Polar {
 }
 
 train {
-  data      = digits
-  loss      = cross_entropy
-  optimizer = adam(lr=0.02)
-  batch     = 50
-  steps     = 40
-  metrics   = [error]
+  data         = digits
+  loss         = cross_entropy
+  optimizer    = adam(lr=0.02)
+  batch        = 50
+  steps        = 40
+  measurements = 1
+  metrics      = [error]
 }
 """
 
@@ -368,12 +369,11 @@ def test_a_polar_transformer_learns_digits(tmp_path: Path) -> None:
     assert Trained(tmp_path / "run").score().metrics["error"] < 0.5
 
 
-def test_exported_source_runs_alone(tmp_path: Path) -> None:
-    with standalone(tmp_path) as worker:
-        compare(archdsl.loads(POLAR), worker)
-        for mass in ("relu", "sum"):
-            body = f"m: centroid(mass={mass})\nfrom x -> log_polar([5, 3], origin=m)\nlog_polar([2, 2])"
-            compare(archdsl.loads(f"network Small {{\ninput x: [1, 6, 7]\n{body}\n}}"), worker)
+def test_exported_source_runs_alone(worker: Standalone) -> None:
+    compare(archdsl.loads(POLAR), worker)
+    for mass in ("relu", "sum"):
+        body = f"m: centroid(mass={mass})\nfrom x -> log_polar([5, 3], origin=m)\nlog_polar([2, 2])"
+        compare(archdsl.loads(f"network Small {{\ninput x: [1, 6, 7]\n{body}\n}}"), worker)
 
 
 def test_torch_exports_it() -> None:

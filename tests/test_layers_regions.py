@@ -15,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from layer_harness import Lowered, Tensor, check_saved, check_weights, macs, make
-from standalone import compare, standalone
+from standalone import Standalone, compare
 
 import archdsl
 from archdsl.cli.main import archdsl as command
@@ -414,11 +414,10 @@ def test_fully_connected_layers_of_regions_have_the_weights_of_linear_ones() -> 
 
 
 @BOTH
-def test_exported_source_runs_alone(kind: str, tmp_path: Path) -> None:
-    with standalone(tmp_path) as worker:
-        compare(archdsl.loads(network(kind)), worker)
-        body = f"from x -> {kind}(r, size=3, scale=1/2) -> conv(4, kernel=2)"
-        compare(archdsl.loads(f"network Small {{\ninput x: [3, 15]\ninput r: [2, 7]\n{body}\n}}"), worker)
+def test_exported_source_runs_alone(kind: str, worker: Standalone) -> None:
+    compare(archdsl.loads(network(kind)), worker)
+    body = f"from x -> {kind}(r, size=3, scale=1/2) -> conv(4, kernel=2)"
+    compare(archdsl.loads(f"network Small {{\ninput x: [3, 15]\ninput r: [2, 7]\n{body}\n}}"), worker)
 
 
 @BOTH

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from layer_harness import Lowered, Tensor, check_saved, check_weights, macs, make, read_positions, support
-from standalone import compare, standalone
+from standalone import Standalone, compare
 
 import archdsl
 from archdsl.cli.main import archdsl as command
@@ -334,12 +334,13 @@ network ScaleInvariant {
 }
 
 train {
-  data      = digits
-  loss      = cross_entropy
-  optimizer = adam(lr=0.02)
-  batch     = 50
-  steps     = 30
-  metrics   = [error]
+  data         = digits
+  loss         = cross_entropy
+  optimizer    = adam(lr=0.02)
+  batch        = 50
+  steps        = 30
+  measurements = 1
+  metrics      = [error]
 }
 """
 
@@ -355,9 +356,8 @@ def test_it_learns_digits(tmp_path: Path) -> None:
     assert Trained(tmp_path / "run").score().metrics["error"] < 0.4
 
 
-def test_exported_source_runs_alone(tmp_path: Path) -> None:
-    with standalone(tmp_path) as worker:
-        compare(archdsl.loads(NETWORK), worker)
+def test_exported_source_runs_alone(worker: Standalone) -> None:
+    compare(archdsl.loads(NETWORK), worker)
 
 
 def test_torch_exports_it() -> None:

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from expected import oracle
 from layer_harness import Lowered, Tensor, check_saved, check_weights, macs, make
-from standalone import compare, standalone
+from standalone import Standalone, compare
 
 import archdsl
 from archdsl.cli.main import archdsl as command
@@ -320,12 +320,13 @@ network Scattered {
 }
 
 train {
-  data      = digits(examples=500)
-  loss      = cross_entropy
-  optimizer = adam(lr=0.02)
-  batch     = 50
-  steps     = 40
-  metrics   = [error]
+  data         = digits(examples=500)
+  loss         = cross_entropy
+  optimizer    = adam(lr=0.02)
+  batch        = 50
+  steps        = 40
+  measurements = 1
+  metrics      = [error]
 }
 """
 
@@ -342,9 +343,8 @@ def test_it_learns_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("roto", ["false", "true"])
-def test_exported_source_runs_alone(tmp_path: Path, roto: str) -> None:
-    with standalone(tmp_path) as worker:
-        compare(archdsl.loads(NETWORK.replace("angles=4", f"angles=4, roto={roto}")), worker)
+def test_exported_source_runs_alone(roto: str, worker: Standalone) -> None:
+    compare(archdsl.loads(NETWORK.replace("angles=4", f"angles=4, roto={roto}")), worker)
 
 
 def test_torch_exports_it() -> None:

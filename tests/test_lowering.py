@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 from bundled import BUNDLED, load
 from conftest import CASES, sections
 from programs import Program
-from standalone import Standalone, compare, listed, owned, standalone
+from standalone import Standalone, compare, listed, owned
 from test_layers_all import example
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,12 +22,6 @@ from archdsl.lowering.identifiers import MODULE_ATTRIBUTES
 
 NETWORKS = [(file, network) for file, networks in BUNDLED.items() for network in networks]
 EVERY_NETWORK = pytest.mark.parametrize(("file", "network"), NETWORKS, ids=[name for _, name in NETWORKS])
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
-    with standalone(tmp_path_factory.mktemp("exported")) as process:
-        yield process
 
 
 # ------------------------------------------------------------------------------ bundled networks

@@ -9,13 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from forks import Started, run, start
 from safetensors.torch import load_file
 
+import archdsl
+from archdsl.recipes.reader import read_recipe
+from archdsl.training.loop import train
 from archdsl.training.processes import Processes
 from archdsl.training.run import CHECKPOINTS, Checkpoint
 from archdsl.training.trained import Trained
@@ -46,19 +49,20 @@ NORMALISED = PLAIN.replace("-> relu\n  body", "-> batch_norm -> relu\n  body").r
 ADAM = PLAIN.replace("OPTIMIZER", "adamw(lr=0.01)")
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "archdsl", "train", "small.arch", *arguments]
+def together(folder: Path, count: int, *arguments: str) -> list[Started]:
+    """So many processes under way that train together, as torchrun starts them."""
+    words = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return [
+        start("train", "small.arch", "--out", "run", *arguments, cwd=folder, RANK=str(rank), **words)
+        for rank in range(count)
+    ]
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=240,
-    )
+def free_port() -> int:
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        port: int = some.getsockname()[1]
+        return port
 
 
 def until_it_measures(folder: Path) -> None:
@@ -77,19 +81,20 @@ def losses(folder: Path) -> list[float]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process comes to."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "small.arch").write_text(ADAM)
-    done = run(folder, "--out", "run")
-    assert done.returncode == 0, done.stderr
-    return folder / "run"
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    net = archdsl.loads(ADAM)
+    recipe, found = read_recipe(net.network.train, net.network)
+    assert recipe is not None and not found
+    train(net.network, recipe, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Started]:
     """What two processes come to that have a part of the state each, and what the command said."""
     folder = tmp_path_factory.mktemp("split")
     (folder / "small.arch").write_text(ADAM)
-    done = run(folder, "--out", "run", "--devices", "2", "--shard")
+    done = run("train", "small.arch", "--out", "run", "--devices", "2", "--shard", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -114,42 +119,38 @@ def test_every_example_is_someones_share() -> None:
             assert max(sizes) - min(sizes) <= 1 and sizes[0] == max(sizes)
 
 
-def as_one(folder: Path, done: subprocess.CompletedProcess[str], alone: Path, parts: int) -> None:
+def as_one(folder: Path, done: list[Started], alone: Path, parts: int) -> None:
     """The same examples made up a step, augmented alike; and only one process spoke and wrote."""
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("step 60 of 60") == 1 and done.stdout.count("training error") == 1
-    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    assert [one.returncode for one in done] == [0] * len(done), [one.stderr for one in done]
+    said = "".join(one.stderr for one in done)
+    assert said.count("step 60 of 60") == 1 and "Traceback" not in said and "Warning" not in said
+    assert "".join(one.stdout for one in done).count("training error") == 1
     agree(folder / "run", alone)
     assert len([*(folder / "run" / CHECKPOINTS).glob("*/*.safetensors")]) == parts
 
 
 def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
-    as_one(tmp_path, run(tmp_path, "--out", "run", "--devices", "2"), alone, parts=1)
+    as_one(tmp_path, [one.wait() for one in together(tmp_path, 2)], alone, parts=1)
 
 
 def test_two_processes_that_split_the_state_compute_what_one_does(
-    split: tuple[Path, subprocess.CompletedProcess[str]], alone: Path
+    split: tuple[Path, Started], alone: Path
 ) -> None:
-    as_one(*split, alone, parts=2)
+    """Started by the command, which says what they say."""
+    folder, done = split
+    as_one(folder, [done], alone, parts=2)
 
 
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids="-".join)
 def test_processes_agree_on_statistics(tmp_path: Path, shard: list[str]) -> None:
     """What is measured by all is what the saved network scores: running statistics are of one process."""
     (tmp_path / "small.arch").write_text(NORMALISED)
-    done = run(tmp_path, "--out", "run", "--devices", "2", *shard)
-    assert done.returncode == 0, done.stderr
+    done = [one.wait() for one in together(tmp_path, 2, *shard)]
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
     last = float(rows[-1].split(",")[rows[0].split(",").index("test_error")])
     assert Trained(tmp_path / "run").score().metrics["error"] == pytest.approx(last, abs=1e-5)
-
-
-def free_port() -> int:
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        port: int = some.getsockname()[1]
-        return port
 
 
 def test_two_machines(tmp_path: Path, alone: Path) -> None:
@@ -180,57 +181,48 @@ def test_the_place_that_slurm_gives(tmp_path: Path, alone: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
     words = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
     tasks = [
-        subprocess.Popen(
-            command("--out", "run"),
-            cwd=tmp_path,
-            env={**os.environ, **words, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
+        start(
+            "train", "small.arch", "--out", "run",
+            cwd=tmp_path, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **words,
         )
         for rank in range(2)
-    ]
-    said = [task.communicate(timeout=240)[1] for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], said
+    ]  # fmt: skip
+    assert [task.wait().returncode for task in tasks] == [0, 0], tasks[0].stderr
     agree(tmp_path / "run", alone)
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(["--devices", "2"], ["--devices", "3", "--shard"]), (["--devices", "2", "--shard"], [])],
-    ids=["2-to-3-split", "2-split-to-1"],
-)
-def test_a_killed_run_goes_on_with_another_number_of_processes(
-    tmp_path: Path, alone: Path, before: list[str], after: list[str]
-) -> None:
-    (tmp_path / "small.arch").write_text(ADAM)
-    process = subprocess.Popen(
-        command("--out", "run", *before),
-        cwd=tmp_path,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def killed(folder: Path, processes: list[Started], after: int = 0) -> int:
+    """Kill the processes of a run at the next checkpoint; the step that it can go on from."""
+    place = folder / "run" / CHECKPOINTS
     until = time.monotonic() + 120
-    while not list((tmp_path / "run" / CHECKPOINTS).glob("step-*[1-9]*")) and time.monotonic() < until:
+    while max((path.name for path in place.glob("step-*")), default="") <= f"step-{after:012}":
+        assert time.monotonic() < until
         time.sleep(0.01)
-    # The launcher's processes have sessions of their own.
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (place / "cwd").resolve() == tmp_path.resolve():
-                os.kill(int(place.name), signal.SIGKILL)
-    process.wait()
-    last = Checkpoint.newest(tmp_path / "run")
-    assert last is not None and 0 < last.step < 60
-    done = run(tmp_path, "--out", "run", "--resume", *after)
+    for one in processes:
+        one.send_signal(signal.SIGKILL)
+    for one in processes:
+        one.wait()
+    last = Checkpoint.newest(folder / "run")
+    assert last is not None and after < last.step < 60
+    return last.step
+
+
+def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path, alone: Path) -> None:
+    """Two of them, then three that split the state, then one."""
+    (tmp_path / "small.arch").write_text(ADAM)
+    first = killed(tmp_path, together(tmp_path, 2))
+    second = killed(tmp_path, together(tmp_path, 3, "--shard", "--resume"), first)
+    done = run("train", "small.arch", "--out", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"going on after step {last.step}" in (tmp_path / "run/train.log").read_text()
+    for step in (first, second):
+        assert f"going on after step {step}" in (tmp_path / "run/train.log").read_text()
     agree(tmp_path / "run", alone)
 
 
 def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM.replace("= 60", "= 100_000"))
     process = subprocess.Popen(
-        command("--out", "run", "--devices", "2"),
+        [sys.executable, "-m", "archdsl", "train", "small.arch", "--out", "run", "--devices", "2"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -250,29 +242,28 @@ def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
 def test_what_the_first_process_has_against_a_folder_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
     (tmp_path / "run").mkdir()
-    done = run(tmp_path, "--out", "run", "--devices", "2")
-    assert done.returncode == 1
-    assert (
-        done.stderr == "error: run exists already: name another folder with --out, or go on with --resume\n"
-    )
+    done = [one.wait() for one in together(tmp_path, 2)]
+    assert [one.returncode for one in done] == [1, 1]
+    said = "error: run exists already: name another folder with --out, or go on with --resume\n"
+    assert [one.stderr for one in done] == [said, ""]
 
 
 def test_a_loss_that_is_no_number_ends_all_processes(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(
         PLAIN.replace("OPTIMIZER", "sgd(lr=1e15)").replace("norm(1)", "norm(1e15)")
     )
-    done = run(tmp_path, "--out", "run", "--devices", "2")
+    done = run("train", "small.arch", "--out", "run", "--devices", "2", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("the loss is no number after a step from 1 to 10") == 1
 
 
 def test_what_can_not_be_split(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
-    done = run(tmp_path, "--out", "run", "--devices", "2", "--shard", "--set", "train.precision=float16")
-    assert done.returncode == 1
-    assert done.stderr.count("are not trained in float16") == 1
-    done = run(tmp_path, "--out", "run", "--device", "cuda", "--devices", "99")
-    assert done.returncode == 1 and "devices to train on here, not 99" in done.stderr
+    done = [one.wait() for one in together(tmp_path, 2, "--shard", "--set", "train.precision=float16")]
+    assert [one.returncode for one in done] == [1, 1]
+    assert "".join(one.stderr for one in done).count("are not trained in float16") == 1
+    alone = run("train", "small.arch", "--device", "cuda", "--devices", "99", cwd=tmp_path)
+    assert alone.returncode == 1 and "devices to train on here, not 99" in alone.stderr
 
 
 def test_a_mistake_in_the_file_is_said_under_a_launcher(tmp_path: Path) -> None:
@@ -287,28 +278,21 @@ def test_a_mistake_in_the_file_is_said_under_a_launcher(tmp_path: Path) -> None:
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM.replace("= 60", "= 100_000"))
-    process = subprocess.Popen(
-        command("--out", "run", "--devices", "2"),
-        cwd=tmp_path,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    launcher = start("train", "small.arch", "--out", "run", "--devices", "2", cwd=tmp_path)
     until_it_measures(tmp_path / "run")
-    process.kill()
-    process.wait()
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
     until = time.monotonic() + 120
     while "interrupted" not in (tmp_path / "run/train.log").read_text():
         assert time.monotonic() < until
         time.sleep(0.1)
 
 
-def test_one_part_of_a_checkpoint_is_lost(
-    tmp_path: Path, split: tuple[Path, subprocess.CompletedProcess[str]]
-) -> None:
+def test_one_part_of_a_checkpoint_is_lost(tmp_path: Path, split: tuple[Path, Started]) -> None:
     shutil.copytree(split[0], tmp_path, dirs_exist_ok=True)
     next((tmp_path / "run" / CHECKPOINTS).glob("*/shard-00002*")).unlink()
-    done = run(tmp_path, "--out", "run", "--resume")
+    done = run("train", "small.arch", "--out", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: the run in run has no whole checkpoint to resume from\n"
-    done = run(tmp_path, "--out", "other", "--shard")
+    done = run("train", "small.arch", "--out", "other", "--shard", cwd=tmp_path)
     assert done.returncode == 2 and "--devices N" in done.stderr

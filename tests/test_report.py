@@ -542,15 +542,17 @@ def test_findings_as_sarif() -> None:
 
 
 def test_sarif_of_everything_is_of_its_schema() -> None:
-    """Of every program that the cases of this folder have: places, related places, mends, all severities."""
-    severities: set[str] = set()
-    for case in sorted(CASES.glob("*.md")):
+    """Of every program that the cases of this folder have: places, related places, mends, all severities.
+
+    But for those that reach a limit, which take seconds.
+    """
+    found: list[Diagnostic] = []
+    for case in sorted(set(CASES.glob("*.md")) - {CASES / "bounds.md"}):
         for section in sections(case.read_text(encoding="utf-8")):
             program = program_of(Source("a folder/ö.arch", section.program.text))
-            found = check_program(program, teach=True).diagnostics
-            severities |= {one.severity for one in found}
-            Sarif.model_validate(json.loads(as_sarif(found)))
-    assert severities == {"error", "warning", "note"}
+            found += check_program(program, teach=True).diagnostics
+    Sarif.model_validate(json.loads(as_sarif(found)))
+    assert {one.severity for one in found} == {"error", "warning", "note"}
     broken = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [{"level": 1}]}]}
     with pytest.raises(ValidationError):
         Sarif.model_validate(broken)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forks import run as started
+from forks import start
 from safetensors.torch import load_file
 
 import archdsl
@@ -58,12 +58,14 @@ class StopAt:
         pass
 
 
-def run(folder: Path, text: str = NETWORK, stop: int | None = None, resume: bool = False) -> Result:
+def run(
+    folder: Path, text: str = NETWORK, stop: int | None = None, resume: bool = False, device: str = "cpu"
+) -> Result:
     net = archdsl.loads(text)
     recipe, found = read_recipe(net.network.train, net.network)
     assert recipe is not None and all(d.severity != "error" for d in found)
     progress = None if stop is None else StopAt(stop)
-    return train(net.network, recipe, folder, progress=progress, resume=resume)
+    return train(net.network, recipe, folder, device, progress=progress, resume=resume)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -93,7 +95,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path, whole: Path)
 
 def test_a_run_without_state_of_its_own_goes_on_too(tmp_path: Path) -> None:
     plain = (Path(archdsl.__file__).parents[1] / "architectures/mnist1d_fc.arch").read_text()
-    plain = plain.replace("100_000", "120")
+    plain = plain.replace("100_000", "120\n  measurements = 12")
     run(tmp_path / "whole", plain)
     run(tmp_path / "run", plain, stop=60)
     run(tmp_path / "run", plain, resume=True)
@@ -102,8 +104,7 @@ def test_a_run_without_state_of_its_own_goes_on_too(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_goes_on_from_the_last_checkpoint(tmp_path: Path, whole: Path) -> None:
     (tmp_path / "noisy.arch").write_text(NETWORK)
-    command = [sys.executable, "-m", "archdsl", "train", "noisy.arch", "--out", "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = start("train", "noisy.arch", "--out", "run", cwd=tmp_path)
     place = tmp_path / "run" / CHECKPOINTS
     until = time.monotonic() + 120
     while not list(place.glob("step-*1?")) and time.monotonic() < until:
@@ -112,22 +113,21 @@ def test_a_run_that_was_killed_goes_on_from_the_last_checkpoint(tmp_path: Path, 
     process.wait()
     last = Checkpoint.newest(tmp_path / "run")
     assert last is not None and 0 < last.step < 300
-    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    done = started("train", "noisy.arch", "--out", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "run") == content(whole)
 
 
-@pytest.mark.parametrize("cut", [True, False])
-def test_a_checkpoint_that_is_cut_short_or_changed_is_passed_over(tmp_path: Path, cut: bool) -> None:
+def test_checkpoints_that_are_cut_short_or_changed_are_passed_over(tmp_path: Path) -> None:
     run(tmp_path / "run", stop=30)
     place = tmp_path / "run" / CHECKPOINTS
-    broken = place / "step-000000000060"
-    broken.mkdir()
     state = next(place.glob("step-*30")) / "state.safetensors"
-    shutil.copy(state.parent / "parts.json", broken)
-    written = bytearray(state.read_bytes())
-    written[-500] ^= 1
-    (broken / "state.safetensors").write_bytes(written[:-400] if cut else written)
+    for broken, cut in (("step-000000000060", False), ("step-000000000090", True)):
+        (place / broken).mkdir()
+        shutil.copy(state.parent / "parts.json", place / broken)
+        written = bytearray(state.read_bytes())
+        written[-500] ^= 1
+        (place / broken / "state.safetensors").write_bytes(written[:-400] if cut else written)
     # One that is being written when the power goes has no name yet.
     (place / "part").mkdir()
     (place / "part/state.safetensors").write_bytes(b"")
@@ -154,12 +154,11 @@ def test_what_can_not_be_resumed(tmp_path: Path, change: object, said: str) -> N
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
-def test_comments_and_spaces_do_not_keep_a_run_from_being_resumed(tmp_path: Path) -> None:
-    run(tmp_path / "whole")
+def test_comments_and_spaces_do_not_keep_a_run_from_being_resumed(tmp_path: Path, whole: Path) -> None:
     run(tmp_path / "run", stop=30)
     said = "# What I learnt since.\n\n" + NETWORK.replace("conv(8", "conv( 8").replace("{\n", "{  # so\n\n")
     run(tmp_path / "run", said, resume=True)
-    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(whole)
 
 
 def test_a_run_is_not_resumed_with_another_recipe(tmp_path: Path) -> None:
@@ -180,12 +179,13 @@ def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
     (tmp_path / "my net.arch").write_text(NETWORK)
-    command = [sys.executable, "-m", "archdsl", "train", "my net.arch", "--set", "train.steps=100000"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert "step 0" in process.stderr.readline()
+    process = start("train", "my net.arch", "--set", "train.steps=100000", cwd=tmp_path)
+    until = time.monotonic() + 120
+    while "step 0" not in process.stderr:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     process.send_signal(sent)
-    said = process.communicate(timeout=120)[1].splitlines()
+    said = process.wait().stderr.splitlines()
     assert process.returncode == 130
     assert said[-2] == "interrupted: what was trained until then is saved. To go on:"
     assert said[-1].strip() == (
@@ -232,18 +232,17 @@ def test_how_often_a_run_is_measured(tmp_path: Path) -> None:
 
 def test_two_processes_never_train_in_one_folder(tmp_path: Path) -> None:
     (tmp_path / "noisy.arch").write_text(NETWORK.replace("= 300", "= 20_000"))
-    command = [sys.executable, "-m", "archdsl", "train", "noisy.arch", "--out", "run"]
-    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    first = start("train", "noisy.arch", "--out", "run", cwd=tmp_path)
     try:
         until = time.monotonic() + 120
         while not list((tmp_path / "run" / CHECKPOINTS).glob("step-*")) and time.monotonic() < until:
             time.sleep(0.01)
-        second = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+        second = started("train", "noisy.arch", "--out", "run", "--resume", cwd=tmp_path)
         assert second.returncode == 1
         assert second.stderr == "error: another process is training in run\n"
-        assert first.poll() is None
+        assert first.returncode is None
     finally:
-        first.kill()
+        first.send_signal(signal.SIGKILL)
         first.wait()
     # What held the folder is gone with the process that did.
     run(tmp_path / "run", NETWORK.replace("= 300", "= 20_000"), stop=1, resume=True)
@@ -299,12 +298,11 @@ def test_stops_between_measurements_leave_no_trace(tmp_path: Path, monkeypatch: 
     assert content(tmp_path / "run") == content(tmp_path / "whole")
 
 
-def test_a_run_that_had_no_time_for_a_checkpoint_begins_anew(tmp_path: Path) -> None:
-    run(tmp_path / "whole")
+def test_a_run_that_had_no_time_for_a_checkpoint_begins_anew(tmp_path: Path, whole: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/.lock").touch()
     run(tmp_path / "run", resume=True)
-    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(whole)
     (tmp_path / "own").mkdir()
     (tmp_path / "own/thesis.txt").write_text("not a run's")
     with pytest.raises(TrainingError, match=r"no run in .*own to resume"):

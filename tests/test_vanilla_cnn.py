@@ -12,9 +12,9 @@ DEPTH = 60
 
 
 def error(initialize: str, folder: Path) -> float:
-    """The training error after 100 steps (Xiao et al., 2018, Figure 1, with fewer layers)."""
+    """The training error after 50 steps (Xiao et al., 2018, Figure 1, with fewer layers)."""
     net = archdsl.load("vanilla_cnn.arch", parameters={"depth": DEPTH, "channels": 8})
-    settings = {"steps": "100", "batch": "25", "measurements": "1", "initialize": initialize}
+    settings = {"steps": "50", "batch": "25", "measurements": "1", "initialize": initialize}
     recipe, found = read_recipe(net.network.train, net.network, settings)
     assert recipe is not None and not found
     return train(net.network, recipe, folder).measured.training[0]

@@ -8,7 +8,8 @@ package's bit for bit, and nothing is downloaded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -51,11 +52,11 @@ TEMPLATES = (
 def signals() -> tuple[Array, NDArray[np.int64]]:
     """All 5,000 signals `[5000, 40]`, of mean 0 and standard deviation 1 together, and their classes."""
     random = np.random.RandomState(SEED)
-    templates = _templates()
-    made = [_variant(template, random) for template in templates for _ in range(EXAMPLES // CLASSES)]
+    each = EXAMPLES // CLASSES
+    variants = [_Variant.drawn(random) for _ in range(EXAMPLES)]
+    x = _varied(np.repeat(_templates(), each, axis=0), variants)
     order = random.permutation(EXAMPLES)
-    x = np.stack(made)[order]
-    y = np.repeat(np.arange(CLASSES), EXAMPLES // CLASSES)[order]
+    x, y = x[order], np.repeat(np.arange(CLASSES), each)[order]
     return (x - x.mean()) / x.std(), y
 
 
@@ -68,40 +69,68 @@ def _templates() -> Array:
     return scaled
 
 
-def _variant(template: Array, random: np.random.RandomState) -> Array:
-    """One signal: a template padded, stretched, scaled, moved, noised, sheared and sampled."""
-    low, high = PADDING
-    zeros = low + int(random.rand() * (high - low + 1))
+class _Variant(NamedTuple):
+    """What is drawn for one signal, in the order in which it is drawn."""
+
+    zeros: int
+    scale: float
+    moved: int
+    correlated: Array
+    independent: Array
+    shear: float
+
+    @classmethod
+    def drawn(cls, random: np.random.RandomState) -> _Variant:
+        low, high = PADDING
+        return cls(
+            low + int(random.rand() * (high - low + 1)),
+            random.rand(),
+            random.choice(MAX_TRANSLATION),
+            random.randn(STRETCHED),
+            random.randn(STRETCHED),
+            random.rand(),
+        )
+
+
+def _varied(templates: Array, variants: list[_Variant]) -> Array:
+    """Templates padded, stretched, scaled, moved, noised, sheared and sampled: each becomes one signal."""
+    zeros, scale, moved, correlated, independent, shear = map(np.array, zip(*variants, strict=True))
     # The tiny offset tells the template's own zeros from the padding, which alone gets noise.
-    x = _resampled(np.concatenate([template + 1e-8, np.zeros(zeros)]), STRETCHED)
-    x *= 1 + SCALE * (random.rand() - 0.5)
-    moved = random.choice(MAX_TRANSLATION)
-    x = np.concatenate([x[-moved:], x[:-moved]])
+    given = zip(templates + 1e-8, zeros, strict=True)
+    x = np.stack([_resampled(np.concatenate([one, np.zeros(n)]), STRETCHED) for one, n in given])
+    x *= (1 + SCALE * (scale - 0.5))[:, None]
+    x = np.take_along_axis(x, (np.arange(STRETCHED) - moved[:, None]) % STRETCHED, axis=1)
     signal = x != 0
-    x = signal * x + (1 - signal) * _smoothed(CORRELATED_NOISE * random.randn(STRETCHED))
-    x = x + INDEPENDENT_NOISE * random.randn(STRETCHED)
-    x = x - SHEAR * (random.rand() - 0.5) * np.linspace(-0.5, 0.5, STRETCHED)
-    return _resampled(x, LENGTH)
+    x = signal * x + (1 - signal) * _smoothed(CORRELATED_NOISE * correlated)
+    x = x + INDEPENDENT_NOISE * independent
+    x = x - (SHEAR * (shear - 0.5))[:, None] * np.linspace(-0.5, 0.5, STRETCHED)
+    return np.stack([_resampled(one, LENGTH) for one in x])
 
 
 def _resampled(x: Array, length: int) -> Array:
     """`x` at `length` evenly spaced places, by linear interpolation."""
-    return np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(x)), x)
+    return np.interp(_places(length), _places(len(x)), x)
+
+
+@cache
+def _places(length: int) -> Array:
+    """Numbers from 0 to 1, evenly spaced."""
+    return np.linspace(0, 1, length)
 
 
 def _smoothed(x: Array, sigma: int = 2) -> Array:
-    """`x` under a Gaussian of four deviations to each side, mirrored at its ends.
+    """Each row of `x` under a Gaussian of four deviations to each side, mirrored at its ends.
 
     The terms are added in the order in which `scipy.ndimage.gaussian_filter` adds them.
     """
     radius = 4 * sigma
     kernel = np.exp(-0.5 / (sigma * sigma) * np.arange(-radius, radius + 1) ** 2)
     kernel = kernel / kernel.sum()
-    padded = np.pad(x, radius, mode="symmetric")
-    length = len(x)
-    smooth: Array = padded[radius : radius + length] * kernel[radius]
+    padded = np.pad(x, [(0, 0), (radius, radius)], mode="symmetric")
+    length = x.shape[1]
+    smooth: Array = padded[:, radius : radius + length] * kernel[radius]
     for offset in range(radius, 0, -1):
-        left = padded[radius - offset : radius - offset + length]
-        right = padded[radius + offset : radius + offset + length]
+        left = padded[:, radius - offset : radius - offset + length]
+        right = padded[:, radius + offset : radius + offset + length]
         smooth = smooth + (left + right) * kernel[radius - offset]
     return smooth

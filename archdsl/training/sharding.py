@@ -6,6 +6,7 @@ Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Paramet
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,10 @@ def save_state(state: dict[str, Tensor], folder: Path) -> None:
 
 def load_state(state: dict[str, Tensor], folder: Path, alone: bool) -> None:
     """Fill the tensors of a state from what any number of processes wrote."""
-    load(_plain(state), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
+    with warnings.catch_warnings():
+        # That one process reads all is meant so.
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        load(_plain(state), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
 
 
 def extents_in(folder: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
