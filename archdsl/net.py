@@ -14,14 +14,15 @@ from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
 from archdsl.analysis.symmetry import ended
 from archdsl.collection import uncollected
-from archdsl.compiler import Compilation, Network, Options, Program, Wire, Work, limits
+from archdsl.compiler import Compilation, Network, Node, Options, Program, Wire, Work, limits
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
+from archdsl.compiler.expressions import ANSWERS
 from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.layers.symmetry import Fibre
+from archdsl.layers.symmetry import Fibre, Motion
 from archdsl.problems import Fault
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.expectations import ExpectationFailed
@@ -390,6 +391,9 @@ class _NothingKnown:
     def of_value(self, wire: Wire, name: str) -> Any:
         raise Failed
 
+    def ended_by(self, wire: Wire, name: str) -> Node | None:
+        raise Failed
+
 
 class _Facts:
     """What `expect` lines ask of an analysis."""
@@ -414,9 +418,37 @@ class _Facts:
         return figure
 
     def of_value(self, wire: Wire, name: str) -> Any:
-        """`receptive_field` and `stride`, one number an axis; none where the field is global."""
+        """What a value sees, and how it answers when the input is moved; numbers are one an axis.
+
+        None where the field is global, and where nothing is claimed.
+        """
+        if name in ANSWERS:
+            answer = self._answer(wire, name)
+            return None if answer == "none" else answer
+        if name in ("shift", "border"):
+            certificate = self._analysis.equivariance(wire)
+            numbers = certificate.shift if name == "shift" else certificate.border
+            if numbers and None in numbers:
+                # A border that grows with an open size.
+                raise Undecided
+            return PerAxis(numbers) if numbers else None
         field = self._analysis.receptive_field(wire._replace(port=0))
         if not isinstance(field, Field):
             return None
         values = field.to_dict()["size" if name == "receptive_field" else "stride"]
         return None if values is None else PerAxis(values)
+
+    def _answer(self, wire: Wire, name: str) -> str | None:
+        """The word of the report; None for a motion that no input has the axes for."""
+        if name == "translation":
+            return self._analysis.equivariance(wire).translation
+        found = self._analysis.symmetry(wire).of(Motion(name))
+        return None if found is None else found.answer
+
+    def ended_by(self, wire: Wire, name: str) -> Node | None:
+        if name in ("translation", "shift", "border"):
+            ended = self._analysis.equivariance(wire).ended_by
+        else:
+            found = self._analysis.symmetry(wire).of(Motion(name)) if name in ANSWERS else None
+            ended = None if found is None else found.ended_by
+        return next((node for node in self._analysis.flow.nodes if node.name == ended), None)

@@ -387,7 +387,9 @@ def inside(line: str) -> str:
         ("from pair.|", ["first", "second", "channels"], ["receptive_field"]),
         ("from stage_1.|", ["inner", "skip"], []),
         ("expect |", ["parameters", "macs", "stem", "sum"], ["conv", "stride"]),
-        ("expect stem.|", ["receptive_field", "stride", "shape"], []),
+        ("expect stem.|", ["receptive_field", "stride", "shape", "translation", "border"], []),
+        ("expect stem.translation == inv|", ["invariant", "equivariant", "none"], []),
+        ("expect stem.stride == |", ["none", "stem"], ["invariant"]),
         ("parallel |", ["add", "concat", "multiply"], []),
         ("let half = |", ["base", "classes", "round"], ["conv"]),
         ("repeat |", ["base", "classes"], ["conv"]),
@@ -607,6 +609,19 @@ def test_renaming_changes_every_place_and_keeps_the_meaning() -> None:
         text = text[: place.start] + "floor_of" + text[place.end :]
     assert "floor_of: for" in text and "floor_of_2.skip" in text and "stage" not in text
     assert [d.name for d in checked(text).diagnostics] == [d.name for d in checked(SMALL).diagnostics]
+
+
+def test_a_word_that_is_compared_with_an_answer_is_no_name() -> None:
+    text = (
+        "network A {\n  input x: [3, 8, 8]\n  invariant: conv(2, kernel=1)\n"
+        "  expect [invariant.translation] != [invariant] and invariant.shift == 1\n}\n"
+    )
+    library, document = opened(text)
+    places = navigation.renamed(library, document, offset_of(text, "invariant: conv"), "maps")
+    for place in sorted(places, key=lambda p: -p.start):
+        text = text[: place.start] + "maps" + text[place.end :]
+    assert "  expect [maps.translation] != [invariant] and maps.shift == 1\n" in text
+    assert checked(text).diagnostics == []
 
 
 @pytest.mark.parametrize(

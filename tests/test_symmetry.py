@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from test_equivariance import lowered
 
 import archdsl
+from archdsl.project import bundled
 
 Tensor = torch.Tensor
 
@@ -158,6 +160,34 @@ def test_every_claim_of_a_group_holds(group: str, size: int) -> None:
         kinds = ("regular", "scalar") if group == "p4m" or motion == "rotation" else ("None",)
         for kind in kinds:
             assert found[f"{motion} {kind}"] > 5, found
+
+
+@pytest.mark.parametrize("name", ["group_equivariant.arch:P4CNN", "unet.arch:UNet", "lenet5.arch:LeNet5"])
+def test_expectations_say_what_the_report_says(name: str) -> None:
+    """Of every labelled layer; and what the report does not say fails, each at its line."""
+    source = bundled(name.partition(":")[0])
+    assert source is not None
+    network = name.partition(":")[2]
+    start = source.text.index(f"network {network}")
+    end = source.text.index("\n}\n", start)
+    lines: list[str] = []
+    for layer in archdsl.load(name).report().to_dict()["layers"]:
+        if re.search(rf"^  {layer['name']}:", source.text[start:end], re.MULTILINE) is None:
+            continue
+        said = layer["equivariance"]
+        for fact in ("translation", "rotation", "reflection", "scale", "shift", "border"):
+            value = said[fact]["answer"] if isinstance(said[fact], dict) else said[fact]
+            lines.append(f"  expect {layer['name']}.{fact} == {'none' if value is None else value}")
+    assert len(lines) >= 6
+
+    def stated(lines: list[str]) -> str:
+        return "\n".join([source.text[:end], *lines, source.text[end + 1 :]])
+
+    assert all(outcome.holds for outcome in archdsl.loads(stated(lines), network=network).outcomes)
+    wrong = [line.replace("== equivariant", "== none") for line in lines if line.endswith("== equivariant")]
+    with pytest.raises(archdsl.ArchError) as raised:
+        archdsl.loads(stated(wrong), network=network)
+    assert [one.name for one in raised.value.diagnostics] == ["expectation-failed"] * len(wrong)
 
 
 POLAR = """

@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from moving_networks import Grower
 from random_graphs import random_graph
 from test_symmetry import GROUP_LINES, HARMONIC, POLAR, chain
 from translating import translate
@@ -20,11 +21,13 @@ from translating import translate
 import archdsl
 from archdsl.analysis import Analysis
 from archdsl.analysis.equivariance import Equivariance, Motion
-from archdsl.analysis.symmetry import INVARIANT, Symmetry
+from archdsl.analysis.symmetry import INVARIANT, Answer, Symmetry
 from archdsl.cli.main import run
+from archdsl.layers.symmetry import SCALAR
 from archdsl.net import Net
-from archdsl.verification import Finding, Verification, verify
+from archdsl.verification import Finding, TooMuch, Verification, verify
 from archdsl.verification import measuring as limits
+from archdsl.verification.shifting import shifted
 
 DOCS = Path(__file__).parent.parent / "docs" / "analysis.md"
 
@@ -52,9 +55,24 @@ network Shown {
 """
 
 
+POINTS = """
+network Points {
+  input image: [3, 8, 8]
+  a: conv(8, kernel=1) -> relu -> upsample(2)
+  b: instance_norm -> conv(24, kernel=1) -> attention(heads=2)
+  mean: adaptive_avg_pool(1)
+  gated: from b -> multiply(mean)
+  scores: global_max_pool -> flatten -> linear(10)
+  padded: from b -> conv(4, kernel=1, padding=1)
+  output scores, padded
+}
+"""
+"""What acts at one position, repeats samples or sees a whole map answers to enlargement exactly."""
+
+
 def verified(text: str) -> Verification:
     net = archdsl.loads(text)
-    return verify(net.network, net.analysis())
+    return verify(net.network, net.analysis(), program=net.program)
 
 
 def of(found: Verification, layer: str, motion: str = "translation") -> Finding:
@@ -62,7 +80,7 @@ def of(found: Verification, layer: str, motion: str = "translation") -> Finding:
 
 
 def random_networks() -> Iterator[str]:
-    yield from (HARMONIC, POLAR, ROUND)
+    yield from (HARMONIC, POLAR, ROUND, POINTS)
     for seed in range(22):
         yield translate({"layers": random_graph(seed, 1 + seed % 2)})
     for seed in range(10):
@@ -71,6 +89,8 @@ def random_networks() -> Iterator[str]:
         lines = tuple(line.replace("G", group) for line in GROUP_LINES)
         for seed in range(3):
             yield chain(seed, f"lifting_conv(2, kernel=3, padding=1, group={group})", lines)
+    for seed in range(160):
+        yield Grower(seed).text(layers=5)
 
 
 def test_no_claim_is_refuted() -> None:
@@ -90,6 +110,8 @@ def test_no_claim_is_refuted() -> None:
             assert counts[motion, claim, "holds"] >= 12, counts
             assert counts[motion, claim, "holds"] > 2 * counts[motion, claim, "unmeasured"], counts
         assert counts[motion, "none", "none"] > 12, counts
+    for claim in ("equivariant", "invariant"):
+        assert counts["scale", claim, "holds"] >= 4, counts
 
 
 def test_what_is_measured() -> None:
@@ -141,14 +163,187 @@ START = Motion(1, 1, 1, 1, False)
         ("e", {"translation": "invariant"}, "translation"),
         ("e", {"symmetry": Symmetry((INVARIANT, INVARIANT, None))}, "rotation"),
         ("e", {"symmetry": Symmetry((INVARIANT, INVARIANT, None))}, "reflection"),
+        ("a", {"symmetry": Symmetry((None, None, Answer("equivariant", SCALAR)))}, "scale"),
     ],
 )
 def test_a_wrong_certificate_is_refuted(layer: str, changed: dict[str, Any], motion: str) -> None:
     net = archdsl.loads(SHOWN)
-    found = verify(net.network, mistaken(net.analysis(), layer, **changed))
+    found = verify(net.network, mistaken(net.analysis(), layer, **changed), program=net.program)
     refuted = of(found, layer, motion)
     assert refuted.verdict == "refuted"
     assert refuted.difference is not None and refuted.difference > 1e-3
+
+
+# ------------------------------------------------------------------------------ by shift
+
+SHIFTED = """
+network Shifted {
+  input image: [1, 24, 24]
+  conv(2, kernel=3, padding=1) -> tanh
+  strided: max_pool(2)
+  from strided -> conv(2, kernel=3, padding=1)
+  mean: global_avg_pool
+  from image -> conv(2, kernel=3, padding=1, padding_mode=circular) -> tanh
+  ring: avg_pool(2)
+  from strided -> flatten
+  flat: linear(3)
+  output strided, mean, ring, flat
+}
+"""
+
+
+@pytest.mark.parametrize("text", [SHIFTED, SHIFTED.replace("[1, 24, 24]", "[1, 40]")])
+def test_what_every_shift_does(text: str) -> None:
+    net = archdsl.loads(text)
+    found = verify(net.network, net.analysis())
+    note, panels = shifted(found, net.analysis())
+    assert note.startswith(f"the input is moved by 0 to {7 if '24' in text else 15} samples along ")
+    assert [panel.name for panel in panels] == ["conv_1", "strided", "mean", "ring", "flat"]
+    for panel in panels:
+        period = {"conv_1": 1, "flat": 100}.get(panel.name, 2)
+        for row, (shares, answered) in enumerate(zip(panel.by_shift, panel.answered, strict=True)):
+            for column, (share, answer) in enumerate(zip(shares, answered, strict=True)):
+                assert share is not None
+                fits = row % period == 0 == column % period
+                assert (share == 0) == fits, (panel.name, row, column)
+                assert answer == (fits and panel.name != "flat")
+    # By unit: nothing inside the border, something in it, and nowhere where the ring is whole.
+    _, strided, mean, ring, flat = panels
+    assert (mean.by_unit, flat.by_unit) == (None, None)
+    for panel, border in ((strided, True), (ring, False)):
+        assert panel.by_unit is not None and panel.frame is not None
+        first, last, start, end = panel.frame
+        inner = {share for row in panel.by_unit[first:last] for share in row[start:end]}
+        outer = {share for row in panel.by_unit for share in row} - {None, 0.0}
+        assert inner == {0.0}
+        assert bool(outer) == border
+
+
+def test_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shifted.arch").write_text(SHIFTED.replace("[1, 24, 24]", "[1, 40]"), encoding="utf-8")
+    assert run(["verify", "shifted.arch", "-o", "shifted.svg", "--layer", "ring", "--layer", "mean"]) == 0
+    said = capsys.readouterr()
+    assert "claims hold" in said.out and said.err == "wrote shifted.svg\n"
+    drawn = Path("shifted.svg").read_text(encoding="utf-8")
+    assert "claimed: equivariant, shift 2, border 0 (holds)" in drawn and ">mean<" in drawn
+    assert ">strided<" not in drawn
+    assert run(["verify", "shifted.arch", "-o", "-", "--layer", "ring"]) == 0
+    assert capsys.readouterr().out.startswith("<?xml")
+    assert run(["verify", "shifted.arch", "--layer", "ring"]) == 2
+    assert "--layer is for a picture" in capsys.readouterr().err
+    assert run(["verify", "shifted.arch", "-o", "x.svg", "--layer", "rong"]) == 2
+    assert "has no layer rong; did you mean ring?" in capsys.readouterr().err
+    Path("vector.arch").write_text("network Vector {\n  input x: [8]\n  linear(2)\n}\n", encoding="utf-8")
+    assert run(["verify", "vector.arch", "-o", "x.svg"]) == 2
+    assert "no input of Vector has an axis along which it could be moved" in capsys.readouterr().err
+    assert not Path("x.svg").exists()
+
+
+def test_more_shifts_than_can_be_measured_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = archdsl.loads(SHIFTED)
+    found = verify(net.network, net.analysis())
+    monkeypatch.setattr(limits, "MOST_FLOPS", 60 * net.analysis().totals.flops)
+    # Along both axes they are too many, along one they are not.
+    assert len(shifted(found, net.analysis(), ["ring"])[1][0].by_shift) == 1
+    monkeypatch.setattr(limits, "MOST_FLOPS", 9 * net.analysis().totals.flops)
+    with pytest.raises(TooMuch, match="10 passes take"):
+        shifted(found, net.analysis(), ["ring"])
+
+
+RULES = (
+    # What is cut off does not come round again.
+    ("pad([[1, -1], [0, 0]], mode=circular)", "translation", "equivariant"),
+    # One position is read as any map is: in the middle, or not.
+    (
+        "lifting_conv(1, kernel=3) -> global_avg_pool -> group_conv(1, kernel=2, padding=[[1, 0], [1, 0]])",
+        "rotation",
+        "none",
+    ),
+    (
+        "lifting_conv(1, kernel=3) -> global_avg_pool -> group_conv(1, kernel=3, padding=1)",
+        "rotation",
+        "equivariant",
+    ),
+    # One maximum does not show where it was, and its place does.
+    ("p: max_pool(12)\nfrom p -> max_unpool(p)", "reflection", "none"),
+    # Twelve samples become fifteen, alike from both ends; eleven become thirteen and three quarters.
+    ("upsample(1.25, mode=linear)", "rotation", "equivariant"),
+    ("max_pool(2, stride=1) -> upsample(1.25, mode=linear)", "rotation", "none"),
+    # Of the last window, which reaches past the padding, three samples count, and four of the first.
+    ("avg_pool(4, stride=2, padding=[[2, 1], [2, 1]], ceil=true)", "rotation", "none"),
+    ("avg_pool(4, stride=2, padding=[[2, 2], [2, 1]], ceil=true)", "reflection", "none"),
+    # A kernel may take any form along the axes that stay.
+    ("conv(2, kernel=[3, 1], padding=[2, 0])", "reflection", "equivariant"),
+    ("conv(2, kernel=[3, 1], padding=[1, 0])", "rotation", "none"),
+    ("max_pool(2, stride=1) -> conv(2, kernel=1, stride=2)", "rotation", "equivariant"),
+    ("conv(2, kernel=1, stride=2)", "rotation", "none"),
+    ("softmax(axis=width)", "reflection", "equivariant"),
+    ("softmax(axis=width)", "rotation", "none"),
+    ("slice(1, 11, axis=width)", "reflection", "equivariant"),
+    ("slice(1, 12, axis=width)", "reflection", "none"),
+    ("concat(image, axis=height)", "reflection", "equivariant"),
+    # Four taps read three samples in a ring, and one of them twice: from the other end, another one.
+    ("max_pool(4) -> blur_pool(4, stride=3, padding_mode=circular)", "reflection", "none"),
+    # Whatever the strides before, what stays may be joined; and with what moves, what is the same everywhere.
+    (
+        "parallel concat {\n max_pool(2) -> global_avg_pool\n max_pool(3) -> global_max_pool\n}",
+        "translation",
+        "invariant",
+    ),
+    (
+        "parallel concat {\n {}\n global_avg_pool -> relu -> upsample(size=12, mode=linear)\n}",
+        "translation",
+        "equivariant",
+    ),
+    ("parallel concat {\n {}\n global_avg_pool -> adaptive_max_pool(12)\n}", "rotation", "equivariant"),
+    ("parallel concat {\n {}\n global_avg_pool -> pad(6) -> crop(12)\n}", "translation", "none"),
+    (
+        "from word -> linear(2) -> reshape([2, 1, 1])\nmultiply(image)",
+        "translation",
+        "equivariant",
+    ),
+    # What lies near an edge is reflected there: it must stay away from it for what is pooled not to change.
+    ("pad(2, mode=reflect) -> global_avg_pool", "translation", "invariant"),
+)
+"""Chains, and what is claimed of their last layers."""
+
+
+@pytest.mark.parametrize(("chain", "motion", "claimed"), RULES)
+def test_a_rule_holds(chain: str, motion: str, claimed: str) -> None:
+    text = f"network Rule {{\n  input word: [3]\n  input image: [2, 12, 12]\n  from image\n  {chain}\n}}\n"
+    found = verified(text)
+    assert found.of("refuted") == []
+    (result,) = found.network.outputs
+    finding = of(found, str(result), motion)
+    assert finding.claimed == claimed
+    assert finding.verdict == "holds" or claimed == "none"
+
+
+TIED = """
+network Tied {
+  input x: [2, 8, 8]
+  from x, x -> subtract
+  conv(3, kernel=1) -> upsample(2.5, mode=linear) -> crop([16, 18], offset=0)
+  pooled: max_pool(2)
+  layer_scale
+  restored: max_unpool(pooled)
+}
+"""
+"""The same number everywhere, but for the rounding of the interpolation, which chooses the maxima."""
+
+
+def test_maxima_that_rounding_chooses_refute_nothing() -> None:
+    restored = of(verified(TIED), "restored")
+    assert (restored.claimed, restored.verdict) == ("equivariant", "unmeasured")
+    assert restored.reason == "maxima equal but for rounding"
+    # Other maxima excuse nothing.
+    body = TIED[TIED.index("  pooled") :]
+    net = archdsl.loads(f"network Restored {{\n  input x: [2, 16, 16]\n  tanh\n{body}")
+    wrong = verify(net.network, mistaken(net.analysis(), "restored", shift=1, units=1))
+    assert of(wrong, "restored").verdict == "refuted"
 
 
 # ------------------------------------------------------------------------------ the command

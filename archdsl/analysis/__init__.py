@@ -98,6 +98,10 @@ class Analysis:
         """Of any result of a layer."""
         return self.certificates[self.flow.number(wire)]
 
+    def symmetry(self, wire: Wire) -> Symmetry:
+        """Of any result of a layer."""
+        return self.symmetries[self.flow.number(wire)]
+
 
 def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimizer_state: int = 0) -> Analysis:
     """Analyse a network for `batch` examples, with numbers of so many bytes.

@@ -23,12 +23,13 @@ How it is derived, from what the layers read:
 - The same position (POINT), and the same with global statistics (NORMALISED), keep everything. Where
   several values meet, those that move must move by equally many units for one shift; `shift` is the
   least common multiple and the border the largest. Values that don't move may join them along axes on
-  which their extent is 1. A map that doesn't move and has positions (a learned `parameter`), and a moving
-  map of extent 1 that is repeated along an axis, end the claim.
+  which their extent is 1, and at every position where they are the same at all (`uniformity`). Another map
+  that doesn't move and has positions (a learned `parameter`), and a moving map of extent 1 that is repeated
+  along an axis, end the claim.
 - Global pooling (POOLED) makes what moves invariant. Mixing positions (MIXED), or reading none knows which
   (UNTOLD), ends the claim, except for what is invariant already, which stays so whatever reads it.
-- A vector that is an input has no positions to move: the claim ends with it. A layer of which nothing is
-  known ends it too.
+- A vector that is an input has no positions to move: beside maps that move it stays as it is, and alone it
+  ends the claim. A layer of which nothing is known ends it too.
 
 With symbolic extents the border is bounded over all values of the symbols; where it has no bound, None.
 """
@@ -39,6 +40,7 @@ from math import gcd, lcm
 from typing import Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
+from archdsl.analysis.uniformity import uniform
 from archdsl.layers.stencils import Reach
 from archdsl.sizes import Size, bounds
 
@@ -105,7 +107,7 @@ class Equivariance:
 
 
 STILL = Equivariance("invariant")
-"""Of a value that depends on no input."""
+"""Of a value that depends on no input that moves."""
 
 _new = tuple.__new__
 """Makes a Motion in a third of the time; it is made for every convolution of a deep network."""
@@ -116,6 +118,7 @@ START = Motion(1, 1, 0, 0, True)
 def equivariances(flow: Flow) -> list[Equivariance]:
     """The certificate of every value, by its number."""
     inputs = set(flow.inputs)
+    of_vectors = STILL if any(flow.rules[i].readers[0].extents for i in inputs) else None
     found: list[Equivariance] = []
     for i, (rules, before) in enumerate(zip(flow.rules, flow.feeds, strict=True)):
         if len(before) == 1:
@@ -131,10 +134,11 @@ def equivariances(flow: Flow) -> list[Equivariance]:
                 found.append(_ended(flow, i) if made is None else made)
         elif before:
             values = [found[feed] for feed in before]
-            found.extend(_met(values, reader) or _ended(flow, i) for reader in rules.readers)
+            found.extend(_met(flow, before, values, reader) or _ended(flow, i) for reader in rules.readers)
         elif i in inputs:
             motions = (START,) * len(rules.readers[0].extents)
-            found.append(Equivariance("equivariant", motions) if motions else _ended(flow, i))
+            moving = Equivariance("equivariant", motions) if motions else of_vectors
+            found.append(moving or _ended(flow, i))
         else:
             found.append(STILL)
     return found
@@ -144,7 +148,9 @@ def _ended(flow: Flow, i: int) -> Equivariance:
     return Equivariance("none", (), flow.nodes[i].name)
 
 
-def _met(values: list[Equivariance], reader: Reader) -> Equivariance | None:
+def _met(
+    flow: Flow, feeds: tuple[int, ...], values: list[Equivariance], reader: Reader
+) -> Equivariance | None:
     """The certificate of what a layer makes of several values; None where the claim ends."""
     for value in values:
         if value.translation == "none":
@@ -160,8 +166,14 @@ def _met(values: list[Equivariance], reader: Reader) -> Equivariance | None:
             return None
     assert joined is not None
     if joined.translation == "equivariant":
-        for value, extents in zip(values, reader.extents_in, strict=True):
-            if value.translation == "invariant" and any(extent != 1 for extent in extents):
+        for feed, value, reading, extents in zip(
+            feeds, values, reader.readings, reader.extents_in, strict=True
+        ):
+            if (
+                value.translation == "invariant"
+                and any(extent != 1 for extent in extents)
+                and not (reading is Reach.POINT and uniform(flow, feed))
+            ):
                 return None
     return joined
 
@@ -184,6 +196,9 @@ def _joined(a: Equivariance, b: Equivariance | None) -> Equivariance | None:
         if len(moving) == 1:
             kept = left if moving[0] is a else right
             motions.append(kept._replace(shift=shift, units=kept.units * (shift // kept.shift)))
+            continue
+        if not moving:
+            motions.append(left._replace(shift=shift))
             continue
         if left.shift * right.units != right.shift * left.units:
             return None

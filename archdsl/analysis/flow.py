@@ -87,7 +87,7 @@ class Flow:
     Layer i is `nodes[i]`; it reads the values `feeds[i]`, which layers `sources[i]` make, and makes the
     values from `starts[i]` on. Value v is made by layer `makers[v]`, has `counts[v]` elements, and is
     read last by layer `last_use[v]` (-1 where none does). A max_pool's indices are a value of their own
-    (`indices`), which exists only where it is used.
+    (`indices`), which exists only where it is used. `uniform` has what `uniformity` has found of values.
     """
 
     __slots__ = (
@@ -103,6 +103,7 @@ class Flow:
         "rules",
         "sources",
         "starts",
+        "uniform",
     )
 
     def __init__(self, network: Network) -> None:
@@ -116,6 +117,7 @@ class Flow:
         self.feeds: list[tuple[int, ...]] = []
         self.sources: list[tuple[int, ...]] = []
         self.indices: set[int] = set()
+        self.uniform: dict[int, bool] = {}
         # The compiler makes one tuple of shapes for a layer on inputs of given shapes: it stands for both.
         known: dict[int, Rules] = {}
         # Names of its own for what every layer needs: the loop is run 100,000 times.

@@ -8,7 +8,9 @@ last axis, or resized. Then
 - `invariant`: the value stays as it is.
 - `none`: nothing is claimed. `ended_by` names the first layer for which the claim failed.
 
-Where it is not `exact` the claim is of continuous pictures, and of samples it holds about.
+Where it is not `exact` the claim is of continuous pictures, and of samples it holds about. An exact claim of
+scale is of enlargement by a whole factor that repeats each sample so many times along every axis: what acts
+at one position, takes the mean or maximum of a whole map, or repeats samples itself, answers to that exactly.
 
 How it is derived. What the channels do is the layer's rule `answers`. What the positions do follows from
 what it reads: turned round, each unit must read what its mirror image reads, on both axes alike for a
@@ -23,8 +25,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
+from archdsl.analysis.uniformity import uniform
 from archdsl.layers.stencils import Reach
-from archdsl.layers.symmetry import SCALAR, Fibre, Motion
+from archdsl.layers.symmetry import ACTED_ON, SCALAR, Fibre, Motion
 from archdsl.sizes import Size
 
 if TYPE_CHECKING:
@@ -73,9 +76,6 @@ class Symmetry:
 
 
 MOTIONS = tuple(Motion)
-AXES = {Motion.ROTATION: 2, Motion.REFLECTION: 1, Motion.SCALE: 1}
-"""How many of a map's last axes a motion acts on, at least."""
-
 MADE = ("regular", "harmonic")
 """The kinds of fibre that a layer is there to make."""
 
@@ -86,7 +86,7 @@ def symmetries(flow: Flow) -> list[Symmetry]:
     """How every value answers, by its number."""
     inputs = set(flow.inputs)
     axes = max((len(flow.rules[i].readers[0].extents) for i in inputs), default=0)
-    apply = [axes >= AXES[motion] for motion in MOTIONS]
+    apply = [axes >= ACTED_ON[motion] for motion in MOTIONS]
     still = Symmetry(tuple(INVARIANT if applies else None for applies in apply))
     found: list[Symmetry] = []
     # Values that nobody computes from others, still to come, and the last layer that reads one of a claim.
@@ -103,7 +103,10 @@ def symmetries(flow: Flow) -> list[Symmetry]:
             found += (first,) * len(rules.counts)
         elif before:
             values = [found[feed] for feed in before]
-            found.extend(_made(flow, i, values, reader) for reader in rules.readers)
+            found.extend(
+                _made(flow, i, values, reader, start + j in flow.indices)
+                for j, reader in enumerate(rules.readers)
+            )
         elif i in inputs:
             extents = rules.readers[0].extents
             name = flow.nodes[i].name
@@ -146,24 +149,24 @@ def ended(flow: Flow, symmetries: list[Symmetry]) -> list[tuple[Node, Fibre]]:
 
 
 def _at_input(motion: Motion, extents: tuple[Size, ...], name: str) -> Answer:
-    if len(extents) < AXES[motion]:
+    if len(extents) < ACTED_ON[motion]:
         # A vector, beside maps that move, stays as it is.
         return INVARIANT
     if motion is Motion.ROTATION and extents[-1] != extents[-2]:
         return Answer("none", None, name)
-    return _settled(motion, SCALAR._replace(exact=motion is not Motion.SCALE), extents)
+    return _settled(motion, SCALAR, extents)
 
 
 def _settled(motion: Motion, fibre: Fibre, extents: tuple[Size, ...]) -> Answer:
     """An answer: invariant, where no positions are left to move and the channels are pictures."""
-    acted_on = extents if motion is Motion.SCALE else extents[-AXES[motion] :]
+    acted_on = extents if motion is Motion.SCALE else extents[-ACTED_ON[motion] :]
     if fibre.kind == "scalar" and all(extent == 1 for extent in acted_on):
         return Answer("invariant", fibre)
     return Answer("equivariant", fibre)
 
 
-def _made(flow: Flow, i: int, values: list[Symmetry], reader: Reader) -> Symmetry:
-    """How what a layer makes answers."""
+def _made(flow: Flow, i: int, values: list[Symmetry], reader: Reader, places: bool) -> Symmetry:
+    """How what a layer makes answers; `places` says that it is the places where maxima were found."""
     answers: list[Answer | None] = []
     for number, motion in enumerate(MOTIONS):
         given = [value.answers[number] for value in values]
@@ -175,20 +178,28 @@ def _made(flow: Flow, i: int, values: list[Symmetry], reader: Reader) -> Symmetr
         else:
             answers.append(
                 next((one for one in known if one.answer == "none"), None)
-                or _answered(flow, i, motion, known, reader)
+                or _answered(flow, i, motion, known, reader, places)
                 or Answer("none", None, flow.nodes[i].name)
             )
     same = next((value for value in values if list(value.answers) == answers), None)
     return same or Symmetry(tuple(answers))
 
 
-def _answered(flow: Flow, i: int, motion: Motion, known: list[Answer], reader: Reader) -> Answer | None:
+def _answered(
+    flow: Flow, i: int, motion: Motion, known: list[Answer], reader: Reader, places: bool
+) -> Answer | None:
     """The answer of what a layer makes of values of which some move; None where the claim ends."""
     fibres: list[Fibre] = []
-    for one, extents in zip(known, reader.extents_in, strict=True):
-        if one.fibre is None or (one.answer == "invariant" and any(extent != 1 for extent in extents)):
-            # Something with positions that does not move, such as a learned map.
+    for feed, one, reading, extents in zip(
+        flow.feeds[i], known, reader.readings, reader.extents_in, strict=True
+    ):
+        if one.fibre is None:
             return None
+        if one.answer == "invariant" and any(extent != 1 for extent in extents):
+            # Something with positions that does not move, such as a learned map, tells them apart.
+            alike = reading is Reach.POINT and motion is not Motion.SCALE and uniform(flow, feed)
+            if not alike:
+                return None
         fibres.append(one.fibre)
     node = flow.nodes[i]
     xs = tuple([maker.shapes[port] for maker, port in node.inputs])
@@ -201,7 +212,13 @@ def _answered(flow: Flow, i: int, motion: Motion, known: list[Answer], reader: R
         if not _moves(motion, before, fibre, reading, extents_in, reader.extents):
             return None
     exact = fibre.exact and all(one.exact for one in fibres)
-    return _settled(motion, fibre._replace(exact=exact), reader.extents)
+    if motion is Motion.SCALE:
+        exact = exact and fibre.kind == "scalar"
+        for reading, extents_in in zip(reader.readings, reader.extents_in, strict=True):
+            exact = exact and _repeats(reading, extents_in, reader.extents)
+    fibre = fibre._replace(exact=exact)
+    # The place of a maximum is another one in a map that moved, also where there is one maximum alone.
+    return Answer("equivariant", fibre) if places else _settled(motion, fibre, reader.extents)
 
 
 def _moves(
@@ -213,7 +230,7 @@ def _moves(
     extents: tuple[Size, ...],
 ) -> bool:
     """Whether the positions of what is made move as those of what is read do."""
-    if all(extent == 1 for extent in extents_in):
+    if isinstance(reading, Reach) and all(extent == 1 for extent in extents_in):
         return True
     if after.kind != before.kind and reading in (Reach.UNTOLD, Reach.CHOSEN, Reach.MIXED):
         # A resampling, whose own rule says it all.
@@ -234,6 +251,20 @@ def _moves(
         if reading[-1] is not reading[-2] and not _alike(reading[-1], reading[-2]):
             return False
     return _mirrored(reading[-1], extents_in[-1], extents[-1])
+
+
+def _repeats(reading: Reading, extents_in: tuple[Size, ...], extents: tuple[Size, ...]) -> bool:
+    """Whether samples that are repeated along every axis are read as one: then so is what is made of them."""
+    if all(extent == 1 for extent in extents_in):
+        return True
+    if isinstance(reading, Reach):
+        return reading in (Reach.POINT, Reach.NORMALISED, Reach.POOLED)
+    return all(
+        pattern.step_in == 1
+        and all(offset == 0 for offset in (*pattern.low, *pattern.high))
+        and extent == extent_in * pattern.step_out
+        for pattern, extent_in, extent in zip(reading, extents_in, extents, strict=True)
+    )
 
 
 def _alike(a: Pattern, b: Pattern) -> bool:

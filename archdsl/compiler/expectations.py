@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from archdsl.compiler.depth import deep
-from archdsl.compiler.expressions import Evaluator, Facts
+from archdsl.compiler.expressions import COMPARISONS, EQUALITY, NO_WORDS, Evaluator, Facts, words_for
 from archdsl.compiler.frames import Frame
+from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.values import Labelled, PerAxis, Rounds, show
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Label
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
 from archdsl.problems.values import NotACondition
 from archdsl.sizes import Undecided, is_size, symbols_of
 from archdsl.syntax import tree
-
-COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def _holds(test: tree.Expression, frame: Frame, evaluator: Evaluator, reporter: 
     if not isinstance(value, bool):
         raise reporter.fail(NotACondition(show(value)), test.span)
     if not value:
-        reporter.report(_failed(evaluator, test, frame), test.span)
+        reporter.report(_failed(evaluator, test, frame), test.span, _ends(evaluator, test, frame))
     return value
 
 
@@ -63,10 +62,11 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> Expect
     """Both sides of what does not hold, as far as they are not literally in the file."""
     sides: list[tuple[str, str]] = []
     values: list[Any] = []
-    for side in _sides(test):
-        value = evaluator.evaluate(side, frame)
+    for side, words in _sides(test):
+        value = evaluator.evaluate(side, frame, words)
         values.append(value)
-        if not isinstance(side, tree.Number | tree.List | tree.Constant):
+        literal = isinstance(side, tree.Name) and side.id in words
+        if not literal and not isinstance(side, tree.Number | tree.List | tree.Constant):
             sides.append((f"`{side.span.text}`", _shown(value)))
     difference = None
     if (
@@ -79,10 +79,28 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> Expect
     return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference)
 
 
-def _sides(test: tree.Expression) -> list[tree.Expression]:
+def _ends(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> tuple[Label, ...]:
+    """Where each answer that is none ended."""
+    found: dict[Label, None] = {}
+    for side, _ in _sides(test):
+        if not isinstance(side, tree.Attribute) or evaluator.evaluate(side, frame) is not None:
+            continue
+        owner = evaluator.evaluate(side.value, frame)
+        value = owner.value if isinstance(owner, Labelled | Rounds) else owner
+        if isinstance(value, Wire) and evaluator.facts is not None:
+            node = evaluator.facts.ended_by(value, side.name)
+            if node is not None:
+                found[Label(node.defined or node.use, f"`{side.span.text}` ends at `{node.name}`")] = None
+    return tuple(found)
+
+
+def _sides(test: tree.Expression) -> list[tuple[tree.Expression, frozenset[str]]]:
+    """What is compared, and which words each may be."""
     if isinstance(test, tree.Binary):
+        if test.operator in EQUALITY:
+            return [(test.left, words_for(test.right)), (test.right, words_for(test.left))]
         if test.operator in COMPARISONS:
-            return [test.left, test.right]
+            return [(test.left, NO_WORDS), (test.right, NO_WORDS)]
         if test.operator in ("and", "or"):
             return [*_sides(test.left), *_sides(test.right)]
     if isinstance(test, tree.Unary) and test.operator == "not":
@@ -100,9 +118,9 @@ def _shown(value: Any) -> str:
 
 def _symbols(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> set[str]:
     found: set[str] = set()
-    for side in _sides(test):
+    for side, words in _sides(test):
         try:
-            value = evaluator.evaluate(side, frame)
+            value = evaluator.evaluate(side, frame, words)
         except Undecided:
             # A peak, which may depend on every size that there is.
             found |= evaluator.facts.symbols if evaluator.facts is not None else set()

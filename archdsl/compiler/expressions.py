@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from archdsl.compiler import limits
 from archdsl.compiler.frames import Frame
-from archdsl.compiler.network import Wire
+from archdsl.compiler.network import Node, Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.compiler.values import (
@@ -56,6 +56,8 @@ from archdsl.source import Span
 from archdsl.syntax import tree
 
 NO_WORDS: frozenset[str] = frozenset()
+ANSWER_WORDS = frozenset({"equivariant", "invariant"})
+"""What an answer can be besides `none`; compared with one, these are read before any name."""
 ALL_WORDS = frozenset[str]().union(
     *(parameter.kind.words for layer in LAYERS.values() for parameter in layer.arguments.values())
 )
@@ -65,7 +67,9 @@ SYMBOL = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 BATCH = "N"
 """The symbol that is the batch, and so no size of a shape."""
 VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width")
-EXPECTED_VALUE_FACTS = ("receptive_field", "stride")
+ANSWERS = ("translation", "rotation", "reflection", "scale")
+"""The facts of a value that are words: how it answers when the input is moved."""
+EXPECTED_VALUE_FACTS = ("receptive_field", "stride", *ANSWERS, "shift", "border")
 NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak", "depth")
 
 
@@ -77,6 +81,9 @@ class Facts(Protocol):
     def of_network(self, name: str) -> Any: ...
 
     def of_value(self, wire: Wire, name: str) -> Any: ...
+
+    def ended_by(self, wire: Wire, name: str) -> Node | None:
+        """The layer at which an answer came to be none."""
 
 
 class Evaluator:
@@ -97,7 +104,6 @@ class Evaluator:
             tree.Call: self._call,
             tree.Unary: self._unary,
             tree.Binary: self._binary,
-            tree.Conditional: self._conditional,
         }
 
     def evaluate(self, node: tree.Expression, frame: Frame, words: frozenset[str] = NO_WORDS) -> Any:
@@ -109,6 +115,8 @@ class Evaluator:
             return self._name(node, frame, words)  # type: ignore[arg-type]
         if kind is tree.List:
             return self._list(node, frame, words)  # type: ignore[arg-type]
+        if kind is tree.Conditional:
+            return self._conditional(node, frame, words)  # type: ignore[arg-type]
         return self._rules[kind](node, frame)
 
     def condition(self, node: tree.Expression, frame: Frame) -> bool:
@@ -293,9 +301,9 @@ class Evaluator:
             )
         return -value if node.operator == "-" else value
 
-    def _conditional(self, node: tree.Conditional, frame: Frame) -> Any:
+    def _conditional(self, node: tree.Conditional, frame: Frame, words: frozenset[str]) -> Any:
         chosen = node.then if self.condition(node.test, frame) else node.otherwise
-        return self.evaluate(chosen, frame)
+        return self.evaluate(chosen, frame, words)
 
     def _binary(self, node: tree.Binary, frame: Frame) -> Any:
         operator = node.operator
@@ -303,10 +311,11 @@ class Evaluator:
             return self.condition(node.left, frame) and self.condition(node.right, frame)
         if operator == "or":
             return self.condition(node.left, frame) or self.condition(node.right, frame)
-        left = self.evaluate(node.left, frame)
-        right = self.evaluate(node.right, frame)
+        equality = operator in EQUALITY
+        left = self.evaluate(node.left, frame, words_for(node.right) if equality else NO_WORDS)
+        right = self.evaluate(node.right, frame, words_for(node.left) if equality else NO_WORDS)
         try:
-            if operator in ("==", "!="):
+            if equality:
                 same = self._same(left, right)
                 return same if operator == "==" else not same
             if operator in COMPARISONS:
@@ -521,6 +530,48 @@ def bodies_of(item: tree.Item) -> list[list[tree.Statement]]:
     return [item.body]
 
 
+# ------------------------------------------------------------------------------ words
+
+
+def words_for(other: tree.Expression) -> frozenset[str]:
+    """The words that may be compared with an expression."""
+    waiting = [other]
+    for node in waiting:
+        if isinstance(node, tree.Attribute):
+            if node.name in ANSWERS:
+                return ANSWER_WORDS
+        elif isinstance(node, tree.Index):
+            waiting.append(node.value)
+        else:
+            waiting += _alternatives(node)
+    return NO_WORDS
+
+
+def _alternatives(node: tree.Expression) -> list[tree.Expression]:
+    """What an expression hands its words on to."""
+    if isinstance(node, tree.List):
+        return node.items
+    return [node.then, node.otherwise] if isinstance(node, tree.Conditional) else []
+
+
+def compared_with_answers(expression: tree.Expression) -> set[tree.Name]:
+    """The names of an expression that are compared with an answer, and so may be its words."""
+    found: set[tree.Name] = set()
+    waiting = [expression]
+    for node in waiting:
+        if isinstance(node, tree.Binary) and node.operator in EQUALITY:
+            for side, other in ((node.left, node.right), (node.right, node.left)):
+                compared = [side] if words_for(other) else []
+                for one in compared:
+                    compared += _alternatives(one)
+                found.update(one for one in compared if isinstance(one, tree.Name))
+        if isinstance(node, tree.Call):
+            waiting += [argument.value for argument in node.arguments]
+        else:
+            waiting += tree.operands(node)
+    return found
+
+
 # ------------------------------------------------------------------------------ numbers and lists
 
 
@@ -677,6 +728,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": lambda a, b: a % b,
     "**": lambda a, b: a**b,
 }
+EQUALITY = ("==", "!=")
 VALUES_JOINED = {"+": "add", "-": "subtract", "*": "multiply"}
 """The layers that do with values what operators do with numbers."""
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

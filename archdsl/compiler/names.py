@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archdsl.compiler.elsewhere import ARGUMENT_WORDS_ELSEWHERE, FUNCTIONS_ELSEWHERE, layer_elsewhere
-from archdsl.compiler.expressions import ALL_WORDS, FUNCTIONS, NETWORK_FACTS, SYMBOL, bodies_of
+from archdsl.compiler.expressions import (
+    ALL_WORDS,
+    ANSWER_WORDS,
+    FUNCTIONS,
+    NETWORK_FACTS,
+    SYMBOL,
+    bodies_of,
+    compared_with_answers,
+)
 from archdsl.compiler.frames import Module
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.signatures import Signature, bind
@@ -209,6 +217,7 @@ class Names:
         return number.isdigit() and loop in self._loops
 
     def _expression(self, node: tree.Expression, bound: set[str] | None = None) -> None:
+        answers = compared_with_answers(node)
         for name in _names_in(node):
             if isinstance(name, tree.Call):
                 self.used.add(name.callee)
@@ -220,7 +229,11 @@ class Names:
                     self._reporter.report(problem, name.callee_span)
             elif not (bound and name.id in bound):
                 self.used.add(name.id)
-                if not self._means_something(name.id):
+                if name in answers and not self._means_something(name.id):
+                    meant = nearest(name.id, [*ANSWER_WORDS, *self._defined - {"_"}])
+                    remark = "it is compared with an answer: `equivariant`, `invariant` or `none`"
+                    self._reporter.report(UnknownName(name.id, meant, remark=remark), name.span)
+                elif not self._means_something(name.id):
                     self._reporter.report(self._unknown_name(name.id), name.span)
 
     def _unknown_name(self, name: str, words: frozenset[str] = frozenset()) -> UnknownName:
@@ -263,6 +276,7 @@ class Names:
             or name in self._module.layers
             or name in ALL_WORDS
             or name in self._module.words
+            or name in ANSWER_WORDS
             or name in NETWORK_FACTS
             or SYMBOL.match(name) is not None
         )

@@ -59,6 +59,19 @@ def told_apart(number: int, name: str = "c", strong: bool = False) -> dict[str, 
     return found
 
 
+def graded(number: int, name: str) -> dict[str, Pair]:
+    """So many colours, called by a name and 1, 2 and so on, from near the page to far from it."""
+    found = {}
+    for k in range(number):
+        far = k / max(number - 1, 1)
+        chroma = 0.06 + 0.12 * far
+        found[f"{name}{k + 1}"] = (
+            _hex(0.93 - 0.45 * far, chroma, 60 - 25 * far),
+            _hex(0.36 + 0.42 * far, chroma, 45 + 25 * far),
+        )
+    return found
+
+
 def _hex(lightness: float, chroma: float, hue: float) -> str:
     """A colour of OKLCH, in which equal steps look equal."""
     a, b = chroma * cos(hue * pi / 180), chroma * sin(hue * pi / 180)

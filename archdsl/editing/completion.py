@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-from archdsl.compiler.expressions import EXPECTED_VALUE_FACTS, FUNCTIONS, NETWORK_FACTS, VALUE_FACTS
+from archdsl.compiler.expressions import (
+    ANSWER_WORDS,
+    ANSWERS,
+    EXPECTED_VALUE_FACTS,
+    FUNCTIONS,
+    NETWORK_FACTS,
+    VALUE_FACTS,
+)
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.context import Context, context_at
 from archdsl.editing.document import Document, Library
@@ -112,7 +119,7 @@ class _Completions:
             case "value":
                 yield from self.values()
             case "expression":
-                yield from self.expression()
+                yield from self.expression(sorted(ANSWER_WORDS) if self.context.compared in ANSWERS else ())
             case "default":
                 yield from self.expression()
                 yield from self.layers(sorted(LAYERS))

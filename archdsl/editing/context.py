@@ -9,6 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Literal
 
+from archdsl.compiler.expressions import EQUALITY
 from archdsl.editing.document import Document
 from archdsl.syntax.tokens import DECLARATIONS, STATEMENTS, Token
 
@@ -45,8 +46,8 @@ class Context:
 
     Within the parentheses of `callee`, `argument` is the name of the argument that is being written, where
     it has been, else `position` counts the ones before it; `given` are the names that were. `path` are the
-    names before a dot, `key` is that of a recipe's setting, and `text` a path between quotes as far as it
-    has been written.
+    names before a dot, `compared` is the fact of a value that is compared with what is written, `key` is
+    that of a recipe's setting, and `text` a path between quotes as far as it has been written.
     """
 
     place: Place
@@ -57,6 +58,7 @@ class Context:
     given: list[str] = field(default_factory=list)
     in_list: bool = False
     path: list[str] = field(default_factory=list)
+    compared: str = ""
     key: str = ""
     text: str = ""
     in_expect: bool = False
@@ -184,7 +186,15 @@ def _context(
             found.place = "nothing" if last in _COMPLETE else "setting"
         return found
     found.place = _in_body(kinds)
+    found.compared = _compared(statement)
     return found
+
+
+def _compared(tokens: list[Token]) -> str:
+    """The name after the dot in `x.name ==`, at the end of some tokens."""
+    if len(tokens) > 3 and tokens[-1].text in EQUALITY and tokens[-3].kind == "DOT":
+        return tokens[-2].text
+    return ""
 
 
 def _head(before: list[Token], brace: _Opened) -> str:

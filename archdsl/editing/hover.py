@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archdsl.compiler.expressions import EXPECTED_VALUE_FACTS, FUNCTIONS, NETWORK_FACTS, VALUE_FACTS
+from archdsl.compiler.expressions import (
+    ANSWER_WORDS,
+    ANSWERS,
+    EXPECTED_VALUE_FACTS,
+    FUNCTIONS,
+    NETWORK_FACTS,
+    VALUE_FACTS,
+)
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.checks import Check, Seen
 from archdsl.editing.completion import described
@@ -181,6 +188,8 @@ def _bare(document: Document, start: int, end: int) -> str | None:
     context = context_at(document, start)
     if context.in_expect and name in NETWORK_FACTS:
         return NETWORK_MEANINGS[name]
+    if name in ANSWER_WORDS and context.compared in ANSWERS:
+        return MEANINGS[context.compared]
     if name in LAYERS and context.place in ("argument", "expression"):
         return _page(LAYERS[name])
     return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from archdsl.compiler.expressions import bodies_of
+from archdsl.compiler.expressions import ANSWER_WORDS, bodies_of, compared_with_answers
 from archdsl.compiler.signatures import Signature
 from archdsl.layers import LAYERS
 from archdsl.source import Source, Span
@@ -340,10 +340,11 @@ class Index:
     def _expression(
         self, expression: tree.Expression, scope: Scope, words: frozenset[str] = frozenset()
     ) -> None:
+        answers = compared_with_answers(expression)
         waiting = [expression]
         for node in waiting:
             if isinstance(node, tree.Name):
-                if node.id not in words:
+                if node.id not in (ANSWER_WORDS if node in answers else words):
                     self._value(node.id, node.span, scope)
             elif isinstance(node, tree.Attribute):
                 if not self._attribute(node, scope):

@@ -23,6 +23,12 @@ MEANINGS = {
     "depth": "the first spatial extent of a volume",
     "receptive_field": "how many input samples along an axis a unit of it can see",
     "stride": "how many input samples lie between neighbouring units of it",
+    "translation": "`equivariant`, `invariant` or `none`: what it does when the input is shifted",
+    "rotation": "`equivariant`, `invariant` or `none`: what it does when the input is turned by a quarter",
+    "reflection": "`equivariant`, `invariant` or `none`: what it does when the input is reflected",
+    "scale": "`equivariant`, `invariant` or `none`: what it does when the input is resized",
+    "shift": "the input samples of which shifts must be multiples that it answers to",
+    "border": "the units at either end of an axis of which `translation` claims nothing",
 }
 """What may be asked of values."""
 

@@ -453,7 +453,8 @@ class AlongAxis(Activation, abstract=True):
         return Shape((*x[:index], *x[index + 1 :])).count
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres) if self.axis == "channels" else None
+        # Turned round, an axis has the same elements still; by a turn it becomes another one.
+        return kept(fibres) if self.axis == "channels" or motion is Motion.REFLECTION else None
 
 
 class Softmax(AlongAxis):

@@ -14,7 +14,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, shifted, window
-from archdsl.layers.symmetry import Fibre, Motion, kept
+from archdsl.layers.symmetry import PLANE, Fibre, Motion, kept
 from archdsl.layers.windows import divides, needs
 from archdsl.problems.arrangement import (
     EmptySlice,
@@ -213,7 +213,7 @@ class Slice(Arrangement):
         return _part(values[0], axis_index(xs[0], self.axis), slice(self.start, self.end))
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+        return _part_answers(self.axis, motion, fibres)
 
 
 class Select(Arrangement):
@@ -285,7 +285,7 @@ class Select(Arrangement):
         return _part(values[0], axis_index(xs[0], self.axis), taken)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+        return _part_answers(self.axis, motion, fibres)
 
 
 class ChannelShuffle(Arrangement):
@@ -384,7 +384,14 @@ class Split(Arrangement):
         return values[0].split(list(self.sizes), dim=axis_index(xs[0], self.axis) + 1)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept(fibres, ("scalar", "polar")) if self.axis == "channels" else None
+        return _part_answers(self.axis, motion, fibres)
+
+
+def _part_answers(axis: str, motion: Motion, fibres: tuple[Fibre, ...]) -> Fibre | None:
+    """What the channels of a part of an axis do; one of positions may lie alike from both ends."""
+    if axis == "channels":
+        return kept(fibres, ("scalar", "polar"))
+    return None if motion is Motion.SCALE else kept(fibres, PLANE)
 
 
 def _along(x: Shape, axis: str, stencil: Stencil | None) -> Reads:

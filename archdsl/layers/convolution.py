@@ -13,7 +13,7 @@ from archdsl.layers.linear_map import LinearMap, transposed_taps, window_taps
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
-from archdsl.layers.symmetry import Fibre, Motion, kept
+from archdsl.layers.symmetry import ACTED_ON, Fibre, Motion, kept
 from archdsl.layers.windows import (
     PAD_SAME,
     Pair,
@@ -160,12 +160,10 @@ class Convolution(Layer, abstract=True):
         return module(padded(torch, values[0], sides, self.padding_mode))
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        if all(
-            size == 1
-            for size in (*per_axis("kernel", self.kernel, *xs), *per_axis("stride", self.stride, *xs))
-        ):
-            return kept(fibres, ("scalar", "polar"))
-        return kept(fibres, ("polar",))
+        kernel, stride = per_axis("kernel", self.kernel, *xs), per_axis("stride", self.stride, *xs)
+        # A kernel that is free to take any form is so along the axes that a motion leaves alone.
+        free = (*kernel, *stride) if motion is Motion.SCALE else kernel[-ACTED_ON[motion] :]
+        return kept(fibres, ("scalar", "polar") if all(size == 1 for size in free) else ("polar",))
 
 
 class Conv(Convolution):

@@ -108,6 +108,8 @@ class Layer:
     """What a unit is of the samples that it reads, channel by channel, where it is no weighted sum: `max`."""
     no_matrix: ClassVar[str] = ""
     """Why it is no linear map, where one may take it for one."""
+    spreads: ClassVar[bool] = False
+    """Whether it makes of a map that is the same everywhere such a map, though it reads windows."""
     arguments: ClassVar[dict[str, Parameter]] = {}
     words: ClassVar[frozenset[str]] = frozenset()
 

@@ -12,7 +12,7 @@ from archdsl.layers.layer import MANY, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach, Reads, Stencil, shifted
-from archdsl.layers.symmetry import LINEAR, PICTURES, Fibre, Motion, kept
+from archdsl.layers.symmetry import LINEAR, PICTURES, PLANE, Fibre, Motion, kept
 from archdsl.problems.arrangement import ShapeMismatch
 from archdsl.problems.problem import Fault, Problem, extents
 from archdsl.sizes import Size, equal
@@ -280,7 +280,8 @@ class Concat(Weightless):
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
         if self.axis != "channels":
-            return None
+            # Along an axis that a motion leaves alone, parts stay where they are.
+            return None if motion is Motion.SCALE else kept(fibres, PLANE)
         if all(fibre.kind == "harmonic" for fibre in fibres):
             orders = tuple(order for fibre in fibres for order in fibre.orders)
             return fibres[0]._replace(orders=orders)

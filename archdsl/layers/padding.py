@@ -106,12 +106,15 @@ class Pad(Weightless):
         return Saved(inputs=(0,)) if self.mode in ("reflect", "replicate") else Saved()
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
-        return (along_axes(self._stencil(before) for before, _ in self.sides(x)),)
+        return (along_axes(self._stencil(pair) for pair in self.sides(x)),)
 
-    def _stencil(self, before: Size) -> Stencil | None:
+    def _stencil(self, pair: Pair) -> Stencil | None:
+        before, _ = pair
         if not isinstance(before, int):
             return None
-        return Stencil(1, 1, (range(-before, 1 - before),), wraps=self.mode == "circular")
+        # What is cut off first is not there to come round again.
+        wraps = self.mode == "circular" and all(at_least(side, 0) is True for side in pair)
+        return Stencil(1, 1, (range(-before, 1 - before),), wraps)
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         (x,) = xs
@@ -124,7 +127,7 @@ class Pad(Weightless):
         least = {"reflect": 1, "circular": 0}.get(self.mode)
         if least is not None:
             conditions += [(n, side + least) for n, pair in zip(left, sides, strict=True) for side in pair]
-        unknown = [before for before, _ in sides if self._stencil(before) is None]
+        unknown = [pair[0] for pair in sides if self._stencil(pair) is None]
         return needs(self.kind, conditions) + depends(self.kind, unknown, "its receptive field is not given")
 
     def build(self, nn: Code, x: Shape) -> None:
@@ -168,6 +171,7 @@ class Crop(Weightless):
     Source: Ronneberger, Fischer and Brox, U-Net, 2015.
     """
 
+    spreads = True
     size: PerAxis | None = argument(kinds.extent, "extent of the part", None)
     like: Shape | None = argument(kinds.like, "a value that has the extents of the part", None)
     offset: PerAxis | None = argument(kinds.naturals, "where the part starts; the middle unless given", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from math import gcd, prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
@@ -15,7 +15,7 @@ from archdsl.layers.linear_map import LinearMap, mean_taps, number
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil, along_axes
-from archdsl.layers.symmetry import LINEAR, SCALAR, Fibre, Motion, kept, kept_by_windows
+from archdsl.layers.symmetry import LINEAR, PICTURES, SCALAR, Fibre, Motion, kept, kept_by_windows
 from archdsl.layers.windows import (
     PAD_SAME,
     Pair,
@@ -243,7 +243,10 @@ class AvgPool(Pooling):
         return LinearMap(tuple(axes), x.channels)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept_by_windows(motion, fibres, LINEAR)
+        past = (at_least(w.after - w.overhang(self.ceil), 0) is not True for w in self.windows(*xs))
+        # What counts in the first window, which lies within the padding, may not count in the last one.
+        uneven = self.ceil and self.count_padding and any(past)
+        return kept_by_windows(motion, fibres, ("polar",) if uneven else LINEAR)
 
     def flops(self, x: Shape) -> Size:
         return self.shape(x).count * self.taps(x)
@@ -434,6 +437,9 @@ class GlobalMaxPool(GlobalPooling):
 class AdaptivePooling(Weightless, abstract=True):
     """The base of the poolings that are told the extents of their output."""
 
+    spreads = True
+    keeps: ClassVar[tuple[str, ...]] = PICTURES
+    """What its channels may do at a motion that it keeps."""
     size: PerAxis
 
     def shape(self, x: Shape) -> Shape:
@@ -469,7 +475,9 @@ class AdaptivePooling(Weightless, abstract=True):
         return module(values[0])
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept_by_windows(motion, fibres)
+        if motion is Motion.SCALE and self.to_one(*xs):
+            return kept(fibres, ("scalar",))
+        return kept_by_windows(motion, fibres, self.keeps)
 
 
 class AdaptiveAvgPool(AdaptivePooling):
@@ -496,6 +504,7 @@ class AdaptiveAvgPool(AdaptivePooling):
     torch.nn.AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d.
     """
 
+    keeps = LINEAR
     size: PerAxis = argument(kinds.extent, "extent of the output")
 
     def linear_map(self, x: Shape) -> LinearMap:
@@ -508,9 +517,6 @@ class AdaptiveAvgPool(AdaptivePooling):
             stencil = stencils.adaptive(number(n), number(size))
             axes.append(mean_taps(stencil, partial(samples, number(n), number(size))))
         return LinearMap(tuple(axes), x.channels)
-
-    def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
-        return kept_by_windows(motion, fibres, LINEAR)
 
     def flops(self, x: Shape) -> Size:
         return x.channels * self.read_samples(x)

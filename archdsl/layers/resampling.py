@@ -14,7 +14,7 @@ from archdsl.layers.layer import Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, Stencil, along_axes
-from archdsl.layers.symmetry import Fibre, Motion, kept_by_windows
+from archdsl.layers.symmetry import Fibre, Motion, kept, kept_by_windows
 from archdsl.layers.windows import (
     PerAxis,
     check_map,
@@ -86,6 +86,7 @@ class Upsample(Weightless):
     torch.nn.functional.interpolate.
     """
 
+    spreads = True
     scale: Factors | None = argument(kinds.factors, "output units for one input sample", None)
     size: PerAxis | None = argument(kinds.extent, "extent of the output, in place of a scale", None)
     mode: str = argument(kinds.choice("nearest", "linear", "cubic"), "how it interpolates", "nearest")
@@ -172,7 +173,22 @@ class Upsample(Weightless):
         return torch.F.interpolate(values[0], **named)
 
     def answers(self, motion: Motion, fibres: tuple[Fibre, ...], *xs: Shape) -> Fibre | None:
+        if motion is Motion.SCALE and self.mode == "nearest" and self.size is None:
+            # A picture whose samples are repeated is the same picture.
+            return kept(fibres, ("scalar",))
+        if not self.centred(*xs):
+            return kept_by_windows(motion, fibres, ("polar",))
         return kept_by_windows(motion, fibres)
+
+    def centred(self, x: Shape) -> bool:
+        """Whether units lie alike from both ends: not where a scale gives no whole number of them.
+
+        Of the nearest sample alone what is read says it all.
+        """
+        if self.mode == "nearest" or self.scale is None or self.align_corners:
+            return True
+        axes = zip(x.size, self.output_size(x), per_axis("scale", self.scale, x), strict=True)
+        return all(_step(self._exact(n, m, scale)) == _ratio(n, m) for n, m, scale in axes)
 
 
 def _scaled(n: Size, scale: float) -> Size:

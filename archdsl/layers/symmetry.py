@@ -22,6 +22,10 @@ class Motion(Enum):
     """Everything larger or smaller."""
 
 
+ACTED_ON = {Motion.ROTATION: 2, Motion.REFLECTION: 1, Motion.SCALE: 1}
+"""How many of a map's last axes a motion acts on, at least."""
+
+
 class Fibre(NamedTuple):
     """What the channels do at every position.
 
@@ -54,6 +58,9 @@ alike keeps them."""
 
 LINEAR = (*PICTURES, "harmonic")
 """The kinds that what is linear, and the same for every channel, keeps."""
+
+PLANE = ("scalar", "regular", "harmonic")
+"""The kinds whose axes are those of the input: what takes a part of an axis keeps them."""
 
 
 def kept(fibres: tuple[Fibre, ...], kinds: tuple[str, ...] = PICTURES) -> Fibre | None:

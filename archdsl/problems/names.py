@@ -94,8 +94,9 @@ class UnknownAttribute(Problem):
     """What stands after a dot is neither an inner label of the value nor one of its facts.
 
     A value has `channels`, `shape` and `size`; with one spatial axis `length`, with two `height`
-    and `width`, with three `depth` too. In `expect` it also has `receptive_field` and `stride`. The
-    label of a block, group or loop opens the labels in it.
+    and `width`, with three `depth` too. In `expect` it also has `receptive_field` and `stride`, and
+    `translation`, `shift`, `border`, `rotation`, `reflection` and `scale`. The label of a block, group or
+    loop opens the labels in it.
 
     ```arch
     network Small {

@@ -10,8 +10,8 @@ from archdsl.compiler import Network, Wire
 SCHEMA = 1
 """The version of the JSON object. Fields may be added to one version; none changes its meaning."""
 
-MotionName = Literal["translation", "rotation", "reflection"]
-MOTIONS: tuple[MotionName, ...] = ("translation", "rotation", "reflection")
+MotionName = Literal["translation", "rotation", "reflection", "scale"]
+MOTIONS: tuple[MotionName, ...] = ("translation", "rotation", "reflection", "scale")
 
 Verdict = Literal["holds", "refuted", "found", "none", "unmeasured"]
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from archdsl.analysis.equivariance import Equivariance
 from archdsl.analysis.flow import Flow, Pattern
+from archdsl.layers.layer import Layer
 from archdsl.layers.stencils import Reach
+from archdsl.sizes import Size
 
 Span = tuple[int, int]
 """The first and the last position along an axis; they may lie outside the map."""
+
+COPYING = frozenset(("reflect", "replicate", "circular"))
+"""What a padding is filled with, where that is copies of samples."""
 
 
 def inside(flow: Flow, certificates: list[Equivariance], patches: dict[int, tuple[Span, ...]]) -> list[bool]:
@@ -21,11 +26,15 @@ def inside(flow: Flow, certificates: list[Equivariance], patches: dict[int, tupl
         for result, reader in enumerate(rules.readers):
             value = flow.starts[i] + result
             span, whole = patches.get(value), all(fine[feed] for feed in before)
-            for feed, reading in zip(before, reader.readings, strict=True):
+            certificate = certificates[value]
+            for feed, reading, extents in zip(before, reader.readings, reader.extents_in, strict=True):
                 felt = spans[feed]
                 if felt is None or reading is Reach.POOLED:
                     continue
                 if isinstance(reading, tuple):
+                    if not _within(flow.nodes[i].layer, certificate, reading, felt, extents, reader.extents):
+                        whole = False
+                        continue
                     reached = [_reached(p, one) for p, one in zip(reading, felt, strict=False)]
                     if None in reached or len(reading) != len(felt):
                         whole = False
@@ -37,7 +46,6 @@ def inside(flow: Flow, certificates: list[Equivariance], patches: dict[int, tupl
                     span = tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(span, felt, strict=True))
                 else:
                     whole = False
-            certificate = certificates[value]
             if certificate.translation == "equivariant" and span is not None:
                 whole = whole and all(
                     motion.ring
@@ -55,6 +63,40 @@ def inside(flow: Flow, certificates: list[Equivariance], patches: dict[int, tupl
             spans.append(span if certificate.translation == "equivariant" else None)
             fine.append(whole)
     return fine
+
+
+def _within(
+    layer: Layer,
+    certificate: Equivariance,
+    reading: tuple[Pattern, ...],
+    felt: tuple[Span, ...],
+    extents_in: tuple[Size, ...],
+    extents: tuple[Size, ...],
+) -> bool:
+    """Whether what is felt is read where it lies, and nowhere else.
+
+    Content that has moved round a ring is not, once the ring is open; nor is content so near an end that a
+    padding has copies of it.
+    """
+    copies = not COPYING.isdisjoint((layer.values.get("padding_mode"), layer.values.get("mode")))
+    for j, (pattern, (first, last), extent_in, extent) in enumerate(
+        zip(reading, felt, extents_in, extents, strict=False)
+    ):
+        if certificate.translation == "equivariant" and certificate.motions[j].ring:
+            continue
+        if not isinstance(extent_in, int) or not isinstance(extent, int):
+            return False
+        margin = 0
+        if copies:
+            # Layers that pad have one window a unit.
+            outside = max(
+                -(pattern.low[0] or 0),
+                (extent - 1) * pattern.step_in + (pattern.high[0] or 0) - extent_in + 1,
+            )
+            margin = outside + 1 if outside > 0 else 0
+        if first < margin or last >= extent_in - margin:
+            return False
+    return True
 
 
 def _reached(pattern: Pattern, span: Span) -> Span | None:

@@ -8,13 +8,16 @@ small for that, the claim is not measured.
 
 Where nothing is claimed, the shift that the extents suggest is tried: what a value answers to with at most a
 quarter of its units at either end left out is found, unless it is so for want of any variation.
+
+Scale is measured where the claim is exact, by the same network compiled for inputs of twice the extents, with
+the same weights, each sample repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 
 import torch
 from torch import Tensor
@@ -22,16 +25,18 @@ from torch import Tensor
 from archdsl.analysis import Analysis
 from archdsl.analysis.equivariance import Equivariance
 from archdsl.analysis.symmetry import Answer
-from archdsl.compiler import Network, Wire
+from archdsl.compiler import Network, Program, Wire
 from archdsl.layers.shapes import Shape
-from archdsl.layers.symmetry import Fibre, Motion
+from archdsl.layers.symmetry import ACTED_ON, Fibre, Motion
+from archdsl.verification.enlarging import FACTOR, enlarged, has_positions, larger
 from archdsl.verification.findings import Finding, MotionName, Verification
 from archdsl.verification.influence import Span, inside, local
 from archdsl.verification.running import Inputs, Running
+from archdsl.verification.ties import undecided
 
 TOLERANCE = 1e-8
 """The largest difference that rounding explains, as a share of a value's largest number."""
-CANCELLED = 1e-5
+CANCELLED = 1e-4
 """The share of what a value is made of below which it may have cancelled out but for rounding."""
 MOST_NUMBERS = 2**26
 """The most numbers that all values of a pass may have together: half a gigabyte."""
@@ -64,9 +69,12 @@ class Measured:
     refuted: bool = False
 
 
-def verify(network: Network, analysis: Analysis, seed: int = 0) -> Verification:
+def verify(
+    network: Network, analysis: Analysis, seed: int = 0, program: Program | None = None
+) -> Verification:
     """Hold every claim of the analysis to the lowered network.
 
+    Those of scale need the network at another size, and so the `program` that it was compiled from.
     All extents must be numbers. Raises `TooMuch` before anything is computed, `ArchError` where the network
     can't be lowered, and torch's `RuntimeError` or `ValueError` where it does not compute it.
     """
@@ -82,19 +90,26 @@ def verify(network: Network, analysis: Analysis, seed: int = 0) -> Verification:
     wires = [
         Wire(flow.nodes[flow.makers[value]], value - flow.starts[flow.makers[value]]) for value in numbers
     ]
-    bench = _Bench(network, analysis, numbers, wires, seed)
+    bench = _Bench(network, analysis, numbers, wires, seed, program)
     if (flops := bench.passes() * analysis.totals.flops) > MOST_FLOPS:
         raise TooMuch(f"{bench.passes()} passes take {flops:,} FLOPs, and at most {MOST_FLOPS:,} are made")
-    return Verification(network, seed, TOLERANCE, [*bench.translations(), *bench.turns()])
+    findings = [*bench.translations(), *bench.turns(), *bench.scales()]
+    return Verification(network, seed, TOLERANCE, bench.decided(findings))
 
 
 class _Bench:
     """The moves of one network, and the values that they are compared by."""
 
     def __init__(
-        self, network: Network, analysis: Analysis, numbers: list[int], wires: list[Wire], seed: int
+        self,
+        network: Network,
+        analysis: Analysis,
+        numbers: list[int],
+        wires: list[Wire],
+        seed: int,
+        program: Program | None,
     ) -> None:
-        self._network, self._analysis, self._seed = network, analysis, seed
+        self._network, self._analysis, self._seed, self._program = network, analysis, seed, program
         self._numbers, self._wires = numbers, wires
         self._certificates = [analysis.certificates[value] for value in numbers]
         self._shapes = [_numbers(node.shape) for node in network.inputs]
@@ -102,11 +117,13 @@ class _Bench:
         self._local = local(analysis.flow)
         self._rolls = self._planned_rolls()
         self._patches = self._planned_patches()
+        self._enlarged = [] if program is None else self._planned_enlargement()
 
     def passes(self) -> int:
         """How often the network is run."""
         axes = sum(len(shift) for shift in self._patches)
-        return 2 + len(self._rolls) + len(self._patches) + axes + len(TURNS)
+        enlarged = FACTOR ** self._axes() if self._enlarged else 0
+        return 2 + len(self._rolls) + len(self._patches) + axes + len(TURNS) + enlarged
 
     # -------------------------------------------------------------------------- plans
 
@@ -118,6 +135,8 @@ class _Bench:
                 found.update((axis, motion.shift) for axis, motion in enumerate(certificate.motions))
             elif certificate.translation == "none":
                 found.update(self._suggested(shape))
+            elif not certificate.motions:
+                found.update((axis, 1) for axis in range(self._axes()))
         return sorted(found)
 
     def _suggested(self, made: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -163,6 +182,16 @@ class _Bench:
         steps = [*shift, *([0] * len(shape))]
         return [max(0, n - min(extent, n) - step) // 2 for n, step in zip(shape[1:], steps, strict=False)]
 
+    def _planned_enlargement(self) -> list[int]:
+        """The places of the values of which an exact claim of scale is made of what depends on an input."""
+        found: list[int] = []
+        for i, value in enumerate(self._numbers):
+            answer = self._analysis.symmetries[value].of(Motion.SCALE)
+            if answer is not None and answer.fibre is not None and answer.fibre.exact:
+                found.append(i)
+        room = sum(self._analysis.flow.counts[self._numbers[i]] for i in found) * FACTOR ** self._axes()
+        return found if room <= MOST_NUMBERS else []
+
     # -------------------------------------------------------------------------- translation
 
     def translations(self) -> list[Finding]:
@@ -195,15 +224,15 @@ class _Bench:
         """
         flow = self._analysis.flow
         largest = dict(zip([flow.starts[i] for i in flow.inputs], map(_largest, inputs), strict=True))
-        largest |= dict(zip(self._numbers, map(_largest, values), strict=True))
-        return [
-            max(largest[value], *(CANCELLED * largest.get(feed, 0.0) for feed in self._feeds(value))) or 1.0
-            for value in self._numbers
-        ]
-
-    def _feeds(self, value: int) -> tuple[int, ...]:
-        flow = self._analysis.flow
-        return flow.feeds[flow.makers[value]] or (value,)
+        # What is made of rounding is rounding still.
+        rounding: dict[int, float] = {}
+        for value, made in zip(self._numbers, values, strict=True):
+            feeds = flow.feeds[flow.makers[value]]
+            known = [largest.get(feed, 0.0) for feed in feeds]
+            shares = [CANCELLED * one for one in known if isfinite(one)]
+            rounding[value] = max((*shares, *(rounding.get(feed, 0.0) for feed in feeds)), default=0.0)
+            largest[value] = _largest(made)
+        return [max(largest[value], rounding[value]) or 1.0 for value in self._numbers]
 
     def _compare_rolled(
         self,
@@ -220,6 +249,8 @@ class _Bench:
                     _compare(measured[i], certificate, axis, y, there, self._scales[i])
             elif certificate.translation == "none" and (axis, samples) in self._suggested(self._made[i]):
                 found[i].append(self._found(i, axis, samples, there))
+            elif certificate.translation == "invariant" and not certificate.motions:
+                _note(measured[i], _difference(y, there, self._scales[i]))
 
     def _found(self, i: int, axis: int, samples: int, moved: Tensor) -> str | None:
         """What a value of which nothing is claimed does, seen along one axis."""
@@ -291,8 +322,8 @@ class _Bench:
             if not kinds or None in kinds:
                 return claim
             return replace(claim, verdict="found", found=min(kinds, key=str))
-        if certificate.translation == "invariant" and not certificate.motions:
-            # It depends on no input.
+        if measured.difference is None and not certificate.motions:
+            # There is nothing that moves, and it depends on no input.
             still = not self._varies[i]
             return replace(claim, verdict="holds" if still else "refuted", difference=0.0 if still else None)
         if measured.difference is None:
@@ -309,19 +340,34 @@ class _Bench:
             return "border not known"
         return "input too small"
 
+    def decided(self, findings: list[Finding]) -> list[Finding]:
+        """Without what is refuted by nothing but places of maxima that rounding chose."""
+        if not any(finding.verdict == "refuted" for finding in findings):
+            return findings
+        chance = undecided(self._analysis.flow, dict(zip(self._numbers, self._y, strict=True)))
+        wires = {wire for value, wire in zip(self._numbers, self._wires, strict=True) if value in chance}
+        reason = "maxima equal but for rounding"
+        return [
+            replace(finding, verdict="unmeasured", reason=reason, difference=None, needed=None)
+            if finding.verdict == "refuted" and finding.wire in wires
+            else finding
+            for finding in findings
+        ]
+
     # -------------------------------------------------------------------------- turns
 
     def turns(self) -> list[Finding]:
         found: list[Finding] = []
         for name, motion in TURNS.items():
-            needs = 2 if motion is Motion.ROTATION else 1
+            needs = ACTED_ON[motion]
             maps = [shape for shape in self._shapes if len(shape) > needs]
             square = motion is not Motion.ROTATION or all(shape[-1] == shape[-2] for shape in maps)
             if not maps:
                 continue
             moved = None
             if square:
-                moved = self._run([_turned(name, x) if x.dim() >= 2 + needs else x for x in self._x])
+                # Not a view: some layers of torch take none of a volume.
+                moved = self._run([_turned(name, x).contiguous() for x in self._x])
             for i, (value, wire) in enumerate(zip(self._numbers, self._wires, strict=True)):
                 answer = self._analysis.symmetries[value].of(motion)
                 if answer is not None:
@@ -348,6 +394,54 @@ class _Bench:
         if wanted is None:
             return replace(claim, verdict="unmeasured", reason="channels not followed")
         difference = _difference(wanted, moved, self._scales[i])
+        return replace(
+            claim, verdict="holds" if difference <= TOLERANCE else "refuted", difference=difference
+        )
+
+    # -------------------------------------------------------------------------- scale
+
+    def scales(self) -> list[Finding]:
+        """What is claimed of scale, where there is a program that gives the network another size."""
+        if self._program is None:
+            return []
+        made = self._of_larger(self._program)
+        found: list[Finding] = []
+        for i, (value, wire) in enumerate(zip(self._numbers, self._wires, strict=True)):
+            answer = self._analysis.symmetries[value].of(Motion.SCALE)
+            if answer is not None:
+                found.append(self._scale(i, wire, answer, made.get(i)))
+        return found
+
+    def _of_larger(self, program: Program) -> dict[int, Tensor]:
+        """What the network of enlarged inputs makes of them, by the place of the value."""
+        network = larger(program, self._network) if self._enlarged else None
+        if network is None:
+            return {}
+        nodes = {node.name: node for node in network.nodes}
+        places = [i for i in self._enlarged if self._wires[i].node.name in nodes]
+        wires = [Wire(nodes[self._wires[i].node.name], self._wires[i].port) for i in places]
+        run = Running(network, wires, self._seed)
+        run.take_weights(self._run)
+        inputs = [
+            enlarged(x) if has_positions(node.shape) else x
+            for node, x in zip(self._network.inputs, self._x, strict=True)
+        ]
+        return dict(zip(places, run(inputs), strict=True))
+
+    def _scale(self, i: int, wire: Wire, answer: Answer, made: Tensor | None) -> Finding:
+        y, fibre = self._y[i], answer.fibre
+        channels = None if fibre is None or answer.answer != "equivariant" else fibre.kind
+        claim = Finding(wire, "scale", answer.answer, "none", channels=channels, ended_by=answer.ended_by)
+        if answer.answer == "none":
+            return claim
+        if fibre is not None and not fibre.exact:
+            return replace(claim, verdict="unmeasured", reason="of continuous pictures")
+        if made is None:
+            return replace(claim, verdict="unmeasured", reason="made for one size")
+        if not y.isfinite().all():
+            return replace(claim, verdict="unmeasured", reason="no finite numbers")
+        wanted = y if answer.answer == "invariant" else enlarged(y)
+        difference = _difference(wanted, made, self._scales[i])
         return replace(
             claim, verdict="holds" if difference <= TOLERANCE else "refuted", difference=difference
         )
@@ -443,11 +537,14 @@ def _needed(off: list[float]) -> int | None:
 # ------------------------------------------------------------------------------ turns
 
 
-def _turned(name: str, x: Tensor) -> Tensor:
+def _turned(name: MotionName, x: Tensor) -> Tensor:
+    """What has no such axes stays as it is."""
+    if x.dim() < 2 + ACTED_ON[TURNS[name]]:
+        return x
     return torch.rot90(x, 1, (-1, -2)) if name == "rotation" else x.flip(-1)
 
 
-def _acted(name: str, fibre: Fibre, y: Tensor) -> Tensor | None:
+def _acted(name: MotionName, fibre: Fibre, y: Tensor) -> Tensor | None:
     """What the claim says that a value becomes; None for a fibre of which that is not worked out here."""
     if fibre.kind == "polar":
         if name == "rotation" and y.dim() == 4 and y.shape[2] == fibre.size and fibre.size % 4 == 0:
@@ -468,11 +565,11 @@ def _acted(name: str, fibre: Fibre, y: Tensor) -> Tensor | None:
     return None
 
 
-def _turn_found(name: str, y: Tensor, moved: Tensor, scale: float) -> str | None:
+def _turn_found(name: MotionName, y: Tensor, moved: Tensor, scale: float) -> str | None:
     """What a value of which nothing is claimed does."""
     if _difference(y, moved, scale) <= TOLERANCE:
         return "invariant"
-    needs = 2 if name == "rotation" else 1
+    needs = ACTED_ON[TURNS[name]]
     if (
         y.dim() >= 2 + needs
         and prod(y.shape[-needs:]) > 1

@@ -26,8 +26,15 @@ class Running:
         self._model = build(shown).double().eval()
         _randomise(self._model)
 
+    def take_weights(self, other: Running) -> None:
+        """Have the weights and statistics of another, where they are of equal shapes."""
+        own = self._model.state_dict()
+        given = other._model.state_dict()
+        fitting = {name: one for name, one in given.items() if name in own and own[name].shape == one.shape}
+        self._model.load_state_dict(fitting, strict=False)
+
     def __call__(self, inputs: Inputs) -> list[Tensor]:
-        torch.manual_seed(self._seed)
+        torch.default_generator.manual_seed(self._seed)
         with torch.no_grad():
             made = self._model(*inputs)
         # A `parameter` gives itself.

@@ -40,7 +40,7 @@ def text(found: Verification, width: int | None = None, style: Style | None = No
 
 
 def _part(motion: str, findings: list[Finding], width: int | None, style: Style) -> list[str]:
-    rows = [(visible(str(one.wire)), _claimed(one), _measured(one), WORDS[one.verdict]) for one in findings]
+    rows = [(visible(str(one.wire)), claimed(one), _measured(one), WORDS[one.verdict]) for one in findings]
     heads = (motion, *HEADINGS)
     widths = [max(map(text_width, column)) for column in zip(heads, *rows, strict=True)]
     over = 0 if width is None else sum(widths) + len(GAP) * (len(widths) - 1) - width
@@ -64,7 +64,7 @@ def _line(texts: tuple[str, ...], widths: list[int], padded: bool = False) -> st
     return line if padded else line.rstrip()
 
 
-def _claimed(finding: Finding) -> str:
+def claimed(finding: Finding) -> str:
     """`equivariant, shift 4, border 2`."""
     if finding.claimed == "none":
         return f"none, ended by {visible(finding.ended_by or '')}"
