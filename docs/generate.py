@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import runpy
 import sys
 import tempfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -41,7 +42,7 @@ PAGES_WITH_SCREENS = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
 
 PROGRAM = re.compile(r"^```arch[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCREEN = re.compile(r"^```console\n\$ archdsl ([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PICTURE = re.compile(r"^`archdsl (draw [^`]* -o (\S+\.svg))`$", re.MULTILINE)
+PICTURE = re.compile(r"^`archdsl ((?:draw|look|verify) [^`]* -o (\S+\.svg))`$", re.MULTILINE)
 COLUMNS = "105"
 """The width of the screens: that of a page."""
 
@@ -156,6 +157,7 @@ def pages() -> dict[str, str]:
     found.update(zoo_pages())
     for page in ("pictures.md", "chapter.md", "comparison.md"):
         found.update(pictures((DOCS / page).read_text(encoding="utf-8")))
+    found["pictures/figure-10-8.svg"] = figure_10_8()
     found.update({f"layers/{name}.md": layer_page(layer) for name, layer in LAYERS.items()})
     found.update({f"problems/{name}.md": problem_page(problem) for name, problem in CATALOGUE.items()})
     return found
@@ -254,10 +256,17 @@ def pictures(page: str) -> dict[str, str]:
             programs = PROGRAM.findall(page, 0, command.start())
             if words[1].endswith(".arch"):
                 Path(words[1]).write_text(programs[-1], encoding="utf-8")
-            with redirect_stderr(io.StringIO()):
+            with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
                 assert run(words) == 0, command[0]
             found[f"pictures/{command[2]}"] = Path(command[2]).read_text(encoding="utf-8")
     return found
+
+
+def figure_10_8() -> str:
+    """The errors that `benchmarks/figure_10_8.py` measured, as it draws them."""
+    script = runpy.run_path(str(DOCS.parent / "benchmarks" / "figure_10_8.py"))
+    picture: str = script["drawn"](script["read"]())
+    return picture
 
 
 def with_screens(page: str) -> str:

@@ -304,5 +304,6 @@ def test_a_network_of_signals_learns_a_time_series(tmp_path: Path) -> None:
       optimizer = adam(lr=0.005)
       batch = 16
       steps = 300
+      measurements = 1
     }"""
     assert trained(text, "<text>", tmp_path / "run").measured.test[0] < 0.12

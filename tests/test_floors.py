@@ -37,6 +37,7 @@ FLOORS = {
     "verification": 6.4,
     "net": 6.5,
     "training": 7,
+    "looking": 7.2,
     "checking": 7.5,
     "explanation": 7.8,
     "editing": 7.9,

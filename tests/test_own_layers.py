@@ -50,11 +50,12 @@ network Digits(classes = 10) {
 }
 
 train {
-  data      = digits
-  loss      = cross_entropy
-  optimizer = adam(lr=0.003)
-  batch     = 50
-  steps     = 20
+  data         = digits
+  loss         = cross_entropy
+  optimizer    = adam(lr=0.003)
+  batch        = 50
+  steps        = 20
+  measurements = 2
 }
 """
 

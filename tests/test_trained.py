@@ -31,6 +31,7 @@ train {
   optimizer      = adam(lr=0.003)
   batch          = 50
   steps          = 90
+  measurements   = 2
   moving_average = 0.9
   metrics        = [error, top_error(2)]
 }

@@ -20,6 +20,7 @@ from archdsl.recipes.transforms import (
     Normalize,
     Pad,
     PcaColor,
+    PermutePositions,
     RandomCrop,
     RandomResizedCrop,
     RandomScaleCrop,
@@ -52,6 +53,7 @@ def places(x: Tensor) -> Tensor:
         HorizontalFlip.new(),
         Pad.new(amount=3),
         Cutout.new(size=6),
+        PermutePositions.new(seed=7),
         Normalize.new(mean=0.3, std=2.0),
     ],
     ids=str,
@@ -92,6 +94,23 @@ def test_crops_stand_where_they_say() -> None:
     assert five[1, :, 0, 0, 0].tolist() == [0, 4, 18, 22, 9 + 2]
     ten = applied(TenCrop.new(size=5), x).unflatten(0, (2, 10))
     assert torch.equal(ten[:, :5], five) and torch.equal(ten[:, 5:], five.flip(-1))
+
+
+def test_permuted_positions_are_one_order_for_all_examples_and_channels() -> None:
+    x = places(torch.empty(2, 3, 8, 5))
+    permute = PermutePositions.new(seed=7)
+    y = applied(permute, x)
+    order = y[0, 0].flatten().long()
+    assert sorted(order.tolist()) == list(range(40)) != order.tolist()
+    assert torch.equal(y, order.reshape(8, 5).expand(y.shape).float())
+    assert torch.equal(y, applied(permute, x, seed=1)), "it is the same at every step"
+    assert not torch.equal(y, applied(PermutePositions.new(seed=8), x))
+    # A vector's numbers are its positions, and a signal's samples are permuted like them.
+    vectors = torch.rand(2, 40)
+    assert torch.equal(applied(permute, vectors), vectors[:, order])
+    assert torch.equal(applied(permute, vectors.reshape(2, 1, 40))[:, 0], vectors[:, order])
+    # As it was, whatever machine: runs and papers can name a seed.
+    assert order[:6].tolist() == [5, 35, 12, 19, 15, 10]
 
 
 def test_flips_happen_as_often_as_they_say() -> None:

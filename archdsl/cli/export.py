@@ -29,24 +29,22 @@ class FileOrRun(File):
         return super().convert(value, parameter, context)
 
 
-@click.command(short_help="Write a network as PyTorch source, or as ONNX.")
+@click.command(short_help="Write a network as PyTorch source, ONNX, or fully connected.")
 @click.argument("file", type=FileOrRun(), metavar="FILE[:NETWORK]|RUN")
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["torch", "onnx"]),
+    type=click.Choice(["torch", "onnx", "dense"]),
     required=True,
-    help="PyTorch source, or an ONNX graph with weights.",
+    help="PyTorch source; an ONNX graph with weights; a fully connected network that computes the same.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write [standard output; NETWORK.onnx].",
+    help="The file to write [standard output; NETWORK.onnx; NETWORKDense.arch].",
 )
-@click.option(
-    "--weights", metavar="FILE", help="Weights for the graph: a state file of torch, or a run's folder."
-)
+@click.option("--weights", metavar="FILE", help="Weights to write: a state file of torch, or a run's folder.")
 @click.option(
     "--ignore", multiple=True, metavar="PREFIX", help="Leave out what the file of weights calls so."
 )
@@ -65,11 +63,14 @@ def export(
 ) -> int:
     """Write a network as PyTorch source that runs without archdsl, or as an ONNX graph.
 
-    Of a run, which is a folder, the graph has the trained weights; of a FILE, those of --weights, or those
-    that torch begins with.
+    Or, where layers have weight matrices or are functions of single numbers, as a fully connected network
+    that computes the same: an .arch file, and its weights beside it in a .safetensors file.
+
+    Of a run, which is a folder, what is written has the trained weights; of a FILE, those of --weights, or
+    those that torch begins with.
     """
-    if weights is not None and (form != "onnx" or isinstance(file, Path)):
-        raise click.UsageError("--weights are for a FILE that is written --to onnx")
+    if weights is not None and (form == "torch" or isinstance(file, Path)):
+        raise click.UsageError("--weights are for a FILE that is written --to onnx or --to dense")
     if recipe_settings(settings):
         raise click.UsageError("an export has no recipe: leave out --set train....")
     if isinstance(file, Path):
@@ -79,9 +80,11 @@ def export(
         if trained is None:
             return WRONG
         network, model = trained.network, trained.model
+        recipe: dict[str, Any] | None = trained.stored
     else:
         net = compiled(file, settings, sizes, inputs, allow_python)
         network, model = net.network, None
+        recipe = net.recipe.to_dict() if form == "dense" and net.recipe is not None else None
         if weights is not None:
             try:
                 model = net.build(weights=weights, ignored=ignore)
@@ -90,6 +93,8 @@ def export(
                 return WRONG
     if form == "onnx":
         return _onnx(network, model, output)
+    if form == "dense":
+        return _dense(network, model, recipe, output)
     from archdsl.lowering.source import write
 
     source = write(network)
@@ -98,6 +103,30 @@ def export(
     else:
         write_file(output, source)
         message(f"wrote {output}")
+    return 0
+
+
+def _dense(
+    network: Network, model: nn.Module | None, recipe: dict[str, Any] | None, output: Path | None
+) -> int:
+    path = output or Path(f"{network.name}Dense.arch")
+    beside = path.with_suffix(".safetensors")
+    if path in (Path("-"), beside):
+        raise click.UsageError("two files are written: name the .arch file, and the weights lie beside it")
+    if '"' in beside.name or not beside.name.isprintable():
+        raise click.UsageError("the .arch file names that of the weights, so there can be no quotes in it")
+    from safetensors.torch import save
+
+    from archdsl.lowering.dense import NotDense, dense
+
+    try:
+        found = dense(network, model, beside.name, recipe)
+    except NotDense as error:
+        message(f"error: {error}")
+        return WRONG
+    write_file(beside, save(found.weights))
+    write_file(path, found.text)
+    message(f"wrote {path} and {beside}: {found.parameters:,} parameters in place of {found.before:,}")
     return 0
 
 

@@ -13,6 +13,7 @@ from archdsl.cli.diff import diff
 from archdsl.cli.draw import draw
 from archdsl.cli.export import export
 from archdsl.cli.format import fmt
+from archdsl.cli.look import look
 from archdsl.cli.lsp import lsp
 from archdsl.cli.networks import WRONG
 from archdsl.cli.new import new
@@ -63,6 +64,7 @@ for command in (
     train,
     evaluate,
     predict,
+    look,
     layers,
     explain,
     list_architectures,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity
 
 
 class NoData(Problem):
@@ -357,6 +359,63 @@ class ViewsInTraining(Problem):
 
     def label(self) -> str:
         return "belongs in `evaluate`"
+
+
+class PositionsDiffer(Problem):
+    """Positions are permuted as the network is trained and not as it is measured, or the other way round.
+
+    The network would be measured on examples of another form than it knows. `permute_positions` belongs in
+    both chains, with one seed.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = permute_positions(seed=7)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+      augment   = permute_positions(seed=7)
+      evaluate  = permute_positions(seed=7)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    transform: str
+    stated: str
+    """The key that has it."""
+    lacking: str
+
+    def message(self) -> str:
+        return f"`{self.stated}` has `{self.transform}`, and `{self.lacking}` has not"
+
+    def label(self) -> str:
+        return "trained and measured examples differ in form"
+
+    def help(self) -> str | None:
+        return f"say it in `{self.lacking}`, too"
 
 
 class MovesTargets(Problem):

@@ -9,7 +9,7 @@ from archdsl.compiler.network import Network, Node, Scope, Wire
 from archdsl.compiler.reporting import Reporter
 from archdsl.diagnostics import Label
 from archdsl.problems import Fault, Problem, nearest
-from archdsl.problems.data import MovesTargets
+from archdsl.problems.data import MovesTargets, PositionsDiffer
 from archdsl.problems.initialisation import NothingToFill
 from archdsl.problems.training import (
     BoundedScores,
@@ -27,7 +27,7 @@ from archdsl.recipes.initialisations import Filling, Initialisation
 from archdsl.recipes.losses import Loss
 from archdsl.recipes.metrics import AbsoluteError, Error, MeanIou, Metric, SquaredError
 from archdsl.recipes.recipe import Part, Term
-from archdsl.recipes.transforms import Transform
+from archdsl.recipes.transforms import PermutePositions, Transform
 from archdsl.source import Span
 from archdsl.syntax import tree
 
@@ -105,6 +105,17 @@ class Fitting:
         problem = DataMismatch(self._data.word, given, shapes, through, name)
         self.reporter.report(problem, self._at(through or "data"), labels)
         return ()
+
+    def positions(self, augment: tuple[Transform, ...], evaluate: tuple[Transform, ...]) -> None:
+        """Positions that are permuted for good are so whenever the network sees an example."""
+        chains = {"augment": augment, "evaluate": evaluate}
+        for stated, lacking in (("augment", "evaluate"), ("evaluate", "augment")):
+            nodes = self.settings[stated].values if chains[stated] else ()
+            for node, transform in zip(nodes, chains[stated], strict=True):
+                if isinstance(transform, PermutePositions) and transform not in chains[lacking]:
+                    problem = PositionsDiffer(str(transform), stated, lacking)
+                    self.reporter.report(problem, node.span)
+                    return
 
     def _moved(self, described: Described, chains: dict[str, tuple[Transform, ...]]) -> bool:
         """Whether a transform moves what has a target at its place, after reporting it."""

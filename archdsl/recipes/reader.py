@@ -185,6 +185,8 @@ class _Reader:
                 described = self._described(data, settings["data"].values[0].span, look, allow_python)
         fitting = Fitting(self.network, self.reporter, settings, data, described)
         shape = fitting.data(found.get("augment") or (), found.get("evaluate") or ())
+        if all(found[key] is not None for key in ("augment", "evaluate") if key in found):
+            fitting.positions(found.get("augment") or (), found.get("evaluate") or ())
         terms = fitting.loss(found.get("loss"))
         metrics = fitting.metrics(found.get("metrics"), terms)
         initialize = found.get("initialize") or He.new()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from random import Random
 from typing import Any, ClassVar
 
@@ -263,6 +264,35 @@ class Pad(Transform):
 
     def apply(self, torch: Any, x: Any, random: Any) -> Any:
         return torch.nn.functional.pad(x, [self.amount] * 2 * (x.dim() - 2))
+
+
+class PermutePositions(Transform):
+    """Every example's positions in one order, drawn once and for all by `seed`; channels stay together.
+
+    What lies side by side in the data lies apart then: to a fully connected layer it is all the same, a
+    convolution loses what it counts on (Prince 2023, Section 10.2). The order follows from the seed and the
+    number of positions alone, a vector's numbers being its positions. It has to stand in `evaluate`, too.
+    """
+
+    moves: ClassVar[bool] = True
+
+    chance: ClassVar[bool] = False
+
+    seed: int = argument(natural, "by which the order is drawn", 0)
+
+    def apply(self, torch: Any, x: Any, random: Any) -> Any:
+        axis = min(2, x.dim() - 1)
+        positions = x.flatten(axis)
+        order = torch.tensor(_order(self.seed, positions.shape[axis]), device=x.device)
+        return positions.index_select(axis, order).reshape(x.shape)
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, count: int) -> list[int]:
+    """Numbers below `count` in an order that is the same everywhere."""
+    order = list(range(count))
+    Random(seed).shuffle(order)
+    return order
 
 
 class HorizontalFlip(Transform):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import Pictures
 from archdsl.training.examples import Batch, Examples, InMemory, Share, numbers, orders, spread, whole
 from archdsl.training.run import TrainingError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 KEPT = 1 << 30
 """Bytes of decoded pictures that are kept on the device."""
@@ -153,33 +157,63 @@ def _together(items: Sequence[tuple[Tensor | str, int]]) -> Decoded:
     return x, torch.tensor([label for _, label in whole]), broken
 
 
-def decode(file: Path, size: int, grey: bool, pixels: int) -> Tensor:
-    """A picture `[channels, size, size]` in bytes: its shorter side resized to `size`, the middle cut out.
+def decode(file: Path, size: int | tuple[int, int], grey: bool, pixels: int) -> Tensor:
+    """A picture `[channels, rows, columns]` in bytes, resized and its middle cut out.
 
-    Raises `ValueError` with words that follow the file's name where it is no whole picture, or one of
-    more than `pixels`.
+    `size` is the extent of a square, or rows and columns. Raises `ValueError` with words that follow the
+    file's name where it is no whole picture, or one of more than `pixels`.
+    """
+    high, wide = (size, size) if isinstance(size, int) else size
+    return as_bytes(fitted(opened(file, grey, pixels, min(high, wide)), high, wide))
+
+
+def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Image.Image:
+    """A picture as it is, in colour or grey; one of extents that are `least` and more will do.
+
+    Raises `ValueError` as `decode` does.
     """
     from PIL import Image
 
+    mode = "L" if grey else "RGB"
     try:
-        with Image.open(file) as opened:
-            if opened.width * opened.height > pixels:
-                raise ValueError(f"has {opened.width} x {opened.height} pixels, over {pixels:,}")
-            # A JPEG can be decoded at an eighth, a quarter or half of its extent.
-            opened.draft("L" if grey else "RGB", (size, size))
-            whole: Image.Image = opened
-            if opened.mode.startswith("I;16"):
+        with Image.open(file) as found:
+            if found.width * found.height > pixels:
+                raise ValueError(f"has {found.width} x {found.height} pixels, over {pixels:,}")
+            if least is not None:
+                # A JPEG can be decoded at an eighth, a quarter or half of its extent.
+                found.draft(mode, (least, least))
+            whole: Image.Image = found
+            if found.mode.startswith("I;16"):
                 # Pillow cuts off what has more than 8 bits, where it should be scaled.
-                whole = opened.point(lambda value: value / 257, "L")
-            picture = whole.convert("L" if grey else "RGB")
+                whole = found.point(lambda value: value / 257, "L")
+            return whole.convert(mode)
     except Image.DecompressionBombError:
         raise ValueError(f"has more than {pixels:,} pixels") from None
     except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"can't be decoded ({error})".replace(f" '{file}'", "")) from None
-    short = min(picture.size)
-    width, height = (max(size, round(side * size / short)) for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    left, top = (width - size) // 2, (height - size) // 2
-    picture = picture.crop((left, top, left + size, top + size))
+
+
+def fitted(picture: Image.Image, high: int, wide: int, nearest: bool = False) -> Image.Image:
+    """The middle of a picture that has been resized so that nothing of it is missing there.
+
+    Pixels are averaged, or with `nearest` taken as they are.
+    """
+    from PIL import Image
+
+    if picture.size == (wide, high):
+        return picture
+    across = wide * picture.height >= high * picture.width
+    to, of = (wide, picture.width) if across else (high, picture.height)
+    width, height = max(wide, round(picture.width * to / of)), max(high, round(picture.height * to / of))
+    if nearest:
+        picture = picture.resize((width, height), Image.Resampling.NEAREST)
+    else:
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    left, top = (width - wide) // 2, (height - high) // 2
+    return picture.crop((left, top, left + wide, top + high))
+
+
+def as_bytes(picture: Image.Image) -> Tensor:
+    """A picture as a tensor `[channels, rows, columns]` of bytes."""
     values = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return values.reshape(size, size, 1 if grey else 3).movedim(-1, 0).contiguous()
+    return values.reshape(picture.height, picture.width, -1).movedim(-1, 0).contiguous()

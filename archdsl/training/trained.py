@@ -70,6 +70,8 @@ class Trained:
             raise ArchError(checked.diagnostics)
         self.network = checked.net.network
         self.classes: tuple[str, ...] | None = stored["classes"] and tuple(stored["classes"])
+        self.stored: dict[str, Any] = stored["recipe"]
+        """The recipe that it was trained by, as `Recipe.to_dict` has it."""
         self.recipe = self._recipe(stored["recipe"], settings or {}, look, allow_python)
         self.model: nn.Module = build(self.network).to(self.device).eval()
         try:
@@ -119,42 +121,44 @@ class Trained:
 
         Each is a name and the output: for scores of classes their softmax, otherwise the values.
         """
-        for name, x in self._inputs(file):
+        data = self.recipe.data
+        most = {"pixels": data.pixels} if isinstance(data, ImageFolder) else {}
+        for name, x in inputs_of(file, self.recipe.shape, **most):
             batch = x.unsqueeze(0).to(self.device)
             target = torch.zeros(1)
             ((output, _),) = scored(self.model, self.recipe, [(batch, target)], self._precision())
             yield name, as_read(self.recipe, output)[0].cpu()
 
-    def _inputs(self, file: Path) -> Iterator[tuple[str, Tensor]]:
-        shape = self.recipe.shape
-        if file.suffix.lower() in (".npy", ".npz"):
-            array = _array(file)
-            several = array.shape[1:] == shape or array[0].size == np.prod(shape)
-            for number, one in enumerate(array if several else array[None]):
-                if one.size != np.prod(shape):
-                    raise TrainingError(
-                        f"{file} has examples {list(one.shape)}, and the network takes {list(shape)}"
-                    )
-                name = f"{file}[{number}]" if several else str(file)
-                yield name, torch.from_numpy(np.ascontiguousarray(one)).float().reshape(shape)
-            return
-        if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
-            raise TrainingError(
-                f"{file}: the network takes {list(shape)}, which is no picture: give a .npy file"
-            )
-        from archdsl.training.pictures import decode
-
-        data = self.recipe.data
-        pixels = data.pixels if isinstance(data, ImageFolder) else 50_000_000
-        try:
-            yield str(file), numbers(decode(file, shape[1], shape[0] == 1, pixels))
-        except ValueError as reason:
-            raise TrainingError(f"{file} {reason}") from None
-
     def _precision(self) -> AbstractContextManager[Any]:
         if self.recipe.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=getattr(torch, self.recipe.precision))
+
+
+def inputs_of(file: Path, shape: tuple[int, ...], pixels: int = 50_000_000) -> Iterator[tuple[str, Tensor]]:
+    """A picture, or each example of a `.npy` or `.npz` file, in a shape, with what it is called.
+
+    Raises `TrainingError` where it is none, has another shape, or more than so many pixels.
+    """
+    if file.suffix.lower() in (".npy", ".npz"):
+        array = _array(file)
+        several = array.shape[1:] == shape or array[0].size == np.prod(shape)
+        for number, one in enumerate(array if several else array[None]):
+            if one.size != np.prod(shape):
+                raise TrainingError(
+                    f"{file} has examples {list(one.shape)}, and the network takes {list(shape)}"
+                )
+            name = f"{file}[{number}]" if several else str(file)
+            yield name, torch.from_numpy(np.ascontiguousarray(one)).float().reshape(shape)
+        return
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise TrainingError(f"{file}: the network takes {list(shape)}, which is no picture: give a .npy file")
+    from archdsl.training.pictures import decode
+
+    try:
+        yield str(file), numbers(decode(file, (shape[1], shape[2]), shape[0] == 1, pixels))
+    except ValueError as reason:
+        raise TrainingError(f"{file} {reason}") from None
 
 
 def _array(file: Path) -> np.ndarray[Any, Any]:
