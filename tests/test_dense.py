@@ -224,6 +224,7 @@ def test_mistakes_of_the_command_line(tmp_path: Path, monkeypatch: pytest.Monkey
     for output, said in (
         ("-", "two files are written"),
         ("weights.safetensors", "two files are written"),
+        ("weights.txt", "two files are written"),
         ('"quoted".arch', "there can be no quotes in it"),
     ):
         done = CliRunner().invoke(command, ["export", "mnist1d_conv.arch", "--to", "dense", "-o", output])
@@ -231,3 +232,20 @@ def test_mistakes_of_the_command_line(tmp_path: Path, monkeypatch: pytest.Monkey
     done = CliRunner().invoke(command, ["export", "LeNet5", "--to", "dense"], standalone_mode=False)
     assert done.return_value == 1 and "error: `" in done.output and "can't be written as" in done.output
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_that_is_read_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "network Own {\n  input x: [4]\n  linear(2)\n}\n"
+    (tmp_path / "run").mkdir()
+    for name in ("own.arch", "run/network.arch", "run/recipe.json", "run/weights.safetensors"):
+        (tmp_path / name).write_text(text)
+    for form, output, said in (
+        ("dense", "own.arch", "own.arch is what is read"),
+        ("torch", "./own.arch", "own.arch is what is read"),
+        ("onnx", "run/network.arch", "run/network.arch belongs to the run in run"),
+        ("dense", "run/weights.arch", "run/weights.safetensors belongs to the run in run"),
+    ):
+        done = CliRunner().invoke(command, ["export", "own.arch", "--to", form, "-o", output])
+        assert done.exit_code == 2 and said in done.output, done.output
+    assert {path.read_text() for path in tmp_path.rglob("*.*")} == {text}

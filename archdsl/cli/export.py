@@ -91,28 +91,39 @@ def export(
             except ArchError as error:
                 show(error.diagnostics)
                 return WRONG
+    read = file if isinstance(file, Path) else Path(file.source.name)
     if form == "onnx":
-        return _onnx(network, model, output)
+        return _onnx(network, model, output or Path(f"{network.name}.onnx"), read)
     if form == "dense":
-        return _dense(network, model, recipe, output)
+        return _dense(network, model, recipe, output or Path(f"{network.name}Dense.arch"), read)
     from archdsl.lowering.source import write
 
     source = write(network)
     if output is None or str(output) == "-":
         result(source.rstrip("\n"))
     else:
+        _spare(read, output)
         write_file(output, source)
         message(f"wrote {output}")
     return 0
 
 
+def _spare(read: Path, *written: Path) -> None:
+    """Refuse to write over the file that is read, or over a file of a run."""
+    for path in written:
+        if path.exists() and (read.exists() and path.samefile(read)):
+            raise click.UsageError(f"{path} is what is read: name another file by -o")
+        if path.exists() and (path.parent / "recipe.json").is_file():
+            raise click.UsageError(f"{path} belongs to the run in {path.parent}: name another file by -o")
+
+
 def _dense(
-    network: Network, model: nn.Module | None, recipe: dict[str, Any] | None, output: Path | None
+    network: Network, model: nn.Module | None, recipe: dict[str, Any] | None, path: Path, read: Path
 ) -> int:
-    path = output or Path(f"{network.name}Dense.arch")
     beside = path.with_suffix(".safetensors")
-    if path in (Path("-"), beside):
+    if path.suffix != ".arch":
         raise click.UsageError("two files are written: name the .arch file, and the weights lie beside it")
+    _spare(read, path, beside)
     if '"' in beside.name or not beside.name.isprintable():
         raise click.UsageError("the .arch file names that of the weights, so there can be no quotes in it")
     from safetensors.torch import save
@@ -130,12 +141,12 @@ def _dense(
     return 0
 
 
-def _onnx(network: Network, model: nn.Module | None, output: Path | None) -> int:
+def _onnx(network: Network, model: nn.Module | None, path: Path, read: Path) -> int:
     from archdsl.lowering.build import build
     from archdsl.lowering.onnx import NotExported
     from archdsl.lowering.onnx import export as write
 
-    path = output or Path(f"{network.name}.onnx")
+    _spare(read, path)
     try:
         difference = write(network, model or build(network), path)
     except NotExported as error:

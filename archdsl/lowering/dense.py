@@ -174,8 +174,9 @@ class _Lines:
             found = None
         if found is None or not _own(node):
             raise NotDense(
-                f"`{node.name}` ({node.kind}) can't be written as a fully connected layer, as layers with a "
-                "weight matrix can, functions of single numbers, and joins of values of one shape"
+                f"`{node.name}` ({node.kind}) can't be written as a fully connected layer: what can be has a "
+                "weight matrix, as a convolution or a mean pooling has, acts on single numbers, as relu, or "
+                "joins values of one shape"
             )
         units = number(node.shape.count)
         call = f"linear({units})" if _biased(node) else f"linear({units}, bias=false)"

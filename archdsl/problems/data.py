@@ -407,15 +407,20 @@ class PositionsDiffer(Problem):
     stated: str
     """The key that has it."""
     lacking: str
+    other: str | None = None
+    """What `lacking` has in its place."""
 
     def message(self) -> str:
-        return f"`{self.stated}` has `{self.transform}`, and `{self.lacking}` has not"
+        there = "has not" if self.other is None else f"has `{self.other}`"
+        return f"`{self.stated}` has `{self.transform}`, and `{self.lacking}` {there}"
 
     def label(self) -> str:
         return "trained and measured examples differ in form"
 
     def help(self) -> str | None:
-        return f"say it in `{self.lacking}`, too"
+        if self.other is None:
+            return f"say it in `{self.lacking}`, too"
+        return f"say `{self.transform}` in `{self.lacking}`, too"
 
 
 class MovesTargets(Problem):

@@ -113,7 +113,9 @@ class Fitting:
             nodes = self.settings[stated].values if chains[stated] else ()
             for node, transform in zip(nodes, chains[stated], strict=True):
                 if isinstance(transform, PermutePositions) and transform not in chains[lacking]:
-                    problem = PositionsDiffer(str(transform), stated, lacking)
+                    others = [one for one in chains[lacking] if isinstance(one, PermutePositions)]
+                    other = str(others[0]) if others else None
+                    problem = PositionsDiffer(str(transform), stated, lacking, other)
                     self.reporter.report(problem, node.span)
                     return
 
