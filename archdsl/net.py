@@ -443,6 +443,8 @@ class _Facts:
         if name == "translation":
             return self._analysis.equivariance(wire).translation
         found = self._analysis.symmetry(wire).of(Motion(name))
+        if found is not None and found.where is not None:
+            raise Undecided
         return None if found is None else found.answer
 
     def ended_by(self, wire: Wire, name: str) -> Node | None:

@@ -12,6 +12,7 @@ import torch
 from test_equivariance import lowered
 
 import archdsl
+from archdsl.layers.symmetry import Motion
 from archdsl.project import bundled
 
 Tensor = torch.Tensor
@@ -108,6 +109,9 @@ GROUP_LINES = (
 )  # fmt: skip
 
 
+LIFTED = "lifting_conv(2, kernel=3, padding=1, group=p4m)"
+
+
 def chain(seed: int, first: str = "conv(4, kernel=1)", choices: tuple[str, ...] = LINES) -> str:
     """A random network of lines that may keep what is claimed, all of whose values are outputs."""
     draw = random.Random(seed)
@@ -160,6 +164,39 @@ def test_every_claim_of_a_group_holds(group: str, size: int) -> None:
         kinds = ("regular", "scalar") if group == "p4m" or motion == "rotation" else ("None",)
         for kind in kinds:
             assert found[f"{motion} {kind}"] > 5, found
+
+
+def test_open_sizes() -> None:
+    """What is claimed for all sizes is claimed for each, and what is left open depends on the size."""
+    found: Counter[tuple[bool, bool]] = Counter()
+    lines = tuple(line.replace("G", "p4m") for line in GROUP_LINES)
+    for seed in range(14):
+        text = chain(seed) if seed % 2 else chain(seed, LIFTED, lines)
+        for symbols in ("SS", "HW"):
+            shape = rf"\1, {', '.join(symbols)}]"
+            opened = re.sub(r"(input x: \[\d+), (\d+), \2\]", shape, text)
+            if opened == text:
+                continue
+            try:
+                every = archdsl.loads(opened)
+                each = [archdsl.loads(opened, sizes=dict.fromkeys(symbols, n)) for n in (24, 25, 26)]
+            except archdsl.ArchError:
+                continue
+            for wire in every.network.outputs:
+                for motion in Motion:
+                    said = every.analysis().symmetry(wire).of(motion)
+                    assert said is not None
+                    for net in each:
+                        (there,) = (one for one in net.network.outputs if str(one) == str(wire))
+                        known = net.analysis().symmetry(there).of(motion)
+                        assert known is not None
+                        if said.where is None:
+                            assert known.answer == said.answer, (str(wire), motion, opened)
+                        else:
+                            assert known.answer in ("none", said.where) or said.where == "none", opened
+                            found[symbols == "SS", known.answer != "none"] += 1
+    # With one symbol some strides fit even extents alone, or odd ones; with two of one size all may fit.
+    assert found[True, True] > 2 and found[True, False] > 2 and found[False, True] > 2, found
 
 
 @pytest.mark.parametrize("name", ["group_equivariant.arch:P4CNN", "unet.arch:UNet", "lenet5.arch:LeNet5"])

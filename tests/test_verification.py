@@ -240,6 +240,40 @@ def test_the_picture(
     assert run(["verify", "vector.arch", "-o", "x.svg"]) == 2
     assert "no input of Vector has an axis along which it could be moved" in capsys.readouterr().err
     assert not Path("x.svg").exists()
+    Path("run").mkdir()
+    Path("run/network.arch").write_text(SMALL, encoding="utf-8")
+    assert run(["verify", "run"]) == 2
+    said = f"name an .arch file in it: {Path('run', 'network.arch')}; what is claimed holds for any weights"
+    assert said in capsys.readouterr().err
+
+
+SMALL = """
+network Small {
+  input s: [2, 6]
+  a: conv(3, kernel=3, padding=1)
+  b: max_pool(2) -> max_pool(2)
+  c: global_avg_pool
+  output b, c
+}
+"""
+"""Too small for all but the first of its claims."""
+
+
+def test_a_picture_shows_no_claim_that_is_not_measured() -> None:
+    net = archdsl.loads(SMALL)
+    found = verify(net.network, net.analysis())
+    a, *others = shifted(found, net.analysis())[1]
+    assert a.notes[1] == "measured: no difference at all of these shifts" and a.by_unit is not None
+    assert [panel.name for panel in others] == ["b.max_pool_1", "b.max_pool_2", "c"]
+    for panel in others:
+        assert panel.notes[0].endswith(" (not measured)") and "not measured here: " in panel.notes[1]
+        assert panel.by_unit is None
+        (shares,), (answered,) = panel.by_shift, panel.answered
+        claimed = [share for share, answer in zip(shares, answered, strict=True) if answer]
+        assert len(claimed) > 1 and not any(claimed)
+    # What is not claimed is shown all the same, in a ring.
+    assert others[-1].notes[2].endswith(" on average at other shifts, moved in a ring")
+    assert any(others[-1].by_shift[0])
 
 
 def test_more_shifts_than_can_be_measured_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,38 +18,56 @@ quarter turn. After a polar resampling a turn moves the map in a ring along its 
 stencil there must repeat and wrap around, or stay within its own samples; a change of scale moves it along
 the second axis, where borders are as they are. What has no positions left and scalar channels is invariant,
 and so is whatever is made of that alone.
+
+With symbolic extents a claim is made where it is so whatever the symbols are. Where they decide, nothing is
+claimed either, and `where` says what is so at the sizes that fit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Reading
 from archdsl.analysis.uniformity import uniform
 from archdsl.layers.stencils import Reach
 from archdsl.layers.symmetry import ACTED_ON, SCALAR, Fibre, Motion
-from archdsl.sizes import Size
+from archdsl.sizes import Question, Size, Symbolic, answering, equal
 
 if TYPE_CHECKING:
     from archdsl.compiler.network import Node
 
 MOST_UNITS = 2**14
-"""The longest axis whose units are compared with their mirror images one by one."""
+"""The longest axis of a ring that is looked at."""
 
 
 class Answer(NamedTuple):
-    """How a value answers to one motion; `fibre` is what its channels do, where anything is claimed."""
+    """How a value answers to one motion; `fibre` is what its channels do, where anything is claimed.
+
+    `where` is set if nothing is claimed since open sizes decide, at the layer `ended_by`: it is what is so
+    for those that fit, and `none` where that can't be told.
+    """
 
     answer: Literal["equivariant", "invariant", "none"]
     fibre: Fibre | None = None
     ended_by: str | None = None
+    where: Literal["equivariant", "invariant", "none"] | None = None
+
+    @property
+    def at_best(self) -> Literal["equivariant", "invariant", "none"]:
+        """The answer at open sizes that fit."""
+        return self.where or self.answer
+
+    def depending(self, name: str) -> Answer:
+        """This answer where open sizes decide at a layer whether it is so."""
+        return Answer("none", self.fibre, name, self.at_best)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that the report prints."""
         return {
             "answer": self.answer,
             "channels": self.fibre.kind if self.fibre is not None and self.answer == "equivariant" else None,
-            "exact": self.fibre is None or self.fibre.exact,
+            "exact": self.answer == "none" or self.fibre is None or self.fibre.exact,
             "ended_by": self.ended_by,
         }
 
@@ -61,8 +79,8 @@ class Symmetry:
 
     def __init__(self, answers: tuple[Answer | None, ...]) -> None:
         self.answers = answers
-        self.over = all(one is None or one.answer == "none" for one in answers)
-        """Whether nothing is claimed any more."""
+        self.over = all(one is None or one.at_best == "none" for one in answers)
+        """Whether nothing is claimed any more, whatever open sizes are."""
 
     def of(self, motion: Motion) -> Answer | None:
         return self.answers[MOTIONS.index(motion)]
@@ -137,7 +155,7 @@ def ended(flow: Flow, symmetries: list[Symmetry]) -> list[tuple[Node, Fibre]]:
         return found
     for node, before, start in zip(flow.nodes, flow.feeds, flow.starts, strict=True):
         after = symmetries[start].answers[number]
-        if after is None or after.ended_by != node.name:
+        if after is None or after.ended_by != node.name or after.where is not None:
             continue
         for feed in before:
             answer = symmetries[feed].answers[number]
@@ -152,9 +170,11 @@ def _at_input(motion: Motion, extents: tuple[Size, ...], name: str) -> Answer:
     if len(extents) < ACTED_ON[motion]:
         # A vector, beside maps that move, stays as it is.
         return INVARIANT
-    if motion is Motion.ROTATION and extents[-1] != extents[-2]:
+    square = equal(extents[-1], extents[-2]) if motion is Motion.ROTATION else True
+    if square is False:
         return Answer("none", None, name)
-    return _settled(motion, SCALAR, extents)
+    found = _settled(motion, SCALAR, extents)
+    return found if square else found.depending(name)
 
 
 def _settled(motion: Motion, fibre: Fibre, extents: tuple[Size, ...]) -> Answer:
@@ -173,16 +193,25 @@ def _made(flow: Flow, i: int, values: list[Symmetry], reader: Reader, places: bo
         known = [one for one in given if one is not None]
         if len(known) < len(given):
             answers.append(None)
-        elif all(one.answer == "invariant" for one in known):
-            answers.append(min(known, key=lambda one: one.fibre is None or one.fibre.exact))
         else:
-            answers.append(
-                next((one for one in known if one.answer == "none"), None)
-                or _answered(flow, i, motion, known, reader, places)
-                or Answer("none", None, flow.nodes[i].name)
-            )
+            answers.append(_met(flow, i, motion, known, reader, places))
     same = next((value for value in values if list(value.answers) == answers), None)
     return same or Symmetry(tuple(answers))
+
+
+def _met(flow: Flow, i: int, motion: Motion, known: list[Answer], reader: Reader, places: bool) -> Answer:
+    """The answer of what a layer makes of values with these answers."""
+    ended = [one for one in known if one.at_best == "none"]
+    if ended:
+        return min(ended, key=lambda one: one.where is not None)
+    name = flow.nodes[i].name
+    if all(one.at_best == "invariant" for one in known):
+        least = min(known, key=lambda one: one.fibre is None or one.fibre.exact)
+        found = Answer("invariant", least.fibre)
+    else:
+        found = _answered(flow, i, motion, known, reader, places) or Answer("none", None, name)
+    doubt = next((one.ended_by for one in known if one.where is not None), None)
+    return found if doubt is None or found.at_best == "none" else found.depending(doubt)
 
 
 def _answered(
@@ -195,7 +224,7 @@ def _answered(
     ):
         if one.fibre is None:
             return None
-        if one.answer == "invariant" and any(extent != 1 for extent in extents):
+        if one.at_best == "invariant" and any(extent != 1 for extent in extents):
             # Something with positions that does not move, such as a learned map, tells them apart.
             alike = reading is Reach.POINT and motion is not Motion.SCALE and uniform(flow, feed)
             if not alike:
@@ -205,12 +234,18 @@ def _answered(
     xs = tuple([maker.shapes[port] for maker, port in node.inputs])
     fibre = node.layer.answers(motion, tuple(fibres), *xs)
     if fibre is None:
-        return None
+        asked: list[Question] = []
+        with answering(asked.append):
+            node.layer.answers(motion, tuple(fibres), *xs)
+        return Answer("none", None, node.name, "none") if asked else None
     if fibre.kind == "polar" and motion is Motion.ROTATION:
         fibre = fibre._replace(size=_ring(fibre, reader))
-    for before, reading, extents_in in zip(fibres, reader.readings, reader.extents_in, strict=True):
-        if not _moves(motion, before, fibre, reading, extents_in, reader.extents):
-            return None
+    moves = _every(
+        _moves(motion, before, fibre, reading, extents_in, reader.extents)
+        for before, reading, extents_in in zip(fibres, reader.readings, reader.extents_in, strict=True)
+    )
+    if moves is False:
+        return None
     exact = fibre.exact and all(one.exact for one in fibres)
     if motion is Motion.SCALE:
         exact = exact and fibre.kind == "scalar"
@@ -218,7 +253,8 @@ def _answered(
             exact = exact and _repeats(reading, extents_in, reader.extents)
     fibre = fibre._replace(exact=exact)
     # The place of a maximum is another one in a map that moved, also where there is one maximum alone.
-    return Answer("equivariant", fibre) if places else _settled(motion, fibre, reader.extents)
+    found = Answer("equivariant", fibre) if places else _settled(motion, fibre, reader.extents)
+    return found if moves else found.depending(node.name)
 
 
 def _moves(
@@ -228,15 +264,18 @@ def _moves(
     reading: Reading,
     extents_in: tuple[Size, ...],
     extents: tuple[Size, ...],
-) -> bool:
-    """Whether the positions of what is made move as those of what is read do."""
+) -> bool | None:
+    """Whether the positions of what is made move as those of what is read do; None where symbols decide."""
     if isinstance(reading, Reach) and all(extent == 1 for extent in extents_in):
         return True
     if after.kind != before.kind and reading in (Reach.UNTOLD, Reach.CHOSEN, Reach.MIXED):
         # A resampling, whose own rule says it all.
         return True
     if reading is Reach.POINT:
-        return extents_in == extents
+        same = len(extents_in) == len(extents)
+        return same and _every(equal(a, b) for a, b in zip(extents_in, extents, strict=True))
+    if reading is Reach.UNTOLD and any(isinstance(extent, Symbolic) for extent in extents_in):
+        return None
     if isinstance(reading, Reach):
         whole = before.kind != "polar" or motion is Motion.SCALE or extents_in[0] == before.size
         return reading in (Reach.NORMALISED, Reach.POOLED) and whole
@@ -245,12 +284,18 @@ def _moves(
         return True
     if before.kind == "polar":
         return motion is not Motion.ROTATION or after.size > 0
-    if motion is Motion.ROTATION:
-        if len(reading) < 2 or extents_in[-1] != extents_in[-2] or extents[-1] != extents[-2]:
-            return False
-        if reading[-1] is not reading[-2] and not _alike(reading[-1], reading[-2]):
-            return False
-    return _mirrored(reading[-1], extents_in[-1], extents[-1])
+    mirrored = _mirrored(reading[-1], extents_in[-1], extents[-1])
+    if motion is Motion.REFLECTION:
+        return mirrored
+    if len(reading) < 2 or not (reading[-1] is reading[-2] or _alike(reading[-1], reading[-2])):
+        return False
+    return _every((equal(extents_in[-1], extents_in[-2]), equal(extents[-1], extents[-2]), mirrored))
+
+
+def _every(answers: Iterable[bool | None]) -> bool | None:
+    """Whether all is so; None where that is open."""
+    found = set(answers)
+    return False if False in found else None if None in found else True
 
 
 def _repeats(reading: Reading, extents_in: tuple[Size, ...], extents: tuple[Size, ...]) -> bool:
@@ -281,18 +326,31 @@ def _positions(pattern: Pattern, unit: int) -> set[int]:
     }
 
 
-def _mirrored(pattern: Pattern, extent_in: Size, extent: Size) -> bool:
-    """Whether each unit reads the mirror image of what its own mirror image reads."""
+def _mirrored(pattern: Pattern, extent_in: Size, extent: Size) -> bool | None:
+    """Whether each unit reads the mirror image of what its own mirror image reads; None where symbols decide.
+
+    Place p of the input and `extent_in - 1 - p` are images. Units repeat after `step_out`, and so do theirs:
+    so that one turn shows it all, whatever the extents.
+    """
     if pattern.identity and extent_in == extent:
         return True
-    if not isinstance(extent_in, int) or not isinstance(extent, int) or extent > MOST_UNITS:
-        return False
-    # Units repeat after `step_out`, and so do mirror images: one turn at either end shows it all.
-    for unit in range(min(extent, pattern.step_out)):
-        image = _positions(pattern, extent - 1 - unit)
-        if {extent_in - 1 - place for place in _positions(pattern, unit)} != image:
+    turns = extent // pattern.step_out
+    rest = extent - turns * pattern.step_out
+    if not isinstance(rest, int):
+        return None
+    wanted: set[tuple[int, int]] = set()
+    for phase in range(min(extent, pattern.step_out) if isinstance(extent, int) else pattern.step_out):
+        further, image = divmod(rest - 1 - phase, pattern.step_out)
+        runs, images = pattern.runs[phase], pattern.runs[image]
+        if len(runs) != len(images):
             return False
-    return True
+        for (first, gap, count), (other, *alike) in zip(runs, reversed(images), strict=True):
+            if [gap, count] != alike:
+                return False
+            wanted.add((further, first + gap * count + other))
+    # Offset o from a unit's turn is the image of offset `across - o` from its image's turn.
+    across = {further: extent_in - 1 - (turns + further) * pattern.step_in for further, _ in wanted}
+    return _every(equal(across[further], ends) for further, ends in wanted)
 
 
 def _ring(fibre: Fibre, reader: Reader) -> int:

@@ -87,7 +87,7 @@ def source_of(file: str) -> Source:
     except FileNotFoundError:
         raise Refused(_missing(file)) from None
     except IsADirectoryError:
-        raise Refused(f"{file} is a folder; name an .arch file in it") from None
+        raise Refused(_folder(file)) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
@@ -98,6 +98,15 @@ def source_of(file: str) -> Source:
         ) from None
     except OSError as error:
         raise Refused(f"{file} can't be read: {error.strerror}") from None
+
+
+def _folder(file: str) -> str:
+    """What to say of a folder, with the .arch file that is in it, as in the folder of a run."""
+    try:
+        inside = list(Path(file).glob("*.arch"))
+    except OSError:
+        inside = []
+    return f"{file} is a folder; name an .arch file in it" + (f": {inside[0]}" if len(inside) == 1 else "")
 
 
 def _missing(file: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,8 +21,20 @@ if TYPE_CHECKING:
     from archdsl.verification import Verification
 
 
+class AnyWeights(File):
+    """FILE, of which a run's folder is none: trained weights change nothing."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            return super().convert(value, parameter, context)
+        except Refused as error:
+            if isinstance(value, str) and Path(value).is_dir():
+                raise Refused(f"{error.message}; what is claimed holds for any weights") from None
+            raise
+
+
 @click.command(short_help="Measure what is claimed of translation, turns and scale.")
-@click.argument("file", type=File(), metavar="FILE[:NETWORK]")
+@click.argument("file", type=AnyWeights(), metavar="FILE[:NETWORK]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @click.option(
     "-o",

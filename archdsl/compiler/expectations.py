@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from archdsl.compiler.depth import deep
-from archdsl.compiler.expressions import COMPARISONS, EQUALITY, NO_WORDS, Evaluator, Facts, words_for
+from archdsl.compiler.expressions import (
+    COMPARISONS,
+    EQUALITY,
+    NO_WORDS,
+    Evaluator,
+    Facts,
+    not_a_condition,
+    words_for,
+)
 from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.values import Labelled, PerAxis, Rounds, show
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
-from archdsl.problems.values import NotACondition
 from archdsl.sizes import Undecided, is_size, symbols_of
 from archdsl.syntax import tree
 
@@ -49,26 +56,34 @@ def _holds(test: tree.Expression, frame: Frame, evaluator: Evaluator, reporter: 
         value = evaluator.evaluate(test, frame)
     except Undecided:
         symbols = tuple(sorted(_symbols(evaluator, test, frame)))
-        reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols), test.span)
+        labels, uneven = _ends(evaluator, test, frame, "may end at")
+        reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols, uneven), test.span, labels)
         return None
     if not isinstance(value, bool):
-        raise reporter.fail(NotACondition(show(value)), test.span)
+        raise reporter.fail(not_a_condition(test, value), test.span)
     if not value:
-        reporter.report(_failed(evaluator, test, frame), test.span, _ends(evaluator, test, frame))
+        labels, uneven = _ends(evaluator, test, frame, "ends at")
+        reporter.report(_failed(evaluator, test, frame, uneven), test.span, labels)
     return value
 
 
-def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> ExpectationFailed:
+def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame, uneven: bool) -> ExpectationFailed:
     """Both sides of what does not hold, as far as they are not literally in the file."""
     sides: list[tuple[str, str]] = []
     values: list[Any] = []
     for side, words in _sides(test):
-        value = evaluator.evaluate(side, frame, words)
+        try:
+            value = evaluator.evaluate(side, frame, words)
+        except Undecided:
+            # Beside another that does not hold, whatever this one is.
+            continue
         values.append(value)
         literal = isinstance(side, tree.Name) and side.id in words
         if not literal and not isinstance(side, tree.Number | tree.List | tree.Constant):
             sides.append((f"`{side.span.text}`", _shown(value)))
     difference = None
+    unlike = any(isinstance(value, PerAxis) and len(set(value)) > 1 for value in values)
+    every = unlike and any(is_size(value) or isinstance(value, float) for value in values)
     if (
         len(values) == 2
         and values[0] != values[1]
@@ -76,22 +91,32 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> Expect
     ):
         apart = values[0] - values[1]
         difference = f"the difference is {apart:+_}"
-    return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference)
+    return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference, every, uneven)
 
 
-def _ends(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> tuple[Label, ...]:
-    """Where each answer that is none ended."""
+def _ends(
+    evaluator: Evaluator, test: tree.Expression, frame: Frame, how: Literal["ends at", "may end at"]
+) -> tuple[tuple[Label, ...], bool]:
+    """Where each answer that is none ended, or each that is undecided may; and whether a turn at an input."""
     found: dict[Label, None] = {}
+    uneven = False
     for side, _ in _sides(test):
-        if not isinstance(side, tree.Attribute) or evaluator.evaluate(side, frame) is not None:
+        if not isinstance(side, tree.Attribute):
+            continue
+        try:
+            none, undecided = evaluator.evaluate(side, frame) is None, False
+        except Undecided:
+            none, undecided = False, True
+        if not (none if how == "ends at" else undecided):
             continue
         owner = evaluator.evaluate(side.value, frame)
         value = owner.value if isinstance(owner, Labelled | Rounds) else owner
         if isinstance(value, Wire) and evaluator.facts is not None:
             node = evaluator.facts.ended_by(value, side.name)
             if node is not None:
-                found[Label(node.defined or node.use, f"`{side.span.text}` ends at `{node.name}`")] = None
-    return tuple(found)
+                found[Label(node.defined or node.use, f"`{side.span.text}` {how} `{node.name}`")] = None
+                uneven |= side.name == "rotation" and not node.inputs
+    return tuple(found), uneven
 
 
 def _sides(test: tree.Expression) -> list[tuple[tree.Expression, frozenset[str]]]:
@@ -122,7 +147,7 @@ def _symbols(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> set[s
         try:
             value = evaluator.evaluate(side, frame, words)
         except Undecided:
-            # A peak, which may depend on every size that there is.
+            # A peak or an answer, which may depend on every size that there is.
             found |= evaluator.facts.symbols if evaluator.facts is not None else set()
             continue
         if isinstance(value, Labelled | Rounds):

@@ -123,7 +123,7 @@ class Evaluator:
         """The truth of a test."""
         value = self.evaluate(node, frame)
         if not isinstance(value, bool):
-            raise self.reporter.fail(NotACondition(show(value)), node.span)
+            raise self.reporter.fail(not_a_condition(node, value), node.span)
         return value
 
     def wires(self, node: tree.Expression, frame: Frame) -> list[Wire]:
@@ -312,6 +312,7 @@ class Evaluator:
         if operator == "or":
             return self.condition(node.left, frame) or self.condition(node.right, frame)
         equality = operator in EQUALITY
+        self._check_answers(node, frame)
         left = self.evaluate(node.left, frame, words_for(node.right) if equality else NO_WORDS)
         right = self.evaluate(node.right, frame, words_for(node.left) if equality else NO_WORDS)
         try:
@@ -337,6 +338,26 @@ class Evaluator:
             sides = f"{node.left.span.text}, {node.right.span.text}"
             mend = f"values are joined by layers: `from {sides} -> {VALUES_JOINED[operator]}`"
         raise self.reporter.fail(WrongType(f"`{operator}`", show(wrong), "a number", mend), at.span)
+
+    def _check_answers(self, node: tree.Binary, frame: Frame) -> None:
+        """Refuse to order answers, which are words, and to compare them with strings."""
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            if not words_for(side):
+                continue
+            if node.operator in COMPARISONS:
+                value = self.evaluate(side, frame)
+                if value is None or isinstance(value, str):
+                    mend = "an answer is a word: compare it with `==` or `!=`"
+                    problem = WrongType(f"`{node.operator}`", show(value), "a number", mend)
+                    raise self.reporter.fail(problem, side.span)
+            if node.operator in EQUALITY:
+                for one in _ways(other):
+                    if isinstance(one, tree.String):
+                        known = one.value in ANSWER_WORDS or one.value == "none"
+                        quotes = f"leave out the quotes: `{one.value}`" if known else None
+                        what = "an answer: `equivariant`, `invariant` or `none`"
+                        problem = WrongType(f"`{node.operator}`", f"the string {one.span.text}", what, quotes)
+                        raise self.reporter.fail(problem, one.span)
 
     def _same(self, left: Any, right: Any) -> bool:
         """Equality, of numbers by value and of lists element by element; a truth value is no number."""
@@ -554,6 +575,25 @@ def _alternatives(node: tree.Expression) -> list[tree.Expression]:
     return [node.then, node.otherwise] if isinstance(node, tree.Conditional) else []
 
 
+def _ways(expression: tree.Expression) -> list[tree.Expression]:
+    """An expression, and all that hand their words on through it."""
+    found = [expression]
+    for one in found:
+        found += _alternatives(one)
+    return found
+
+
+def not_a_condition(node: tree.Expression, value: Any) -> NotACondition:
+    """The problem of a test that is neither true nor false."""
+    if (
+        isinstance(node, tree.Attribute)
+        and node.name in ANSWERS
+        and (value is None or isinstance(value, str))
+    ):
+        return NotACondition(show(value), f"{node.span.text} == equivariant")
+    return NotACondition(show(value))
+
+
 def compared_with_answers(expression: tree.Expression) -> set[tree.Name]:
     """The names of an expression that are compared with an answer, and so may be its words."""
     found: set[tree.Name] = set()
@@ -561,9 +601,7 @@ def compared_with_answers(expression: tree.Expression) -> set[tree.Name]:
     for node in waiting:
         if isinstance(node, tree.Binary) and node.operator in EQUALITY:
             for side, other in ((node.left, node.right), (node.right, node.left)):
-                compared = [side] if words_for(other) else []
-                for one in compared:
-                    compared += _alternatives(one)
+                compared = _ways(side) if words_for(other) else []
                 found.update(one for one in compared if isinstance(one, tree.Name))
         if isinstance(node, tree.Call):
             waiting += [argument.value for argument in node.arguments]

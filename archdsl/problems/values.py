@@ -226,12 +226,13 @@ class NotACondition(Problem):
     """
 
     found: str
+    example: str = "stride != 1"
 
     def message(self) -> str:
         return f"{self.found} is neither true nor false"
 
     def label(self) -> str:
-        return "expected a condition, such as `stride != 1`"
+        return f"expected a condition, such as `{self.example}`"
 
 
 class UndecidedCondition(Problem):

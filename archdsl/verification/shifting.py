@@ -348,12 +348,23 @@ class _Shifting:
         for number, shift in enumerate(self._moves.all() if self._certificates[k].motions else ()):
             row, column = divmod(number, len(shares[0]))
             answered[row][column] = all(by % step == 0 for by, step in zip(shift, steps, strict=False))
+        claims = bool(self._certificates[k].motions)
+        unseen = claims and (self._lacking[k] or finding.verdict == "unmeasured")
+        if unseen:
+            # What is claimed can't be held to the network here; the shift by 0 is as good as any.
+            units = None
+            shares = [
+                [
+                    None if answer and (row or column) else share
+                    for column, (share, answer) in enumerate(zip(some, answers, strict=True))
+                ]
+                for row, (some, answers) in enumerate(zip(shares, answered, strict=True))
+            ]
         within: list[float | None] = []
         without: list[float | None] = []
         for some, answers in zip(shares, answered, strict=True):
             for share, answer in zip(some, answers, strict=True):
                 (within if answer else without).append(share)
-        claims = bool(self._certificates[k].motions)
         if claims:
             # Without the shift by 0, which every value answers to.
             within = within[1:]
@@ -361,7 +372,13 @@ class _Shifting:
             f"claimed: {claimed(finding)}"
             + (f" ({WORDS[finding.verdict]})" if WORDS[finding.verdict] else "")
         ]
-        if claims and without:
+        if unseen:
+            small = "too small for a patch that no edge feels"
+            notes.append(f"not measured here: {small if self._lacking[k] else finding.reason}")
+            if any(share is not None for share in without):
+                ring = ", moved in a ring" if self._lacking[k] else ""
+                notes.append(f"measured: {_mean(without)} at other shifts{ring}")
+        elif claims and without:
             notes.append(f"measured: {_mean(within)} at such shifts, {_mean(without)} at others")
         elif claims:
             notes.append(f"measured: {_mean(within)} at all of these shifts")
@@ -369,8 +386,6 @@ class _Shifting:
             notes.append(f"measured: {_mean(without[1:])} at shifts other than 0")
         if self._by_patch[k]:
             notes.append(f"a patch of {self._extent} moves on a uniform background")
-        elif self._lacking[k]:
-            notes.append("moved in a ring: too small for a patch that no edge feels")
         by = ", ".join(map(str, self._one(k)))
         by_unit, frame = units or (None, None)
         return Panel(
