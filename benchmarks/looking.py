@@ -104,7 +104,7 @@ def main() -> None:
                 print(f"| {' | '.join(row)} |", flush=True)
 
     chosen = units(pooled, *(f"conv1:{k}" for k in range(2)), *(f"conv2:{k}" for k in range(4)))
-    write("deconvolution", showing.of_projections(pooled, projections(pooled, chosen)).drawn())
+    write("deconvolution", showing.of_projections(pooled, chosen, projections(pooled, chosen)).drawn())
 
     given = lenet.given(example=2)
     write(

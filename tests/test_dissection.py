@@ -21,6 +21,7 @@ from archdsl.cli.main import run
 from archdsl.looking import dissection, pictures
 from archdsl.looking.anchors import anchors, laid_over
 from archdsl.looking.concepts import concepts
+from archdsl.looking.detectors import Detectors
 from archdsl.looking.dissection import Dissecting, Dissection
 from archdsl.looking.subject import Subject, of_network
 from archdsl.looking.units import layer_of
@@ -214,6 +215,28 @@ def test_a_run(
     assert f"trained          {len(detectors)} of 8 units are detectors" in counts
     number, concept, iou = detectors[0]["unit"], detectors[0]["concept"], detectors[0]["iou"]
     assert f">conv2:{number}  {concept} {iou:.2f}</text>" in Path("out.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.001, ["overlaps by no more than 0.04 with what takes far more of them", "red 0.0"]),
+        (
+            0.3,
+            [
+                "a unit that is on in 0.3 of the pixels, wherever they are, overlaps by more than 0.04",
+                "red 0.0",
+            ],
+        ),
+        (0.02, []),
+    ],
+)
+def test_a_share_that_decides_alone_is_said(share: float, said: list[str], folder: Path) -> None:
+    subject = subject_of(f"network N {{ input image: [3, {EXTENT}, {EXTENT}]\n a: conv(2, kernel=1) }}")
+    found = Detectors(subject, layer_of(subject.network, "a"), folder, share)
+    notes = [line for line in found.text().splitlines() if line.startswith("note: ")]
+    assert len(notes) == bool(said)
+    assert all(words in notes[0] for words in said)
 
 
 def test_maps_lie_where_their_units_see() -> None:

@@ -18,11 +18,13 @@ from torch.nn import functional
 
 from archdsl.analysis import analyse
 from archdsl.cli.main import archdsl as command
+from archdsl.cli.output import waiting
 from archdsl.drawing.sheet import Curves, Pixels
 from archdsl.looking import panels, work
-from archdsl.looking.deconvolution import projected, projections
+from archdsl.looking.deconvolution import Unexcited, projected, projections
 from archdsl.looking.examples import best_examples, over_examples
 from archdsl.looking.inversion import inversions, layers_of
+from archdsl.looking.showing import of_projections, of_stimuli, projection_lines, stimulus_lines
 from archdsl.looking.stimulus import stimuli
 from archdsl.looking.subject import Subject, of_run
 from archdsl.looking.units import layer_of, units_of
@@ -83,7 +85,8 @@ def subject(folder: Path) -> Subject:
 
 def test_the_command_looks_in_every_way(folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "look.png"
-    arguments = ["look", str(folder), "--unit", "c1:0", "--unit", "sums", "--steps", "20", "-o", str(made)]
+    units = ["--unit", "c1:0", "--unit", "sums", "--unit", "sums:1"]
+    arguments = ["look", str(folder), *units, "--steps", "20", "-o", str(made)]
     done = subprocess.run([sys.executable, "-m", "archdsl", *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, f"wrote {made}\n")
     with Image.open(made) as opened:
@@ -98,8 +101,7 @@ def test_the_command_looks_in_every_way(folder: Path, tmp_path: Path) -> None:
         str(folder),
         "--how",
         "inversion",
-        "--layer",
-        "c1",
+        *["--layer", "c1", "--layer", "c1", "--layer", "c1.relu"],
         "--example",
         "3",
         "--steps",
@@ -132,7 +134,15 @@ def test_the_command_looks_in_every_way(folder: Path, tmp_path: Path) -> None:
         (["--unit", "shift:0"], "shift does not depend on the input"),
         (["--how", "inversion", "--layer", "shift"], "shift does not depend on the input"),
         (["--how", "inversion", "--example", "99"], "has 16 test examples, counted from 0"),
-        (["--how", "inversion", "--picture", "no.png"], "no.png can't be decoded"),
+        (["--how", "inversion", "--picture", "no.png"], "no.png can't be read: No such file or directory"),
+        (
+            ["--how", "inversion", "--example", "1", "--picture", "china.jpg"],
+            "china.jpg is one picture and has",
+        ),
+        (["--smooth", "nan"], "nan is not in the range 0<=x<=1000."),
+        (["--smooth", "inf"], "inf is not in the range 0<=x<=1000."),
+        (["--how", "dissection", "--share", "nan"], "nan is not in the range 0<x<1."),
+        (["--device", "cuda:99"], "there is no device 'cuda:99' ("),
         (["--how", "inversion", "--unit", "c1:0"], "--unit is for --how stimulus or deconvolution"),
         (["--set", "classes=3"], "of a run only keys of the recipe can be set: --set train.KEY=VALUE"),
         (["-o", "look.jpg"], "a picture is written to a file called *.svg, *.png or *.pdf, not to look.jpg"),
@@ -198,6 +208,30 @@ def test_the_stimulus_of_a_convolution_is_its_kernel(subject: Subject) -> None:
     assert found.excitation > found.best.excitation
 
 
+def test_a_climb_that_can_not_begin_begins_at_an_example(subject: Subject) -> None:
+    """Relus that noise leaves at 0 give no slope; a unit that is one for all examples has no deviation."""
+    state = dict(subject.states["trained"])
+    # Bright strokes alone get through.
+    state["c1.conv.weight"] = torch.full_like(state["c1.conv.weight"], 1 / 9)
+    state["c1.conv.bias"] = torch.full_like(state["c1.conv.bias"], -0.6)
+    state["c2.conv.weight"] = state["c2.conv.weight"].abs()
+    wholly = {**state, "c1.conv.bias": state["c1.conv.bias"] - 9}
+    dead = replace(subject, states={"trained": state, "dead": wholly}, _seen={})
+    units = units_of(subject.network, "sums")
+    for smooth in (0.3, 0.0):
+        found = stimuli(dead, units, steps=20, smooth=smooth)
+        assert all(one.excitation > one.best.excitation + one.deviation for one in found["trained"])
+    assert [(one.deviation, one.deviations(one.excitation)) for one in found["dead"]] == [(None, None)] * 2
+    figures = found["dead"][0].to_dict()
+    assert (figures["deviation"], figures["best_example"]) == (None, None)
+    first, *_ = stimulus_lines(dead, found["dead"])[1:]
+    assert first.split() == ["sums:0", "dead", "–", "–", *["answers", "to", "no", "example"]]
+    assert "answers to none" in of_stimuli(dead, found).drawn()
+    below = replace(found["trained"][1], excitation=-1e3)
+    (*_, said) = stimulus_lines(dead, [below])
+    assert said == "note: the search did not rise above the best example of sums:1 (trained)"
+
+
 def test_the_best_example_is_the_best(subject: Subject) -> None:
     unit = units_of(subject.network, "c1:1")[0]
     seen = subject.seen([unit.excited], "trained")
@@ -223,8 +257,12 @@ def test_deconvolution_is_unpooling_relu_and_transposed_filters(subject: Subject
     channel, value = int(values.argmax()), values.max()
     assert value > 0
     unit, dull = (units_of(subject.network, f"c2:{k},1,0")[0] for k in (channel, int(values.argmin())))
-    found, none = projections(subject, [unit, dull], subject.given(example=5))["trained"]
+    (found,), none = projections(subject, [unit, dull], subject.given(example=5))["trained"]
     assert values.min() < 0 and not none
+    (*_, said) = projection_lines(subject, [found, Unexcited(dull, "trained")])
+    assert said.split() == [str(dull), "trained", "–", *["answers", "to", "no", "example"]]
+    made = of_projections(subject, [unit, dull], {"trained": [[found], []]})
+    assert made.note.endswith(f"What answers to no example is left out: {dull} (trained).")
     alone = replace(subject, states={"trained": state})
     with pytest.raises(Unseen, match=f"none of c2:{dull.channel},1,0 is excited"):
         projections(alone, [dull], subject.given(example=5))
@@ -233,13 +271,29 @@ def test_deconvolution_is_unpooling_relu_and_transposed_filters(subject: Subject
     back = functional.conv_transpose2d(start, state["c2.conv.weight"])
     back = functional.relu(functional.max_unpool2d(back, switches, 2, output_size=(10, 10)))
     back = functional.conv_transpose2d(back, state["c1.conv.weight"])
-    assert torch.allclose(found[0].input, back[0], atol=1e-6)
+    assert torch.allclose(found.input, back[0], atol=1e-6)
     # The slope lets through what relu keeps from coming back.
     slope = x.clone().requires_grad_()
     (made,) = subject.seen([unit.excited], "trained")(slope)
     (plain,) = torch.autograd.grad(made[0, channel, 1, 0], slope, value)
-    assert not torch.allclose(found[0].input, plain[0], atol=1e-4)
+    assert not torch.allclose(found.input, plain[0], atol=1e-4)
     assert projected(subject.seen([unit.excited], "trained"), unit, []) == []
+
+
+def test_how_far_a_search_is_stands_on_a_terminal(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts: list[float] = []
+    given = subject.given(example=0)
+    stimuli(subject, units_of(subject.network, "sums"), steps=2, told=parts.append)
+    inversions(subject, [layer_of(subject.network, "c1")], given, steps=2, told=parts.append)
+    assert parts == [0.25, 0.5, 0.75, 1] * 2
+    for terminal, said in ((False, ""), (True, "\rsearch: 40 %\rsearch: 41 %\r            \r")):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        with waiting("search") as told:
+            for part in (0.4, 0.401, 0.41):
+                told(part)
+        assert capsys.readouterr().err == said
 
 
 def test_inputs_are_shown_as_curves_or_pixels() -> None:

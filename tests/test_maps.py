@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +17,9 @@ from PIL import Image
 
 import archdsl
 from archdsl.cli.main import run
-from archdsl.looking.maps import Maps, maps
+from archdsl.looking.maps import Maps, left_out, maps
 from archdsl.looking.subject import of_network
+from archdsl.recipes.transforms import Normalize
 
 RESIZED = """
 network Resized {
@@ -122,6 +126,23 @@ network Small {
     (_, before) = maps(subject, x, ["conv1.conv"])
     assert before.values.clamp_min(0).equal(conv1.values)
     assert maps(of_network(subject.network, seed=2), x)[1].values.ne(conv1.values).any()
+
+
+def test_a_picture_is_shown_as_it_is_whatever_a_run_was_trained_on(tmp_path: Path) -> None:
+    """Training inputs were dark; a bright photograph keeps its colours, and a bright example its form."""
+    text = "network N { input image: [3, 4, 4]\n conv(2, kernel=1)\n flatten\n scores: linear(2) }"
+    recipe: Any = SimpleNamespace(shape=(3, 4, 4), evaluate=(Normalize.new(mean=0.5, std=2.0),))
+    subject = replace(of_network(archdsl.loads(text).network), recipe=recipe)
+    subject.__dict__["limits"] = (torch.full((3, 1, 1), -0.25), torch.full((3, 1, 1), -0.15))
+    picture = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "own.png")
+    np.save(tmp_path / "own.npy", picture.transpose(2, 0, 1) / 255)
+    given = subject.given(tmp_path / "own.png")
+    (shown,) = maps(subject, given.input, (), subject.limits_of(given))[0].shown()
+    assert (shown.mul(255).round().movedim(0, -1).numpy() == picture).all()
+    given = subject.given(tmp_path / "own.npy", 0)
+    assert maps(subject, given.input, (), subject.limits_of(given))[0].as_picture
+    assert left_out(subject.network) == ["not shown, being vectors: flatten_1, scores"]
 
 
 WRONG = [

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import click
 
 from archdsl.cli.networks import compiled
-from archdsl.cli.output import Refused, message, result, style, width
+from archdsl.cli.output import Refused, message, result, style, waiting, width
 from archdsl.cli.pictures import MADE_WITH, draw_to, form_of, theme_option
-from archdsl.cli.settings import Assignment, python_option, recipe_settings
+from archdsl.cli.settings import Assignment, Number, python_option, recipe_settings
 from archdsl.cli.targets import File
 
 if TYPE_CHECKING:
@@ -73,31 +73,39 @@ def _stimulus(subject: Subject, asked: Asked) -> Found:
     from archdsl.looking.stimulus import SMOOTH, STEPS, stimuli
 
     smooth = SMOOTH if asked.smooth is None else asked.smooth
-    found = stimuli(subject, _units(subject, asked), asked.seed, asked.steps or STEPS, smooth)
+    units = _units(subject, asked)
+    with waiting("stimuli") as told:
+        found = stimuli(subject, units, asked.seed, asked.steps or STEPS, smooth, told)
     said = [one for stimuli in found.values() for one in stimuli]
     return Found(of_stimuli(subject, found), _said(asked, subject, said, stimulus_lines))
 
 
 def _deconvolution(subject: Subject, asked: Asked) -> Found:
-    from archdsl.looking.deconvolution import projections
+    from archdsl.looking.deconvolution import Unexcited, projections
     from archdsl.looking.showing import of_projections, projection_lines
 
     chosen = asked.picture is not None or asked.example is not None
     given = subject.given(asked.picture, asked.example) if chosen else None
-    found = projections(subject, _units(subject, asked), given)
-    said = [one for units in found.values() for unit in units for one in unit]
-    return Found(of_projections(subject, found), _said(asked, subject, said, projection_lines))
+    units = _units(subject, asked)
+    with waiting("deconvolution") as told:
+        found = projections(subject, units, given, told=told)
+    said: list[Measured] = []
+    for state, projected in found.items():
+        for unit, some in zip(units, projected, strict=True):
+            said += some or [Unexcited(unit, state)]
+    return Found(of_projections(subject, units, found), _said(asked, subject, said, projection_lines))
 
 
 def _inversion(subject: Subject, asked: Asked) -> Found:
     from archdsl.looking.inversion import SMOOTH, STEPS, inversions, layers_of
     from archdsl.looking.showing import inversion_lines, of_inversions
-    from archdsl.looking.units import layer_of
+    from archdsl.looking.units import layers_named
 
     smooth = SMOOTH if asked.smooth is None else asked.smooth
-    layers = [layer_of(subject.network, name) for name in asked.layer] or layers_of(subject.network)
+    layers = layers_named(subject.network, asked.layer) or layers_of(subject.network)
     given = subject.given(asked.picture, asked.example)
-    found = inversions(subject, layers, given, asked.seed, asked.steps or STEPS, smooth)
+    with waiting("inversions") as told:
+        found = inversions(subject, layers, given, asked.seed, asked.steps or STEPS, smooth, told)
     said = [one for inversions in found.values() for one in inversions]
     return Found(of_inversions(subject, given, found), _said(asked, subject, said, inversion_lines))
 
@@ -107,7 +115,7 @@ def _units(subject: Subject, asked: Asked) -> list[Unit]:
     from archdsl.looking.units import named, units_of
 
     meant = asked.unit or (named(subject.network.outputs[0]),)
-    return [unit for text in meant for unit in units_of(subject.network, text)]
+    return list(dict.fromkeys(unit for text in meant for unit in units_of(subject.network, text)))
 
 
 def _said(
@@ -125,11 +133,13 @@ def _said(
 def _dissection(subject: Subject, asked: Asked) -> Found:
     from archdsl.looking.detectors import Detectors
     from archdsl.looking.dissection import SHARE
-    from archdsl.looking.units import layer_of
+    from archdsl.looking.units import layers_named
 
-    if asked.masks is None or len(asked.layer) != 1:
+    wires = layers_named(subject.network, asked.layer)
+    if asked.masks is None or len(wires) != 1:
         raise click.UsageError("a dissection is of one --layer, with the pictures and --masks of a folder")
-    found = Detectors(subject, layer_of(subject.network, asked.layer[0]), asked.masks, asked.share or SHARE)
+    with waiting("dissection") as told:
+        found = Detectors(subject, wires[0], asked.masks, asked.share or SHARE, told)
     if asked.figures:
         import json
 
@@ -138,13 +148,15 @@ def _dissection(subject: Subject, asked: Asked) -> Found:
 
 
 def _maps(subject: Subject, asked: Asked) -> Found:
-    from archdsl.looking.maps import check, maps, sheet
+    from archdsl.looking.maps import check, left_out, maps, sheet
 
     if asked.picture is None and subject.recipe is None:
         raise click.UsageError("of a network without a run it takes a --picture to show its maps")
     check(subject)
     given = subject.given(asked.picture, asked.example)
-    return Found(sheet(subject, given, maps(subject, given.input, asked.layer)), [])
+    found = maps(subject, given.input, asked.layer, subject.limits_of(given))
+    remarks = [] if asked.layer else left_out(subject.network)
+    return Found(sheet(subject, given, found, remarks), [f"note: {remark}" for remark in remarks])
 
 
 WAYS: dict[str, Way] = {
@@ -200,7 +212,7 @@ WAYS: dict[str, Way] = {
 )
 @click.option(
     "--smooth",
-    type=click.FloatRange(0),
+    type=Number(0, 1000),
     metavar="X",
     help="How much neighbours are to be alike; 0 not at all [0.3 for a stimulus, 0.01 for an inversion].",
 )
@@ -212,7 +224,7 @@ WAYS: dict[str, Way] = {
 )
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     metavar="PART",
     help="The part of a unit's values with which it counts as on [0.005].",
 )

@@ -7,6 +7,8 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,6 +49,28 @@ def width(stream: TextIO) -> int | None:
 
 
 _hushed = False
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[float], None]]:
+    """Say on standard error, where that is a terminal, which part of something is done, from 0 to 1."""
+    if _hushed or not sys.stderr.isatty():
+        yield lambda part: None
+        return
+    said = ""
+
+    def say(part: float) -> None:
+        nonlocal said
+        line = f"{what}: {int(100 * part)} %"
+        if line != said:
+            said = line
+            click.echo(f"\r{line}", sys.stderr, nl=False)
+
+    try:
+        yield say
+    finally:
+        # Nothing of it stays.
+        click.echo(f"\r{' ' * len(said)}\r", sys.stderr, nl=False)
 
 
 def hush(hushed: bool = True) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any, TypeVar
 
 import click
@@ -28,6 +29,16 @@ class Assignment(click.ParamType):
         if not (key and equals and text):
             self.fail(f"{value!r} is not of the form {self._example}", parameter, context)
         return key, text
+
+
+class Number(click.FloatRange):
+    """A number in a range, which what is no number is not."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        found = super().convert(value, parameter, context)
+        if isnan(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", parameter, context)
+        return found
 
 
 class Sized(Assignment):

@@ -121,11 +121,11 @@ def predict(
 
 def _files(inputs: tuple[Path, ...]) -> Iterator[Path]:
     """The files that are meant: of a folder the pictures and arrays in it, or itself where it has none."""
-    from archdsl.recipes.files import PICTURES
+    from archdsl.recipes.files import ARRAYS, PICTURES
 
     for path in inputs:
         inside = sorted(path.rglob("*")) if path.is_dir() else []
-        yield from [one for one in inside if one.suffix.lower() in (*PICTURES, ".npy", ".npz")] or [path]
+        yield from [one for one in inside if one.suffix.lower() in (*PICTURES, *ARRAYS)] or [path]
 
 
 def read_run(

@@ -29,7 +29,7 @@ from archdsl.looking.examples import Best, best_examples, best_place, over_examp
 from archdsl.looking.subject import MOST_EXAMPLES, Given, Seen, Subject
 from archdsl.looking.units import Unit
 from archdsl.looking.unseen import Unseen
-from archdsl.looking.work import bounded
+from archdsl.looking.work import Progress, Told, bounded, untold
 
 EXAMPLES = 4
 """How many examples are shown of each unit."""
@@ -54,17 +54,33 @@ class Projection:
         return {"unit": str(self.unit), "state": self.state, "example": self.example.to_dict()}
 
 
+@dataclass(frozen=True, slots=True)
+class Unexcited:
+    """A unit that no example excites in a state of the network."""
+
+    unit: Unit
+    state: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"unit": str(self.unit), "state": self.state, "example": None}
+
+
 def projections(
-    subject: Subject, units: Sequence[Unit], given: Given | None = None, count: int = EXAMPLES
+    subject: Subject,
+    units: Sequence[Unit],
+    given: Given | None = None,
+    count: int = EXAMPLES,
+    told: Told = untold,
 ) -> dict[str, list[list[Projection]]]:
     """For each of the subject's states and each unit the examples that excite it most, or the one given.
 
-    Examples that do not excite the unit, whose value is not above 0, are left out. Raises `Unseen` where none
-    is left, or it would take too long.
+    Examples that do not excite the unit, whose value is not above 0, are left out; `told` hears how far it
+    is. Raises `Unseen` where no example is left, or it would take too long.
     """
     analysis = analyse(subject.network)
     tried = MOST_EXAMPLES if given is None else 1
     bounded("projections", analysis, len(subject.states) * len(units) * (tried + 3 * count))
+    progress = Progress(len(subject.states) * len(units), told)
     found: dict[str, list[list[Projection]]] = {}
     for state in subject.states:
         found[state] = []
@@ -82,6 +98,7 @@ def projections(
                     for example, back in zip(best, projected(seen, unit, best), strict=True)
                 ]
             )
+            progress.went()
     if not any(own for units_found in found.values() for own in units_found):
         raise Unseen(f"none of {', '.join(map(str, units))} is excited: no value of theirs is above 0")
     return found

@@ -15,6 +15,7 @@ from archdsl.looking.concepts import concepts
 from archdsl.looking.dissection import DETECTS, SHARE, Dissecting, Dissection, Unit
 from archdsl.looking.panels import pixels
 from archdsl.looking.subject import Subject
+from archdsl.looking.work import Progress, Told, untold
 from archdsl.problems.problem import plural
 from archdsl.report.table import GAP, LEAST_NAME, cut, plain_signs
 from archdsl.report.terminal import BOLD, Style, text_width, visible
@@ -38,12 +39,15 @@ class Detectors:
     Raises `Unseen` where the layer has no maps, or the folder is not as it should be.
     """
 
-    def __init__(self, subject: Subject, wire: Wire, folder: Path, share: float = SHARE) -> None:
-        """`share` is how many of a unit's values count as on."""
+    def __init__(
+        self, subject: Subject, wire: Wire, folder: Path, share: float = SHARE, told: Told = untold
+    ) -> None:
+        """`share` is how many of a unit's values count as on; `told` hears how far it is."""
         self._subject, self._share = subject, share
         self._concepts = concepts(folder)
         self._layers = [Dissecting(subject, state, wire, self._concepts, share) for state in subject.states]
-        self._found = [layer.found() for layer in self._layers]
+        progress = Progress(sum(layer.pictures for layer in self._layers), told)
+        self._found = [layer.found(progress) for layer in self._layers]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -81,7 +85,7 @@ class Detectors:
         for layer, found in zip(self._layers, self._found, strict=True):
             rows = tuple(self._row(layer, found, unit) for unit in _best(found))
             tables.append(Table(rows, name=f"{found.state}: {_summary(found)}", side=SIDE))
-        about = "Where a unit is on, in the pictures in which it is strongest; all else is dark"
+        about = "The best units, detectors or not, in the pictures where they are strongest: dark where off"
         heading = f"What the units of {self._found[0].layer} answer to"
         return Sheet(heading, f"{self._heading}\n{about}", tuple(tables))
 
@@ -104,11 +108,48 @@ class Detectors:
             for name, share in zip(self._concepts.names, first.shares, strict=True)
             if share == 0
         ]
+        notes += [note for note in (_unreachable(first, self._share), _by_chance(first, self._share)) if note]
         if not first.anchored:
             notes.append(
                 f"what units of {first.layer} see has no one place: maps are stretched from edge to edge"
             )
         return notes
+
+
+def _unreachable(found: Dissection, share: float) -> str:
+    """Of which concepts hardly any unit can be a detector, being on in so few pixels or too many."""
+    least = {
+        name: of
+        for name, of in zip(found.concepts.names, found.shares, strict=True)
+        if of and min(of, share) / max(of, share) <= DETECTS
+    }
+    if not least:
+        return ""
+    return (
+        f"a unit that is on in {share:.2g} of the pixels overlaps by no more than {DETECTS} with what takes "
+        f"far more of them, or far fewer: {_shares(least)}; --share sets another part"
+    )
+
+
+def _by_chance(found: Dissection, share: float) -> str:
+    """With which concepts a unit that is on anywhere overlaps as a detector does."""
+    most = {
+        name: of
+        for name, of in zip(found.concepts.names, found.shares, strict=True)
+        if share * of / (share + of - share * of) > DETECTS
+    }
+    if not most:
+        return ""
+    return (
+        f"a unit that is on in {share:.2g} of the pixels, wherever they are, overlaps by more than {DETECTS} "
+        f"with what takes many of them: {_shares(most)}; a smaller --share tells more"
+    )
+
+
+def _shares(taken: dict[str, float]) -> str:
+    """`red 0.31, disc 0.2`, the first ones."""
+    said = ", ".join(f"{name} {share:.2g}" for name, share in [*taken.items()][:NAMED])
+    return said + (", ..." if len(taken) > NAMED else "")
 
 
 def _summary(found: Dissection) -> str:

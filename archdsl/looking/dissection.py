@@ -29,6 +29,7 @@ from archdsl.looking.concepts import Concepts
 from archdsl.looking.subject import Subject
 from archdsl.looking.units import named
 from archdsl.looking.unseen import Unseen
+from archdsl.looking.work import Progress, untold
 from archdsl.training.transforming import viewed
 
 SHARE = 0.005
@@ -134,10 +135,14 @@ class Dissecting:
     """
 
     def __init__(
-        self, subject: Subject, state: str, wire: Wire, folder: Concepts, share: float = SHARE
+        self,
+        subject: Subject,
+        state: str,
+        wire: Wire,
+        folder: Concepts,
+        share: float = SHARE,
     ) -> None:
         self._subject, self._state, self._wire, self._folder = subject, state, wire, folder
-        self._share = share
         name, taken = named(wire), subject.shape
         # In this shape pictures are read; then they are transformed as examples are.
         self._example = taken if subject.recipe is None else subject.recipe.shape
@@ -152,12 +157,23 @@ class Dissecting:
         values = [count for count in analysis.flow.counts if isinstance(count, int)]
         largest = max(*values, prod(self._example), len(folder.names) * prod(self._example[1:]))
         self._together = max(1, AT_ONCE // largest)
+        units, *extents = self._shape
+        count = len(folder.pictures) * prod(extents)
+        # With the value that so many others exceed.
+        self._kept = min(count, floor(count * share + 1e-9) + 1)
+        self._groups = torch.arange(units).chunk(max(1, ceil(units * self._kept / MOST_KEPT)))
         self._seen = subject.seen([wire], state)
 
-    def found(self) -> Dissection:
+    @property
+    def pictures(self) -> int:
+        """How many pictures `found` goes through, each as often as it does."""
+        return (len(self._groups) + 1) * len(self._folder.pictures)
+
+    def found(self, progress: Progress | None = None) -> Dissection:
         """Two passes through the pictures: for the thresholds, then for the overlaps."""
-        thresholds = self._thresholds()
-        overlaps, shares = self._overlaps(thresholds)
+        progress = progress or Progress(self.pictures, untold)
+        thresholds = self._thresholds(progress)
+        overlaps, shares = self._overlaps(thresholds, progress)
         columns = (thresholds.values, thresholds.least, overlaps, thresholds.strongest)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         units = tuple(
@@ -183,16 +199,11 @@ class Dissecting:
             for picture, where in zip(self._moved(pictures), on, strict=True):
                 yield picture, where[0]
 
-    def _thresholds(self) -> _Thresholds:
-        units, *extents = self._shape
-        count = len(self._folder.pictures) * prod(extents)
-        # The value that so many others exceed.
-        kept = min(count, floor(count * self._share + 1e-9) + 1)
-        groups = max(1, ceil(units * kept / MOST_KEPT))
-        parts = [self._of_units(some, kept) for some in torch.arange(units).chunk(groups)]
+    def _thresholds(self, progress: Progress) -> _Thresholds:
+        parts = [self._of_units(some, progress) for some in self._groups]
         return _Thresholds(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _of_units(self, units: Tensor, kept: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _of_units(self, units: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
         """Thresholds of some units, whether they are their least values, and their strongest pictures."""
         largest, peaks = torch.empty(len(units), 0), torch.empty(len(units), 0)
         least = torch.full((len(units),), torch.inf)
@@ -210,12 +221,13 @@ class Dissecting:
             order = peaks.argsort(stable=True, dim=1, descending=True)[:, :STRONGEST]
             peaks, pictures = peaks.gather(1, order), pictures.gather(1, order)
             every = torch.cat([largest, values.flatten(1)], 1)
-            largest = every.topk(min(kept, every.shape[1])).values
+            largest = every.topk(min(self._kept, every.shape[1])).values
             least = torch.minimum(least, values.flatten(1).amin(1))
+            progress.went(values.shape[1])
         thresholds = largest[:, -1]
         return thresholds, thresholds == least, pictures
 
-    def _overlaps(self, thresholds: _Thresholds) -> tuple[Tensor, Tensor]:
+    def _overlaps(self, thresholds: _Thresholds, progress: Progress) -> tuple[Tensor, Tensor]:
         """By unit and concept their overlap, and by concept its share of all pixels."""
         units, concepts = self._shape[0], len(self._folder.names)
         both = torch.zeros(units, concepts, dtype=torch.long)
@@ -233,6 +245,7 @@ class Dissecting:
                     where = _on(laid, thresholds.values[some], thresholds.least[some]).flatten(1)
                     on[some] += where.sum(1)
                     both[some] += (where.float() @ marks.T).long()
+                progress.went()
         either = on[:, None] + of - both
         return both / either.clamp_min(1).double(), of.double() / pixels
 

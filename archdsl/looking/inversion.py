@@ -25,7 +25,7 @@ from archdsl.compiler import Network, Scope, Wire
 from archdsl.looking.roughness import alpha_norm, total_variation
 from archdsl.looking.subject import Given, Subject
 from archdsl.looking.units import named
-from archdsl.looking.work import bounded
+from archdsl.looking.work import Progress, Told, bounded, untold
 from archdsl.training.examples import spread
 
 STEPS = 400
@@ -74,14 +74,16 @@ def inversions(
     seed: int = 0,
     steps: int = STEPS,
     smooth: float = SMOOTH,
+    told: Told = untold,
 ) -> dict[str, list[Inversion]]:
-    """For each of the subject's states the inversion of each layer.
+    """For each of the subject's states the inversion of each layer; `told` hears how far it is.
 
     Raises `Unseen` where it would take too long.
     """
     bounded("inversions", analyse(subject.network), 3 * steps * STARTS * len(wires) * len(subject.states))
+    progress = Progress(len(subject.states) * len(wires) * steps, told)
     return {
-        state: [_inverted(subject, wire, given, state, seed, steps, smooth) for wire in wires]
+        state: [_inverted(subject, wire, given, state, seed, steps, smooth, progress) for wire in wires]
         for state in subject.states
     }
 
@@ -100,7 +102,14 @@ def layers_of(network: Network) -> list[Wire]:
 
 
 def _inverted(
-    subject: Subject, wire: Wire, given: Given, state: str, seed: int, steps: int, smooth: float
+    subject: Subject,
+    wire: Wire,
+    given: Given,
+    state: str,
+    seed: int,
+    steps: int,
+    smooth: float,
+    progress: Progress,
 ) -> Inversion:
     seen = subject.seen([wire], state)
     inputs = subject.training_inputs
@@ -128,6 +137,7 @@ def _inverted(
         along = first / (1 - 0.9 ** (step + 1)) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
         length = LENGTH * wide * (1 + cos(pi * step / steps)) / 2
         x = (x.detach() - length * along).clamp(low, high)
+        progress.went()
     with torch.no_grad():
         found = x[loss(x).argmin()][None]
         error = (seen(found)[0] - meant).norm() / whole.sqrt()

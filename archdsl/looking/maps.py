@@ -20,7 +20,7 @@ from archdsl.compiler import Network, Scope, Wire
 from archdsl.drawing.sheet import Panel, Row, Sheet, Table
 from archdsl.looking.panels import pixels
 from archdsl.looking.subject import Given, Subject
-from archdsl.looking.units import layer_of, named
+from archdsl.looking.units import layers_named, named
 from archdsl.looking.unseen import Unseen
 from archdsl.report.columns import shape_text
 from archdsl.report.units import human_bytes
@@ -29,6 +29,8 @@ CHANNELS = 16
 """How many channels of a value are shown."""
 VALUES = 32
 """How many values are shown where none is named."""
+NAMED = 6
+"""How many of what is left out are named."""
 MOST_NUMBERS = 1 << 26
 """The most numbers that what is shown may have together."""
 MOST_BYTES = 1 << 33
@@ -111,7 +113,12 @@ def check(subject: Subject) -> None:
 
 
 def named_values(network: Network) -> list[Wire]:
-    """What the lines of the network itself give: a label its value, a layer its own; maps alone."""
+    """What the lines of the network itself give: maps alone."""
+    return [wire for wire in given_values(network) if len(wire.shape) in (2, 3)]
+
+
+def given_values(network: Network) -> list[Wire]:
+    """What the lines of the network itself give: a label its value, a layer its own."""
     found: list[Wire] = []
     for member in network.scope.members:
         if isinstance(member, Scope):
@@ -119,17 +126,31 @@ def named_values(network: Network) -> list[Wire]:
         else:
             count = 1 if member.kind == "max_pool" else len(member.shapes)
             wires = tuple(Wire(member, port) for port in range(count))
-        found += [wire for wire in wires if len(wire.shape) in (2, 3) and wire not in found]
+        found += [wire for wire in wires if wire not in found]
     return [wire for wire in found if wire.node.kind != "input"]
 
 
-def maps(subject: Subject, x: Tensor, layers: Sequence[str] = ()) -> list[Maps]:
+def left_out(network: Network) -> list[str]:
+    """What is not shown where no layer is named, a sentence each: vectors, and values beyond the first."""
+    found = []
+    if flat := [named(wire) for wire in given_values(network) if len(wire.shape) == 1]:
+        said = ", ".join(flat[:NAMED]) + (", ..." if len(flat) > NAMED else "")
+        found.append(f"not shown, being {'vectors' if len(flat) > 1 else 'a vector'}: {said}")
+    if (count := len(named_values(network))) > VALUES:
+        found.append(f"the first {VALUES} of {count:,} lines; --layer names others")
+    return found
+
+
+def maps(
+    subject: Subject, x: Tensor, layers: Sequence[str] = (), limits: tuple[Tensor, Tensor] | None = None
+) -> list[Maps]:
     """An input, which is a batch of one, and the maps of the layers that are named, or of all lines.
 
+    `limits` are the least and the greatest numbers of a picture, without which they are the subject's.
     Raises `Unseen`.
     """
     network = subject.network
-    wires = [layer_of(network, name) for name in layers] or named_values(network)[:VALUES]
+    wires = layers_named(network, layers) or named_values(network)[:VALUES]
     flat = [wire for wire in wires if len(wire.shape) not in (2, 3)]
     if flat:
         raise Unseen(f"{named(flat[0])} is {flat[0].shape}, and no maps to be shown")
@@ -141,7 +162,7 @@ def maps(subject: Subject, x: Tensor, layers: Sequence[str] = ()) -> list[Maps]:
     (state, *_) = subject.states
     with torch.no_grad():
         made = subject.seen(wires, state)(x)
-    limits = subject.limits
+    limits = limits or subject.limits
     source = network.inputs[0]
     found = [Maps(source.name, "input", x[0].cpu(), limits)]
     for wire, value in zip(wires, made, strict=True):
@@ -152,7 +173,7 @@ def maps(subject: Subject, x: Tensor, layers: Sequence[str] = ()) -> list[Maps]:
     return found
 
 
-def sheet(subject: Subject, given: Given, found: Sequence[Maps]) -> Sheet:
+def sheet(subject: Subject, given: Given, found: Sequence[Maps], remarks: Sequence[str] = ()) -> Sheet:
     """The pictures: values with one each beside each other, of others a part of their own."""
     tables: list[Table] = []
     for single, some in groupby(found, lambda value: len(value.shown()) == 1):
@@ -167,7 +188,7 @@ def sheet(subject: Subject, given: Given, found: Sequence[Maps]) -> Sheet:
     (state, *_) = subject.states
     note = f"{given.name}; {state}" if subject.states[state] else given.name
     what = "a signal" if found[0].of_signal else "a picture"
-    return Sheet(f"What {subject.name} makes of {what}", note, tuple(tables))
+    return Sheet(f"What {subject.network.name} makes of {what}", "\n".join([note, *remarks]), tuple(tables))
 
 
 def _rows(panels: list[Panel], side: float) -> tuple[Row, ...]:

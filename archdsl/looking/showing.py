@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from archdsl.analysis import analyse
 from archdsl.drawing.sheet import Panel, Row, Sheet, Table
 from archdsl.looking import panels
-from archdsl.looking.deconvolution import Projection
+from archdsl.looking.deconvolution import Projection, Unexcited
 from archdsl.looking.examples import Best, part, reads
 from archdsl.looking.inversion import Inversion
 from archdsl.looking.stimulus import Stimulus
@@ -18,6 +19,10 @@ from archdsl.looking.units import Unit, named
 
 ACROSS = 8
 """How many pictures stand side by side."""
+NAMED = 6
+"""The most units that are named in a line."""
+NOTHING = "answers to no example"
+"""What is said of a unit that no example excites."""
 
 
 def of_stimuli(subject: Subject, found: Mapping[str, Sequence[Stimulus]]) -> Sheet:
@@ -29,12 +34,16 @@ def of_stimuli(subject: Subject, found: Mapping[str, Sequence[Stimulus]]) -> She
         rows = []
         for state, stimuli in found.items():
             some = stimuli[start : start + ACROSS]
-            cells = [_cell(subject, s.input, s.read, f"{s.deviations(s.excitation):+.1f} σ") for s in some]
+            cells = [_cell(subject, s.input, s.read, _sigmas(s, s.excitation, 1)) for s in some]
             rows.append(Row(state, tuple(cells)))
             cells = []
             for s in some:
+                if s.deviation is None:
+                    # Which one is shown would be arbitrary.
+                    cells.append(Panel(None, ("–", "answers to none")))
+                    continue
                 read = reads(subject, analysis, s.unit, s.best.place)
-                said = f"{s.deviations(s.best.excitation):+.1f} σ"
+                said = _sigmas(s, s.best.excitation, 1)
                 cells.append(_cell(subject, s.best.input, read, said, subject.called(s.best.target)))
             rows.append(Row("best example", tuple(cells)))
         heads = tuple(_head(subject, s.unit) for s in found[first][start : start + ACROSS])
@@ -43,28 +52,46 @@ def of_stimuli(subject: Subject, found: Mapping[str, Sequence[Stimulus]]) -> She
         "Below each picture: how many standard deviations above its mean over test examples the unit is;\n"
         "below an example its class, too."
     )
+    every = [one for stimuli in found.values() for one in stimuli]
+    note = "\n".join([note, *(f"{remark[0].upper()}{remark[1:]}." for remark in _remarks(every))])
     return Sheet(f"What most excites units of {subject.network.name}", note, tuple(tables))
 
 
-def of_projections(subject: Subject, found: Mapping[str, Sequence[Sequence[Projection]]]) -> Sheet:
+def of_projections(
+    subject: Subject, units: Sequence[Unit], found: Mapping[str, Sequence[Sequence[Projection]]]
+) -> Sheet:
     """Examples that excite a unit in a row, each beside what of it the unit answers to."""
-    tables = []
-    for state, units in found.items():
+    tables: list[Table] = []
+    without: list[str] = []
+    signal = len(subject.shape) <= 2
+    limits = subject.limits
+    if signal:
+        # Both with their zero in the middle, since they stand side by side.
+        most = torch.maximum(limits[0].abs().max(), limits[1].abs().max())
+        limits = -most, most
+    for state, of_units in found.items():
         rows = []
-        for projections in units:
+        for unit, projections in zip(units, of_units, strict=True):
             cells = []
             for one in projections:
                 said = subject.called(one.example.target)
-                cells.append(_cell(subject, one.example.input, one.read, said))
+                image = panels.of_input(part(one.example.input, one.read), *limits)
+                cells.append(Panel(image, (said,) if said else ()))
                 cells.append(Panel(panels.of_signed(part(one.input, one.read))))
             if cells:
-                rows.append(Row(_head(subject, projections[0].unit), tuple(cells)))
+                rows.append(Row(_head(subject, unit), tuple(cells)))
+            else:
+                without.append(f"{unit} ({state})")
         if rows:
             tables.append(Table(tuple(rows), name=state))
-    note = (
-        "The parts of examples that excite each unit most, each beside what of it the unit answers to:\n"
-        "what is lighter than the grey of 0 excites it, what is darker would hold it back."
+    note = "The parts of examples that excite each unit most, each beside what of it the unit answers to:\n"
+    note += (
+        "where that curve is above the line of 0 larger numbers excite it, where it is below smaller ones."
+        if signal
+        else "what is lighter than the grey of 0 excites it, what is darker would hold it back."
     )
+    if without:
+        note += f"\nWhat {NOTHING} is left out: {_first(without)}."
     return Sheet(f"What excites units of {subject.network.name}", note, tuple(tables))
 
 
@@ -105,15 +132,38 @@ def stimulus_lines(subject: Subject, found: Sequence[Stimulus]) -> list[str]:
     """What was measured of stimuli, a line each."""
     rows = [("unit", "weights", "stimulus", "best example", "")]
     for s in found:
-        own, best = s.deviations(s.excitation), s.deviations(s.best.excitation)
-        rows.append((str(s.unit), s.state, f"{own:+.2f} σ", f"{best:+.2f} σ", _called(subject, s.best)))
-    return _aligned(rows, ">>")
+        own, best = (_sigmas(s, value, 2) for value in (s.excitation, s.best.excitation))
+        example = NOTHING if s.deviation is None else _called(subject, s.best)
+        rows.append((str(s.unit), s.state, own, best, example))
+    return _aligned(rows, ">>") + [f"note: {remark}" for remark in _remarks(found)]
 
 
-def projection_lines(subject: Subject, found: Sequence[Projection]) -> list[str]:
+def _sigmas(found: Stimulus, excitation: float, digits: int) -> str:
+    """`+3.1 σ`, where the unit has a deviation."""
+    value = found.deviations(excitation)
+    return "–" if value is None else f"{value:+.{digits}f} σ"
+
+
+def _remarks(found: Sequence[Stimulus]) -> list[str]:
+    """Which units the search found nothing for that excites them more than an example."""
+    below = [f"{one.unit} ({one.state})" for one in found if not one.rose]
+    if not below:
+        return []
+    return [f"the search did not rise above the best example of {_first(below)}"]
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first ones of many."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
+def projection_lines(subject: Subject, found: Sequence[Projection | Unexcited]) -> list[str]:
     """Which examples excite units most, a line each."""
     rows = [("unit", "weights", "value", "example")]
     for one in found:
+        if isinstance(one, Unexcited):
+            rows.append((str(one.unit), one.state, "–", NOTHING))
+            continue
         value = f"{one.example.excitation:.4g}"
         rows.append((str(one.unit), one.state, value, _called(subject, one.example)))
     return _aligned(rows, ">")

@@ -19,6 +19,7 @@ from archdsl.looking.pictures import meant
 from archdsl.looking.unseen import Unseen
 from archdsl.looking.work import MOST_NUMBERS
 from archdsl.lowering.build import build
+from archdsl.recipes.files import ARRAYS
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Examples as Loaded
 from archdsl.training.examples import spread
@@ -61,11 +62,15 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One input as the network takes it, what it is called, and its class where that is known."""
+    """One input as the network takes it, what it is called, and its class where that is known.
+
+    `picture` is whether it comes from a file of a picture, whose numbers go from 0 to 1.
+    """
 
     input: Tensor
     name: str
     target: int | None = None
+    picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,13 +129,16 @@ class Subject:
         if picture is not None:
             shape = self.shape if self.recipe is None else self.recipe.shape
             file = meant(picture)
+            arrays = file.suffix.lower() in ARRAYS
+            if example is not None and not arrays:
+                raise Unseen(f"{picture} is one picture and has no examples: leave out --example")
             found = list(islice(inputs_of(file, shape), number, number + 1))
             if not found:
                 raise Unseen(f"{picture} has no example {number}, counted from 0")
             ((name, x),) = found
             name = f"{picture.name}{name.removeprefix(str(file))}"
             x = x.unsqueeze(0).to(self.device)
-            return Given(x if self.recipe is None else self._viewed(x), name)
+            return Given(x if self.recipe is None else self._viewed(x), name, picture=not arrays)
         if number >= self._loaded.tests:
             raise Unseen(f"{self.name} has {self._loaded.tests:,} test examples, counted from 0")
         (x, target) = next(self._loaded.testing(lambda count: slice(number, number + 1)))
@@ -179,6 +187,26 @@ class Subject:
         along = [axis for axis in range(x.dim()) if axis != 1 or x.dim() == 2]
         low, high = x.amin(along, keepdim=True)[0], x.amax(along, keepdim=True)[0]
         return low, torch.maximum(high, low + 1e-6)
+
+    def limits_of(self, given: Given) -> tuple[Tensor, Tensor]:
+        """What black and white are of an input that is given, so that it can be shown as it is.
+
+        Of a picture they are 0 and 1, as `evaluate` transforms them; else those of the training inputs, or
+        where it goes beyond them its own.
+        """
+        if self.recipe is None:
+            return self.limits
+        along = [axis for axis in range(given.input.dim()) if axis != 1]
+        if given.picture:
+            zeros = torch.zeros(1, *self.recipe.shape, device=self.device)
+            black, white = self._viewed(zeros), self._viewed(zeros + 1)
+            # Padding may have brought in other numbers.
+            return black.amin(along, keepdim=True)[0], white.amax(along, keepdim=True)[0]
+        low, high = self.limits
+        if along:
+            low = torch.minimum(low, given.input.amin(along, keepdim=True)[0])
+            high = torch.maximum(high, given.input.amax(along, keepdim=True)[0])
+        return low, high
 
 
 def class_of(target: Tensor) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archdsl.compiler import Network, Node, Scope, Wire
@@ -79,6 +79,11 @@ def layer_of(network: Network, name: str) -> Wire:
     first = next((node.name for node in network.nodes if node.inputs), None)
     meant = f"did you mean {near}?" if near else f"`archdsl analyze` lists them, from {first} on"
     raise Unseen(f"{network.name} has no layer {name}; {meant}")
+
+
+def layers_named(network: Network, names: Sequence[str]) -> list[Wire]:
+    """The values that layers make, each once, by whatever names. Raises `Unseen`."""
+    return list(dict.fromkeys(layer_of(network, name) for name in names))
 
 
 def units_of(network: Network, text: str) -> list[Unit]:

@@ -195,6 +195,8 @@ class Pictures:
 
 PICTURES = (".jpg", ".jpeg", ".png")
 """How the names of pictures end, in small letters."""
+ARRAYS = (".npy", ".npz")
+"""How those of arrays do."""
 
 
 @lru_cache(maxsize=2)

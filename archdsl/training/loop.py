@@ -413,5 +413,5 @@ def device_of(name: str) -> torch.device:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         said = str(error).strip().splitlines()[0]
-        raise TrainingError(f"there is no device {name!r} to train on ({said})") from None
+        raise TrainingError(f"there is no device {name!r} ({said})") from None
     return device

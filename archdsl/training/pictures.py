@@ -190,6 +190,8 @@ def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Ima
     except Image.DecompressionBombError:
         raise ValueError(f"has more than {pixels:,} pixels") from None
     except (OSError, SyntaxError, EOFError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise ValueError(f"can't be read: {error.strerror}") from None
         raise ValueError(f"can't be decoded ({error})".replace(f" '{file}'", "")) from None
 
 

@@ -21,6 +21,7 @@ from archdsl.lowering.build import build
 from archdsl.net import check_network, program_of
 from archdsl.project import read
 from archdsl.recipes.data import ImageFolder
+from archdsl.recipes.files import ARRAYS
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import numbers
@@ -140,7 +141,7 @@ def inputs_of(file: Path, shape: tuple[int, ...], pixels: int = 50_000_000) -> I
 
     Raises `TrainingError` where it is none, has another shape, or more than so many pixels.
     """
-    if file.suffix.lower() in (".npy", ".npz"):
+    if file.suffix.lower() in ARRAYS:
         array = _array(file)
         several = array.shape[1:] == shape or array[0].size == np.prod(shape)
         for number, one in enumerate(array if several else array[None]):
