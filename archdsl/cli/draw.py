@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused
-from archdsl.cli.pictures import PICTURES, draw_to, form_of, theme_option
+from archdsl.cli.pictures import PICTURES, draw_to, form_of, output_option, theme_option
 from archdsl.cli.settings import Extents, network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 
@@ -92,12 +92,7 @@ STYLES: dict[str, Style] = {
 
 @click.command(short_help="Draw a network.")
 @click.argument("files", type=File(), metavar="FILE[:NETWORK]...", nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write, .svg, .png or .pdf; an equation .txt or .tex, too [standard output].",
-)
+@output_option("The file to write, .svg, .png or .pdf; an equation .txt or .tex, too [standard output].")
 @click.option(
     "--style",
     "picture",

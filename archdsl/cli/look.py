@@ -11,7 +11,7 @@ import click
 
 from archdsl.cli.networks import compiled
 from archdsl.cli.output import Refused, message, result, style, waiting, width
-from archdsl.cli.pictures import MADE_WITH, draw_to, form_of, theme_option
+from archdsl.cli.pictures import MADE_WITH, draw_to, form_of, output_option, theme_option
 from archdsl.cli.settings import Assignment, Number, python_option, recipe_settings
 from archdsl.cli.targets import File
 
@@ -244,14 +244,7 @@ WAYS: dict[str, Way] = {
     metavar="train.KEY=VALUE",
     help="Replace a key of the recipe, such as its data.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("look.png"),
-    show_default=True,
-    help="The file to write, .svg, .png or .pdf.",
-)
+@output_option("The file to write, .svg, .png or .pdf.", Path("look.png"))
 @theme_option
 @python_option
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")

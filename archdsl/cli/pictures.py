@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +12,8 @@ from archdsl.cli.output import Refused, message, result, write_file
 
 if TYPE_CHECKING:
     from archdsl.drawing.theme import Theme
+
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
 PICTURES = (".svg", ".png", ".pdf")
 MADE_WITH = ("drawsvg", "resvg_py", "typst")
@@ -24,6 +26,18 @@ theme_option = click.option(
     show_default=True,
     help="The page that it is for; auto is the reader's in an .svg, light elsewhere.",
 )
+
+
+def output_option(help: str, default: Path | None = None) -> Callable[[FC], FC]:
+    """`-o`, the file that a picture is written to."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=default,
+        show_default=default is not None,
+        help=help,
+    )
 
 
 def form_of(output: Path | None, forms: tuple[str, ...] = PICTURES, what: str = "a picture") -> str:

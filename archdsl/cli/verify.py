@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused, result, style, width
-from archdsl.cli.pictures import draw_to, form_of, theme_option
+from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
 from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 
@@ -36,12 +36,7 @@ class AnyWeights(File):
 @click.command(short_help="Measure what is claimed of translation, turns and scale.")
 @click.argument("file", type=AnyWeights(), metavar="FILE[:NETWORK]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A picture of what every shift does, .svg, .png or .pdf.",
-)
+@output_option("A picture of what every shift does, .svg, .png or .pdf.")
 @click.option(
     "--layer",
     metavar="NAME",

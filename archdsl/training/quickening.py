@@ -62,13 +62,13 @@ def quicken(
     `effort` says. `busy` is told when something begins that takes time. The step stays as it is where nothing
     is to be gained, or something is refused.
     """
-    if effort == "nothing":
+    if effort == "nothing" or (effort == "recorded" and step.device.type != "cuda"):
         return "the step is neither compiled nor recorded"
     if step.processes > 1:
         return f"the step is not {_done(step)}: several processes take it together"
     if any(transform.mixes for transform in step.recipe.augment):
         return f"the step is not {_done(step)}: the recipe mixes examples"
-    if step.device.type == "cpu" and effort != "recorded":
+    if step.device.type == "cpu":
         try:
             quick = _compiled(step, inputs, targets, steps, effort, busy)
             _hold(step, quick, step.as_it_is, inputs, targets, Snapshot(step))
@@ -216,7 +216,7 @@ def _hold(
         plain(inputs, targets)
         wanted = before.changes()
     except Exception as error:
-        raise NotCompiled(f"the compiler failed ({first_line(error)})") from error
+        raise NotCompiled(f"it failed when tried ({first_line(error)})") from error
     finally:
         before.restore()
     if not agree(found, wanted, TOLERANCES[step.device.type, step.recipe.precision]):
