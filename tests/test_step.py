@@ -22,6 +22,7 @@ from archdsl.recipes.losses import CrossEntropy
 from archdsl.recipes.optimizers import SGD, Adam, AdamW, Optimizer
 from archdsl.recipes.recipe import Part, Recipe, Term
 from archdsl.training.compiling import operations, trace_gradients, trace_step
+from archdsl.training.diagnosis import first_without_number
 from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.quickening import FEWEST_STEPS, Snapshot, agree, quicken
 from archdsl.training.step import Step
@@ -231,6 +232,16 @@ def test_what_agrees() -> None:
     # Weights are held to weights, and not to a counter of steps, which is larger than all.
     steps = {"optimizer/a.weight/step": torch.tensor(1e6)}
     assert not agree({**one, **steps, "model/a.weight": torch.tensor([1.01, 2.0])}, {**one, **steps}, 1e-3)
+
+
+def test_where_numbers_end_is_seen_behind_a_quick_step() -> None:
+    net = archdsl.loads(FULLY_CONNECTED)
+    model = net.build()
+    step = step_of(model, net.network, SGD.new(lr=0.1))
+    step.quick, step.quick_batch = lambda x, y: None, BATCH
+    with torch.no_grad():
+        model.linear_2.weight[0, 0] = float("inf")
+    assert first_without_number(step, *examples(net, 1)[0]) == "the weight of linear_2"
 
 
 def test_a_batch_in_pieces_is_the_same_step() -> None:

@@ -38,7 +38,8 @@ COMPILING_ON_GPU = 60.0
 """The same on a GPU, where calls are recorded anyway: what is saved is moving values, and goes with the
 arithmetic (benchmarks/image_steps.py, VGG-16)."""
 STATISTICS = ("batch_norm", "layer_norm", "group_norm")
-"""With these in it, torch's compiler made a GPU's step slower than it was (ResNet-18, torch 2.11)."""
+"""Steps with these are not compiled on a GPU: with the first torch's compiler made one slower than it was
+(ResNet-18, torch 2.11), and the others, statistics as well, were not measured."""
 FEWEST_STEPS = 10_000
 """A run of fewer steps is not worth tracing."""
 FEWEST_RECORDED = 100
@@ -77,7 +78,11 @@ def quicken(
         step.quick, step.quick_batch = quick, len(inputs)
         return "the step is compiled"
     if step.device.type == "cuda":
-        return _quicken_on_gpu(step, inputs, targets, steps, macs, effort, busy)
+        try:
+            _refuse_what_is_not_recorded(step, steps, effort)
+            return _quicken_on_gpu(step, inputs, targets, steps, macs, effort, busy)
+        except (NotRecorded, NotCompiled) as reason:
+            return f"the step is not recorded: {reason}"
     return f"the step is not compiled: {step.device.type} is neither a CPU nor a CUDA device"
 
 
@@ -91,7 +96,6 @@ def _quicken_on_gpu(
     inputs = inputs.contiguous(memory_format=step.memory_format)
     before = Snapshot(step)
     try:
-        _refuse_what_is_not_recorded(step, steps, effort)
         gradients: OnBatch = step.gradients
         how = "the step is compiled and recorded"
         try:
@@ -109,8 +113,6 @@ def _quicken_on_gpu(
         _hold(step, quick, take, inputs, targets, before)
         step.quick, step.quick_batch = quick, len(inputs)
         return how
-    except (NotRecorded, NotCompiled) as reason:
-        return f"the step is not recorded: {reason}"
     finally:
         before.restore()
 
