@@ -1,14 +1,14 @@
-"""A step traced into one graph of tensor operations, and compiled by torch's compiler.
+"""A step compiled by torch's compiler.
 
 torch's own loop calls some two hundred operations a step, and a call costs as much as a small network
-computes. Compiled, they are a few calls of machine code. On a CPU the whole step is compiled, with its
-update; on a GPU its loss and gradients are, since an update is one kernel there already.
+computes. On a CPU the whole step is traced into one graph, with its update, and compiled to a few calls of
+machine code. On a GPU, where calls are recorded anyway, the model is compiled, forward and backward, so that
+values are moved less often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -50,12 +50,16 @@ def trace_step(step: Step, inputs: Tensor, targets: Tensor) -> torch.fx.GraphMod
 
     Raises `NotCompiled` where the network can't be traced.
     """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     counts = len(step.parameters), len(step.buffers)
     momenta = len(_momenta(step))
 
     def whole(*tensors: Tensor) -> tuple[()]:
         state = iter(tensors)
-        leaves, buffers = _leaves(state, counts[0]), [next(state) for _ in range(counts[1])]
+        # Detached, a parameter is a leaf of its own and still the same memory.
+        leaves = [next(state).detach().requires_grad_() for _ in range(counts[0])]
+        buffers = [next(state) for _ in range(counts[1])]
         kept = [next(state) for _ in range(momenta)]
         total, rate, x, y = state
         loss, found = _gradients(step, leaves, buffers, x, y)
@@ -63,7 +67,11 @@ def trace_step(step: Step, inputs: Tensor, targets: Tensor) -> torch.fx.GraphMod
         _update(step, leaves, found, kept, rate)
         return ()
 
-    return _traced(whole, [*arguments(step), inputs, targets], SmallConvolutionsAsProducts())
+    try:
+        with SmallConvolutionsAsProducts():
+            return make_fx(whole, tracing_mode="fake")(*arguments(step), inputs, targets)
+    except Exception as error:
+        raise NotCompiled(f"it can't be traced ({first_line(error)})") from error
 
 
 def arguments(step: Step) -> list[Tensor]:
@@ -74,13 +82,36 @@ def arguments(step: Step) -> list[Tensor]:
 
 def compiled_step(step: Step, graph: torch.fx.GraphModule, inputs: Tensor, targets: Tensor) -> OnBatch:
     """The traced step compiled to C++. Raises `NotCompiled` where the compiler fails."""
+    # Loading the compiler takes a second, which a run without it need not spend.
+    from torch import _inductor as inductor
+
     kept = arguments(step)
-    compiled = _compiled(graph, [*kept, inputs, targets])
+    try:
+        compiled = inductor.compile(graph, [*kept, inputs, targets])
+    except Exception as error:
+        raise NotCompiled(f"the compiler failed ({first_line(error)})") from error
 
     def take(x: Tensor, y: Tensor) -> None:
         compiled(*kept, x, y)
 
     return take
+
+
+def _gradients(
+    step: Step, leaves: list[Tensor], buffers: list[Tensor], x: Tensor, y: Tensor
+) -> tuple[Tensor, Sequence[Tensor | None]]:
+    """The loss on a batch and its gradient by each parameter, None where it has none."""
+    weights = dict(zip(step.parameters, leaves, strict=True))
+    weights |= dict(zip(step.buffers, buffers, strict=True))
+
+    def forward(x: Tensor) -> Any:
+        return torch.func.functional_call(step.model, weights, (x,))
+
+    with torch.enable_grad():
+        with step.precision():
+            loss = step.loss(forward, x, y)
+        found: Sequence[Tensor | None] = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return loss.detach(), found
 
 
 @torch.no_grad()
@@ -127,105 +158,24 @@ def find_compiler() -> None:
         raise NotCompiled("there is no C++ compiler") from None
 
 
-# ------------------------------------------------------------------------------ loss and gradients, on a GPU
+# ------------------------------------------------------------------------------ the model, on a GPU
 
 
-def trace_gradients(step: Step, inputs: Tensor, targets: Tensor) -> torch.fx.GraphModule:
-    """The loss, added to the step's, and the gradients of its parameters, as a graph.
+def compiled_gradients(step: Step) -> OnBatch:
+    """`Step.gradients` with the model, forward and backward, as torch's compiler makes it on its first call.
 
-    Its arguments are those of `compiled_gradients`. Raises `NotCompiled` where the network can't be traced.
+    What a layer drops is drawn as it is without the compiler. A call raises what torch raises where the
+    compiler fails.
     """
-    counts = len(step.parameters), len(step.buffers)
-
-    def gradients(*tensors: Tensor) -> tuple[Tensor, ...]:
-        state = iter(tensors)
-        leaves, buffers = _leaves(state, counts[0]), [next(state) for _ in range(counts[1])]
-        total, x, y = state
-        loss, found = _gradients(step, leaves, buffers, x, y)
-        total.add_(loss)
-        return tuple(
-            torch.zeros_like(leaf) if gradient is None else _laid_out_like(leaf.detach(), gradient)
-            for leaf, gradient in zip(leaves, found, strict=True)
-        )
-
-    return _traced(gradients, [*_read(step), inputs, targets])
-
-
-def _read(step: Step) -> list[Tensor]:
-    parameters = [p.detach() for p in step.parameters.values()]
-    return [*parameters, *step.buffers.values(), step.total_loss]
-
-
-def compiled_gradients(step: Step, graph: torch.fx.GraphModule, inputs: Tensor, targets: Tensor) -> OnBatch:
-    """What gives the step its loss and its parameters their gradients, as `Step.gradients` does, compiled.
-
-    What a layer drops is drawn as it is without the compiler. Raises `NotCompiled` where that fails.
-    """
-    read = _read(step)
-    compiled = _compiled(graph, [*read, inputs, targets], {"fallback_random": True})
+    # The compiler takes the fastest of several orders of a sum, by its clock, unless it may not: a run that
+    # goes on would end with other digits.
+    options: dict[str, Any] = {"fallback_random": True, "deterministic": True}
+    model = torch.compile(step.model, fullgraph=True, dynamic=False, options=options)
 
     def give(x: Tensor, y: Tensor) -> None:
-        for parameter, gradient in zip(step.parameters.values(), compiled(*read, x, y), strict=True):
-            parameter.grad = gradient
+        step.gradients(x, y, forward=model)
 
     return give
-
-
-def _laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """A gradient in its parameter's layout, as optimizers of one kernel need it."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
-
-
-# ------------------------------------------------------------------------------ both
-
-
-def _leaves(state: Any, count: int) -> list[Tensor]:
-    # Detached, a parameter is a leaf of its own and still the same memory.
-    return [next(state).detach().requires_grad_() for _ in range(count)]
-
-
-def _gradients(
-    step: Step, leaves: list[Tensor], buffers: list[Tensor], x: Tensor, y: Tensor
-) -> tuple[Tensor, Sequence[Tensor | None]]:
-    """The loss on a batch and its gradient by each parameter, None where it has none."""
-    weights = dict(zip(step.parameters, leaves, strict=True))
-    weights |= dict(zip(step.buffers, buffers, strict=True))
-
-    def forward(x: Tensor) -> Any:
-        return torch.func.functional_call(step.model, weights, (x,))
-
-    with torch.enable_grad():
-        with step.precision():
-            loss = step.loss(forward, x, y)
-        found: Sequence[Tensor | None] = torch.autograd.grad(loss, leaves, allow_unused=True)
-    return loss.detach(), found
-
-
-def _traced(
-    function: Callable[..., Any], given: list[Tensor], mode: AbstractContextManager[Any] | None = None
-) -> torch.fx.GraphModule:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    try:
-        # The engine's own thread for a device would not be traced.
-        with torch.autograd.set_multithreading_enabled(False), mode or nullcontext():
-            return make_fx(function, tracing_mode="fake")(*given)
-    except Exception as error:
-        raise NotCompiled(f"it can't be traced ({first_line(error)})") from error
-
-
-def _compiled(
-    graph: torch.fx.GraphModule, given: list[Any], options: dict[str, Any] | None = None
-) -> Callable[..., Any]:
-    # Loading the compiler takes a second, which a run without it need not spend.
-    from torch import _inductor as inductor
-
-    try:
-        return inductor.compile(graph, given, options=options)  # type: ignore[no-any-return]
-    except Exception as error:
-        raise NotCompiled(f"the compiler failed ({first_line(error)})") from error
 
 
 def first_line(error: Exception) -> str:

@@ -21,7 +21,6 @@ from archdsl.training.compiling import (
     first_line,
     operations,
     refuse_what_is_not_traced,
-    trace_gradients,
     trace_step,
 )
 from archdsl.training.parameters import FUSED
@@ -37,9 +36,6 @@ SAVED_PER_MAC = 2e-15
 COMPILING_ON_GPU = 60.0
 """The same on a GPU, where calls are recorded anyway: what is saved is moving values, and goes with the
 arithmetic (benchmarks/image_steps.py, VGG-16)."""
-STATISTICS = ("batch_norm", "layer_norm", "group_norm")
-"""Steps with these are not compiled on a GPU: with the first torch's compiler made one slower than it was
-(ResNet-18, torch 2.11), and the others, statistics as well, were not measured."""
 FEWEST_STEPS = 10_000
 """A run of fewer steps is not worth tracing."""
 FEWEST_RECORDED = 100
@@ -99,7 +95,7 @@ def _quicken_on_gpu(
         gradients: OnBatch = step.gradients
         how = "the step is compiled and recorded"
         try:
-            compiled = _compiled_for_gpu(step, inputs, targets, steps, macs, effort, busy)
+            compiled = _compiled_for_gpu(step, steps, macs, effort, busy)
             _hold(step, compiled, step.gradients, inputs, targets, before)
             gradients = compiled
         except NotCompiled as reason:
@@ -127,21 +123,13 @@ def _refuse_what_is_not_recorded(step: Step, steps: int, effort: Effort) -> None
         raise NotRecorded("how the loss is scaled for float16 follows from each step")
 
 
-def _compiled_for_gpu(
-    step: Step, inputs: Tensor, targets: Tensor, steps: int, macs: float, effort: Effort, busy: Busy | None
-) -> OnBatch:
+def _compiled_for_gpu(step: Step, steps: int, macs: float, effort: Effort, busy: Busy | None) -> OnBatch:
     if effort == "recorded":
         raise NotCompiled("that was not wanted")
     if effort == "what pays" and steps * macs * SAVED_PER_MAC < COMPILING_ON_GPU:
         raise NotCompiled(f"it would not pay for {steps:,} steps")
-    if step.recipe.accumulate > 1:
-        raise NotCompiled("the recipe has `accumulate`")
-    graph = trace_gradients(step, inputs, targets)
-    found = [name for name in STATISTICS if any(name in str(node.target) for node in operations(graph))]
-    if found:
-        raise NotCompiled(f"with {found[0]} it would be slower")
     _tell(busy)
-    return compiled_gradients(step, graph, inputs, targets)
+    return compiled_gradients(step)
 
 
 def _compiled(

@@ -104,9 +104,18 @@ class Step:
         self.update()
 
     def gradients(
-        self, inputs: Tensor, targets: Tensor, mixed: Mixed | None = None, whole: int | None = None
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        mixed: Mixed | None = None,
+        whole: int | None = None,
+        forward: Call | None = None,
     ) -> None:
-        """Add the loss on a batch to the total, and give the parameters their gradients."""
+        """Add the loss on a batch to the total, and give the parameters their gradients.
+
+        `forward` is another way to compute what the model does.
+        """
+        forward = self.parallel if forward is None else forward
         whole = len(inputs) if whole is None else whole
         size = max(-(-len(inputs) // self.recipe.accumulate), 1)
         starts = [k * size for k in range(self.recipe.accumulate)]
@@ -119,11 +128,11 @@ class Step:
                 if not len(x):
                     # Nothing is left for this process; but each must take part, or the others would wait.
                     none = [one.new_zeros(2, *one.shape[1:]) for one in (inputs, targets)]
-                    loss = self.loss(self.parallel, *none) * 0
+                    loss = self.loss(forward, *none) * 0
                 elif mixed is None:
-                    loss = self.loss(self.parallel, x, y)
+                    loss = self.loss(forward, x, y)
                 else:
-                    loss = self._mixed_loss(x, y, mixed.targets[piece], mixed.share)
+                    loss = self._mixed_loss(forward, x, y, mixed.targets[piece], mixed.share)
                 loss = loss * (len(x) / whole)
                 self.scaler.scale(loss * self.processes).backward()  # type: ignore[no-untyped-call]
             self.total_loss += loss.detach()
@@ -149,8 +158,8 @@ class Step:
         """The recipe's loss on examples, without axes."""
         return self._judged(outputs_of(forward(x)), y)
 
-    def _mixed_loss(self, x: Tensor, y: Tensor, other: Tensor, share: float) -> Tensor:
-        outputs = outputs_of(self.parallel(x))
+    def _mixed_loss(self, forward: Call, x: Tensor, y: Tensor, other: Tensor, share: float) -> Tensor:
+        outputs = outputs_of(forward(x))
         return share * self._judged(outputs, y) + (1 - share) * self._judged(outputs, other)
 
     def _judged(self, outputs: Sequence[Tensor], y: Tensor) -> Tensor:
