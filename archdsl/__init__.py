@@ -3,8 +3,10 @@
     import archdsl
 
     net = archdsl.load("alexnet.arch")      # checked and analysed; raises archdsl.ArchError
+    print(net.report())                     # what `archdsl analyze` prints
     net.report().to_dict()                  # what `archdsl analyze --json` prints
     net.graph                               # a networkx.MultiDiGraph
+    net.draw().save("alexnet.pdf")          # what `archdsl draw` draws
     model = net.build()                     # a torch.nn.Module
     archdsl.diff(net, other).to_dict()      # what `archdsl diff --json` prints
     archdsl.format(text)                    # the text of a file in its canonical layout
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from archdsl.net import Net, diff, load, loads
     from archdsl.syntax.formatter import format
 
-__all__ = ["ArchError", "Diagnostic", "Net", "diff", "format", "load", "loads"]
+    __version__: str
+
+__all__ = ["ArchError", "Diagnostic", "Net", "__version__", "diff", "format", "load", "loads"]
 
 _HOMES = {
     "ArchError": "archdsl.diagnostics",
@@ -39,6 +43,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from archdsl.version import version
+
+        return version()
     if name not in _HOMES:
         raise AttributeError(f"module 'archdsl' has no attribute {name!r}")
     from importlib import import_module
@@ -47,7 +55,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return [*__all__]
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archdsl import given
 from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
 from archdsl.analysis.symmetry import ended
@@ -22,15 +23,17 @@ from archdsl.compiler.expressions import ANSWERS
 from archdsl.compiler.reporting import Failed
 from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.given import Inputs, Parameters, Sizes
 from archdsl.layers.symmetry import Fibre, Motion
+from archdsl.precision import MOST, STANDARD, Measure
 from archdsl.problems import Fault
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.expectations import ExpectationFailed
 from archdsl.problems.groups import TurnsEnd
 from archdsl.project import bundled, divided, imports_of, read
-from archdsl.report import PRECISIONS, Report
+from archdsl.report import Report
 from archdsl.sizes import TooLarge, Undecided
-from archdsl.source import Source
+from archdsl.source import Source, Span
 from archdsl.teaching.finding import in_place
 from archdsl.teaching.mistakes import mistakes
 
@@ -40,18 +43,16 @@ if TYPE_CHECKING:
 
     from archdsl.comparison import Difference
     from archdsl.compiler.modules import Load
+    from archdsl.drawing.picture import Picture
+    from archdsl.drawing.theme import Theme
     from archdsl.recipes.recipe import Recipe
-
-Parameters = Mapping[str, Any] | None
-Sizes = Mapping[str, int] | None
-Inputs = Mapping[str, Sequence[int | str]] | None
 
 
 class Net:
     """A network that is right: checked, with every expectation held against the analysis.
 
-    `diagnostics` are its warnings and notes. With parameters, sizes or inputs replaced, expectations
-    that do not hold are among `outcomes` and fail nothing.
+    `diagnostics` are its warnings and notes, `outcomes` its expectations. With parameters, sizes or inputs
+    replaced, those that do not hold fail nothing. It can be pickled, and copied.
     """
 
     def __init__(
@@ -67,6 +68,10 @@ class Net:
         self.diagnostics = diagnostics
         self.outcomes = outcomes
         self._analysis = analysis
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, pickled or deep, is made again from the texts: what it holds is nested too deep to be."""
+        return _again, (self.program, self.name, Options(**self.network.options), self.diagnostics)
 
     @property
     def name(self) -> str:
@@ -92,20 +97,56 @@ class Net:
         """The facts of every layer and the totals, for `batch` examples at a precision.
 
         `optimizer_state` is how many numbers the optimizer keeps for each parameter: those of the file's
-        optimizer unless it is given, and none without a recipe.
+        optimizer unless it is given, and none without a recipe. Raises `TypeError` and `ValueError`.
         """
+        batch = given.whole("batch", batch, 1, MOST)
+        numbers = given.bytes_of(precision)
         if optimizer_state is None:
             optimizer_state = 0 if self.recipe is None else self.recipe.optimizer.kept()
+        optimizer_state = given.whole("optimizer_state", optimizer_state, 0)
         if (batch, precision, optimizer_state) == (1, "float32", 0):
             return self._analysis
-        return analyse(self.network, batch, PRECISIONS[precision], optimizer_state)
+        return analyse(self.network, batch, numbers, optimizer_state)
 
     def report(
         self, batch: int = 1, precision: str = "float32", optimizer_state: int | None = None
     ) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
         analysis = self.analysis(batch, precision, optimizer_state)
-        return Report(self.network, analysis, batch, precision)
+        return Report(self.network, analysis, int(batch), precision)
+
+    def draw(
+        self,
+        style: str = "blocks",
+        theme: Theme = "auto",
+        *,
+        layer: str | Sequence[str] = (),
+        unit: str | None = None,
+        positions: int | Sequence[int] | None = None,
+        depth: int | None = None,
+        figures: Sequence[str] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Picture:
+        """What `archdsl draw` draws, with what its options say; a notebook shows it.
+
+        Its `svg` is the picture, and its `save("net.pdf")` writes it. Raises `ValueError` where the style has
+        nothing to draw, and `ImportError` where the extra `pictures` is not there.
+        """
+        from archdsl.drawing.styles import Asked, picture
+
+        layers = (layer,) if isinstance(layer, str) else tuple(layer)
+        extents = (positions,) if isinstance(positions, int) else positions
+        asked = Asked(
+            layers,
+            unit,
+            None if extents is None else tuple(extents),
+            depth,
+            None if figures is None else tuple(figures),
+            width,
+            height,
+        )
+        return picture(style, [(self.network, self._analysis)], asked, theme).made()
 
     def source(self) -> str:
         """The network as PyTorch source that runs without archdsl."""
@@ -151,15 +192,12 @@ class Net:
 
     def _picture(self) -> str | None:
         """The maps to scale, as SVG; None where sizes are open or the extra `pictures` is not there."""
-        if self.network.symbols:
-            return None
-        try:
-            from archdsl.drawing.blocks import blocks
-        except ImportError:
-            return None
-        from archdsl.drawing.theme import themed
+        from archdsl.drawing.undrawable import OpenSizes
 
-        return themed(blocks(self.network, self._analysis.flow), "light")
+        try:
+            return self.draw(theme="light").svg
+        except (ImportError, OpenSizes):
+            return None
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{node.name}: {node.shape}" for node in self.network.inputs)
@@ -190,19 +228,21 @@ def load(
     inputs: Inputs = None,
     allow_python: bool = False,
     teach: bool = False,
+    unexpected: bool = False,
 ) -> Net:
     """Load a network of a file, or of a bundled architecture if there is no such file here.
 
     `resnet.arch:ResNet50` names the network as on the command line; so does `network`. With `allow_python`
     the Python files from which it imports layers are run; without, no code that a file names ever is. With
-    `teach` what one should know of the network is among its diagnostics, as notes.
-    Raises `ArchError` with its `diagnostics` where the file has errors, and `OSError` where it can't
-    be read.
+    `teach` what one should know of the network is among its diagnostics, as notes. With `unexpected` it is
+    given though expectations do not hold: they are among its diagnostics, as warnings.
+    Raises `ArchError` with its `diagnostics` where the file has errors or is not UTF-8 text, and `OSError`
+    where it can't be read.
     """
-    file, named = divided(str(path))
+    file, named = divided(os.fsdecode(path))
     found = None if Path(file).exists() else bundled(file)
-    options = _options(parameters, sizes, inputs)
-    return _load(found or read(file), network or named, options, allow_python, teach)
+    options = given.options(parameters, sizes, inputs)
+    return _load(found or _read(file), network or named, options, allow_python, teach, unexpected)
 
 
 def loads(
@@ -214,21 +254,50 @@ def loads(
     inputs: Inputs = None,
     allow_python: bool = False,
     teach: bool = False,
+    unexpected: bool = False,
 ) -> Net:
-    """Load a network from text. `name` is what messages call it. Raises `ArchError`."""
-    return _load(Source(name, text), network, _options(parameters, sizes, inputs), allow_python, teach)
+    """Load a network from text. `name` is what messages call it; all else is as in `load`."""
+    if not isinstance(text, str):
+        raise TypeError(f"the text of a file is a str, not {type(text).__name__}")
+    options = given.options(parameters, sizes, inputs)
+    return _load(Source(name, text), network, options, allow_python, teach, unexpected)
 
 
-def _options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
-    shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
-    return Options(dict(parameters or {}), dict(sizes or {}), shapes)
+def _read(file: str) -> Source:
+    try:
+        return read(file)
+    except Fault as fault:
+        raise ArchError([Diagnostic.of(fault.problem, Span(Source(file, ""), 0, 0))]) from None
 
 
-def _load(source: Source, network: str | None, options: Options, allow_python: bool, teach: bool) -> Net:
+def _load(
+    source: Source,
+    network: str | None,
+    options: Options,
+    allow_python: bool,
+    teach: bool,
+    unexpected: bool,
+) -> Net:
     checked = check_network(program_of(source, allow_python), network, options, teach=teach)
-    if checked.net is None:
+    if checked.net is not None:
+        return checked.net
+    if not unexpected or checked.unexpected is None:
         raise ArchError(checked.diagnostics)
-    return checked.net
+    net = checked.unexpected
+    net.diagnostics = [
+        replace(d, severity="warning") if d.severity == "error" else d for d in net.diagnostics
+    ]
+    return net
+
+
+def _again(program: Program, name: str, options: Options, diagnostics: list[Diagnostic]) -> Net:
+    """A network that was right, or as right as was asked, once more."""
+    checked = check_network(program, name, options)
+    net = checked.net or checked.unexpected
+    if net is None:
+        raise ArchError(checked.diagnostics)
+    net.diagnostics = diagnostics
+    return net
 
 
 def program_of(source: Source, allow_python: bool = False, load: Load | None = None) -> Program:
@@ -241,8 +310,11 @@ def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") ->
     """How the second network differs from the first, for `batch` examples at a precision.
 
     The peak of training has what the recipes' optimizers keep where both files have a recipe, and is that of
-    plain SGD otherwise.
+    plain SGD otherwise. Raises `TypeError` and `ValueError`.
     """
+    for net in (before, after):
+        if not isinstance(net, Net):
+            raise TypeError(f"a difference is of two networks, as `archdsl.load` gives them, not {net!r}")
     from archdsl.comparison import compared
 
     kept = None if before.recipe is not None and after.recipe is not None else 0
@@ -257,10 +329,12 @@ def check_network(
     options: Options | None = None,
     work: Work | None = None,
     teach: bool = False,
+    measure: Measure = STANDARD,
 ) -> Checked:
     """Compile and analyse one network and hold it against its expectations.
 
     `work` bounds the networks of a file together. With `teach` what one should know of it is said, too.
+    `measure` is what the peaks that it expects are for.
     """
     options = options or Options()
     compiled = program.compile(network, options, work)
@@ -271,11 +345,16 @@ def check_network(
             [*_together(compiled.diagnostics, found, options), *_certain(program, compiled)]
         )
         return Checked(network or "", None, found, outcomes, silenced=quiet)
-    return _expected(program, compiled, compiled.network, options, teach)
+    return _expected(program, compiled, compiled.network, options, teach, measure)
 
 
 def _expected(
-    program: Program, compiled: Compilation, network: Network, options: Options, teach: bool
+    program: Program,
+    compiled: Compilation,
+    network: Network,
+    options: Options,
+    teach: bool,
+    measure: Measure,
 ) -> Checked:
     try:
         analysis = analyse(network)
@@ -287,7 +366,8 @@ def _expected(
         if mistaken is None:
             raise
         return Checked(network.name, None, [*compiled.diagnostics, mistaken], [])
-    outcomes, found = check_expectations(compiled.sound(), _Facts(analysis, network.symbols), options.sizes)
+    net = Net(program, network, analysis, [], [])
+    outcomes, found = check_expectations(compiled.sound(), _Facts(net, measure), options.sizes)
     diagnostics = _together(compiled.diagnostics, found, options)
     for node, fibre in ended(analysis.flow, analysis.symmetries):
         diagnostics.append(Diagnostic.of(_turns_end(node.kind, fibre), node.defined or node.use))
@@ -300,7 +380,7 @@ def _expected(
         from archdsl.teaching.allowing import needless
 
         diagnostics += needless(program, [network], quiet, teach, said=diagnostics)
-    net = Net(program, network, analysis, diagnostics, outcomes)
+    net.diagnostics, net.outcomes = diagnostics, outcomes
     if any(d.severity == "error" for d in diagnostics):
         lines = [expectation.span for expectation, _ in compiled.expectations]
         wrong = [d for d in diagnostics if d.severity == "error" and d.name != ExpectationFailed.name]
@@ -396,14 +476,18 @@ class _NothingKnown:
 
 
 class _Facts:
-    """What `expect` lines ask of an analysis."""
+    """What `expect` lines ask of a network: the figures of its report."""
 
-    def __init__(self, analysis: Analysis, symbols: frozenset[str]) -> None:
-        self._analysis = analysis
-        self.symbols = symbols
+    def __init__(self, net: Net, measure: Measure) -> None:
+        self._net = net
+        self._analysis = net.analysis(optimizer_state=0)
+        self._measure = measure
+        self.symbols = net.network.symbols
 
     def of_network(self, name: str) -> Any:
-        totals = self._analysis.totals
+        # Only the peaks depend on the recipe, which is not read for anything else.
+        peak = name.endswith("_peak")
+        totals = (self._net.analysis(*self._measure) if peak else self._analysis).totals
         figure = {
             "parameters": totals.parameters,
             "macs": totals.macs,

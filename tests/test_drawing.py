@@ -30,6 +30,7 @@ from archdsl.drawing.lettering import wrapped
 from archdsl.drawing.raster import png
 from archdsl.drawing.theme import themed
 from archdsl.drawing.trunk import Trunk, trunk
+from archdsl.report.units import human
 
 SVG = "{http://www.w3.org/2000/svg}"
 FONTS = {size: ImageFont.load_default(size) for size in (9, 10, 13)}
@@ -218,15 +219,52 @@ def legible(svg: str, sizes: dict[str, float]) -> list[str]:
     return found
 
 
+def points(path: ElementTree.Element) -> list[tuple[float, float]]:
+    """The corners of a way, where it turns."""
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", path.attrib["d"])]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def ways(root: ElementTree.Element, kind: str) -> list[list[tuple[float, float]]]:
+    """The ways of a kind, but for the bars of the scale."""
+    paths = [path for path in root.iter(f"{SVG}path") if path.attrib["class"] == kind]
+    return [points(path) for path in paths if not re.search("[hv]", path.attrib["d"])]
+
+
+def astray(root: ElementTree.Element, found: Trunk) -> list[str]:
+    """What is wrong with the ways of blocks: one through a body or a text, or a skip that ends elsewhere."""
+    bodies = rectangles(root)
+    sizes: dict[str, float] = {"title": 13, "name": 9, "kernel": 9, "scale": 9, "times": 9}
+    things = [*bodies, *(box for box, _ in texts(root, sizes))]
+    wrong = []
+    for way in [*ways(root, "way"), *ways(root, "skip")]:
+        for (x1, y1), (x2, y2) in pairwise(way):
+            line = (min(x1, x2), min(y1, y2), max(x1, x2) + 0.1, max(y1, y2) + 0.1)
+            wrong += [f"{line} through {thing}" for thing in things if not apart(line, thing)]
+    # A skip may go beside the arrow of a U from row to row.
+    ends = [way[-1] for way in ways(root, "skip")]
+    for _, k in found.skips:
+        left, top, right, _ = bodies[k]
+        near = [y for x, y in ends if left - 4 < x < right + 50 and y < top]
+        if not near or top - max(near) > 60:
+            wrong.append(f"nothing comes in at {k}")
+    return wrong
+
+
 def test_the_pictures_of_all_bundled_networks_are_legible() -> None:
     """No text is on another one or outside, every body is there, and no way goes through a box."""
     for file, names in BUNDLED.items():
         for name in names:
             network = load(file, name, small=True)
             flow = network.analysis().flow
-            svg = blocks(network.network, flow)
-            assert legible(svg, {"title": 13, "name": 9, "kernel": 9, "scale": 9}) == [], name
-            assert len(rectangles(ElementTree.fromstring(svg))) == len(trunk(network.network, flow).stations)
+            found = trunk(network.network, flow)
+            for width in (1250, 500):
+                svg = blocks(network.network, flow, width)
+                root = ElementTree.fromstring(svg)
+                assert legible(svg, {"title": 13, "name": 9, "kernel": 9, "scale": 9}) == [], name
+                assert len(rectangles(root)) == len(found.stations)
+                assert astray(root, found) == [], (name, width)
+                assert float(root.attrib["width"]) <= width, name
             svg = graph(network.network, flow)
             root = ElementTree.fromstring(svg)
             assert legible(svg, {"title": 13, "fact": 9, "aside": 9}) == [], name
@@ -303,6 +341,43 @@ def test_ways_part_at_a_dot() -> None:
     assert [(last.count(f"L{x},{y}"), first.count(f"M{x},{y}")) for x, y in dots] == [(1, 2), (1, 2)]
 
 
+def test_a_graph_that_is_too_high_goes_on_in_the_next_column() -> None:
+    """The same boxes side by side, also within a frame, and the ways between columns go around them."""
+    for name, height in (("GoogLeNet", 700), ("VGG16", 950)):
+        network, flow = net(name).network, Flow(net(name).network)
+        whole, folded = (ElementTree.fromstring(graph(network, flow, height=most)) for most in (None, height))
+        assert float(folded.attrib["height"]) <= height < float(whole.attrib["height"])
+        assert legible(ElementTree.tostring(folded, "unicode"), {"title": 13, "fact": 9, "aside": 9}) == []
+        boxes, frames = rectangles(folded, "box"), rectangles(folded, "frame")
+        assert len(boxes) == len(rectangles(whole, "box"))
+        up = [way for way in ways(folded, "way") if len(way) == 6 and way[2][0] == way[3][0]]
+        assert up
+        for way in up:
+            below, above = way[1][1], way[3][1]
+            assert above < way[0][1] < below
+            for (x1, y1), (x2, y2) in pairwise(way[1:5]):
+                line = (min(x1, x2), min(y1, y2), max(x1, x2) + 0.1, max(y1, y2) + 0.1)
+                around = [box for box in (*boxes, *frames) if not within(line, box)]
+                assert all(apart(line, box) for box in around), name
+    # What four copies lead on from is not broken.
+    network, flow = net("UNet").network, Flow(net("UNet").network)
+    assert graph(network, flow, height=400) == graph(network, flow)
+
+
+def test_figures_are_sums_over_a_box() -> None:
+    """Those of the report, one line below the shape; what is nothing is not there."""
+    found = net("LeNet5")
+    svg = graph(found.network, Flow(found.network), 1, ("parameters", "macs"))
+    facts = of_kind(ElementTree.fromstring(svg), "fact")
+    for entry in found.report().entries(1):
+        shape = " × ".join(map(str, entry.facts["shape"]))
+        parts = [
+            (human(entry.facts[key]), unit) for key, unit in (("parameters", "parameters"), ("macs", "MACs"))
+        ]
+        said = " · ".join(f"{figure} {unit}" for figure, unit in parts if figure != "0")
+        assert shape in facts and (not said or facts[facts.index(shape) + 1] == said), entry.facts["name"]
+
+
 def test_long_calls_go_on_in_further_lines() -> None:
     """Nothing that a file says of a module is cut, and what it leaves at its default is not said."""
     root = ElementTree.fromstring(graph(net("GoogLeNet").network, Flow(net("GoogLeNet").network)))
@@ -376,6 +451,57 @@ def test_a_u_net_is_a_u() -> None:
         middles = [(bodies[k][1] + bodies[k][3]) / 2 for k in (a, b)]
         assert abs(middles[0] - middles[1]) < 12
     assert float(root.attrib["width"]) < 1250
+
+
+def test_a_row_that_is_too_long_goes_on_in_the_next() -> None:
+    """A way leads from each row to the next, and skips go along the right edge; what fits stays a row."""
+    flow = Flow(net("VGG16").network)
+    assert blocks(net("VGG16").network, flow, 5000) == blocks(net("VGG16").network, flow)
+    root = ElementTree.fromstring(blocks(net("VGG16").network, flow, 300))
+    assert float(root.attrib["width"]) <= 300, "the bars of the scale, too"
+    bodies = rectangles(root)
+    broken = [k for k in range(1, len(bodies)) if bodies[k][0] < bodies[k - 1][0]]
+    leads = ways(root, "way")
+    assert len(broken) == len(leads) >= 2
+    for k, way in zip(broken, leads, strict=True):
+        for (x, y), (left, top, right, low) in ((way[0], bodies[k - 1]), (way[-1], bodies[k])):
+            assert left - 8 < x < right + 60 and top - 60 < y < low
+    fpn = ElementTree.fromstring(blocks(net("FPN").network, Flow(net("FPN").network)))
+    edge = max(box[2] for box in rectangles(fpn))
+    lanes = {x for way in ways(fpn, "skip") for x, _ in way if x > edge}
+    assert len(lanes) == 3 + 3, "those of three maps, each with its bends"
+
+
+def test_what_parts_and_meets_in_a_block_is_one_body() -> None:
+    """Whatever lies between, unless it narrows as a U does; not where the network itself says it."""
+    unit = "from input -> upsample(2) -> conv(8, kernel=3, padding=1) -> max_pool(2) -> add(input)"
+    arms = "from input -> max_pool(2) -> conv(8, kernel=3, padding=1) -> upsample(2) -> add(input)"
+    for body, block, bodies in ((unit, True, 3), (unit, False, 4), (arms, True, 4)):
+        lines = "input x: [8, 16, 16]\n a: conv(8, kernel=3, padding=1)\n"
+        if block:
+            found = archdsl.loads(f"block Unit {{ {body} }}\nnetwork N {{\n{lines} Unit\n}}")
+        else:
+            found = archdsl.loads(f"network N {{\n{lines} {body.replace('input', 'a')}\n}}")
+        made = trunk(found.network, Flow(found.network))
+        assert len(made.stations) == bodies, (body, block)
+    assert shapes(trunk_of("R2Plus1D18"))[-6:-2] == [(256, 4, 14, 14)] * 2 + [(512, 2, 7, 7)] * 2
+
+
+def test_a_shortcut_to_the_next_row_of_a_u_goes_beside_the_arrow() -> None:
+    root = drawn(
+        "input x: [1, 64, 64]\n a: conv(8, kernel=3, padding=1)\n"
+        "short: from a -> conv(16, kernel=1, stride=2)\n"
+        "from a -> conv(16, kernel=3, stride=2, padding=1) -> conv(16, kernel=3, padding=1)\n b: add(short)\n"
+        "max_pool(2) -> conv(32, kernel=3, padding=1) -> upsample(2)\n c: concat(b)\n"
+        "conv(16, kernel=3, padding=1) -> upsample(2)\n concat(a)"
+    )
+    (beside,) = (way for way in ways(root, "skip") if len({x for x, _ in way}) == 1)
+    arrows = [way for way in ways(root, "way") if len({x for x, _ in way}) == 1]
+    assert any(0 < beside[0][0] - way[0][0] < 10 and way[-1][1] == beside[-1][1] for way in arrows)
+
+
+def test_the_name_of_many_stages_is_left_to_theirs() -> None:
+    assert {"stage_1 (3)", "stage_3 (23)"} <= {*of_kind(picture("ResNeXt101"), "name")}
 
 
 def test_kernels_and_groups_are_shown() -> None:
@@ -555,6 +681,9 @@ def test_a_file_of_several_is_drawn_whole(tmp_path: Path) -> None:
         ),
         (["draw", "LeNet5", "AlexNet", "--style", "graph"], "a graph is of one network; several are for"),
         (["draw", "LeNet5", "--depth", "2"], "--depth is for --style graph"),
+        (["draw", "LeNet5", "--style", "graph", "--width", "500"], "--width is for --style blocks"),
+        (["draw", "LeNet5", "--figures", "macs"], "--figures is for --style graph"),
+        (["draw", "LeNet5", "--style", "graph", "--figures", "mac"], "no figure 'mac'; did you mean macs?"),
         (["draw", "LeNet5", "-o", "x"], "not to x\n"),
         (["draw", "open.arch"], "a picture to scale needs sizes: give `--size H=...` and `--size W=...`"),
         (["draw", "LeNet5", "--set", "train.steps=1"], "a picture has no recipe"),

@@ -9,6 +9,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -18,6 +19,7 @@ from nbclient import NotebookClient
 from programs import Program
 
 import archdsl
+from archdsl.cli.main import run
 from archdsl.notebook import Cells, _line, complete
 from archdsl.report.columns import COLUMNS, STANDARD
 from archdsl.report.diagnostics import render_all
@@ -25,6 +27,8 @@ from archdsl.report.html import MOST_ROWS, OPEN_ROWS
 from archdsl.report.table import LONGEST_NUMBER
 from archdsl.report.terminal import Style
 from archdsl.report.totals import totals
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures.md"
 
 HOLDERS = {"div", "style", "pre", "span", "table", "caption", "b", "thead", "tbody", "tfoot"}
 ELEMENTS = HOLDERS | {"tr", "th", "td", "details", "summary", "img", "p"}
@@ -174,9 +178,76 @@ def test_random_programs() -> None:
         assert sum(not row["block"] for row in shown.rows["tbody"]) == len(net.report().layers)
 
 
+# ------------------------------------------------------------------------------ pictures
+
+
+def test_a_picture_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each style with what it can be asked for, in each form; the page of pictures runs as it stands."""
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", PICTURES.read_text(encoding="utf-8"), re.M | re.S)
+    exec(snippet, {})
+    for options, name in (
+        ("FPN --width 640", "fpn.pdf"),
+        ("LeNet5 --style graph --figures parameters,macs", "lenet5.png"),
+        ("LeNet5 --style equation --layer c1", "c1.tex"),
+        ("LeNet5 --style receptive-field --unit s4 --theme dark", "field.svg"),
+    ):
+        assert run(["draw", *options.split(), "-o", f"ours.{name}"]) == 0
+        assert Path(f"ours.{name}").read_bytes() == Path(name).read_bytes(), name
+
+
+def test_a_picture_shows_itself_on_a_page_of_its_own() -> None:
+    """A notebook may put it into its own page: no rule of style is for anything else."""
+    net = archdsl.load("LeNet5")
+    shown = {theme: net.draw("graph", theme=theme)._repr_svg_() for theme in ("auto", "light", "dark")}
+    assert shown["auto"] == shown["light"] != shown["dark"]
+    assert "#ffffff" in shown["light"] and "background: #0d1117" in shown["dark"]
+    for svg in (*shown.values(), net.draw("matrix", layer="c1", positions=6)._repr_svg_()):
+        root = ElementTree.fromstring(svg)
+        style = next(root.iter("{http://www.w3.org/2000/svg}style")).text or ""
+        rules = re.sub(r"\{[^{}]*\}", "{}", style).split("{}")
+        selectors = [one.strip() for rule in rules[:-1] for one in rule.split(",")]
+        assert [one for one in selectors if not one.startswith(f".{root.attrib['class']}")] == []
+        assert len(selectors) > 20 and "@media" not in style
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"style": "graf"}, "there is no style 'graf'; did you mean graph?"),
+        ({"theme": "blue"}, "there is no theme 'blue'; there are auto, light and dark"),
+        ({"depth": 2}, "depth is for the style graph"),
+        ({"width": 10}, "width is 200 or more, not 10"),
+        (
+            {"style": "graph", "figures": ["mac"]},
+            "there is no figure 'mac'; did you mean macs?",
+        ),
+        ({"style": "matrix", "layer": "nothing"}, "LeNet5 has no layer nothing"),
+    ],
+)
+def test_what_can_not_be_drawn(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        archdsl.load("LeNet5").draw(**options)
+
+
+def test_where_a_picture_is_not_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = archdsl.load("LeNet5")
+    with pytest.raises(ValueError, match=r"not to .*net\.gif$"):
+        net.draw().save(tmp_path / "net.gif")
+    open_ = archdsl.loads("network Open { input image: [3, H, W]\n conv(16, kernel=3) -> relu\n}")
+    with pytest.raises(ValueError, match=re.escape('load it with sizes={"H": ..., "W": ...}')):
+        open_.draw()
+    for name in [name for name in sys.modules if name.startswith(("archdsl.drawing", "drawsvg"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "drawsvg", None)
+    with pytest.raises(ImportError, match=re.escape("`pip install 'archdsl[pictures]'`")):
+        net.draw()
+    assert list(tmp_path.iterdir()) == []
+
+
 # ------------------------------------------------------------------------------ cells
 
-PAGE = Path(__file__).parent.parent / "docs" / "notebooks.md"
+PAGE = PICTURES.with_name("notebooks.md")
 CELL = re.compile(r"^```ipython\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
 SMALL = """network Small(classes = 10) {
@@ -255,11 +326,13 @@ def test_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_page = [found for name, found in outputs.items() if name.startswith("page")]
     assert [[output.output_type for output in found] for found in of_page] == [
         ["execute_result"],
+        ["execute_result"],
         [],
         ["display_data"],
         ["display_data"],
     ]
-    assert text["page 3"] == "<Net(signal: [2, 64]) -> [8, 13]>"
+    assert "MACs" in outputs["page 1"][0]["data"]["image/svg+xml"]
+    assert text["page 4"] == "<Net(signal: [2, 64]) -> [8, 13]>"
     assert text["load"] == text["unload"] == ""
     assert outputs["shown"][0]["data"]["text/html"] == archdsl.loads(SMALL)._repr_html_()
     assert text["shown"] == "<Small(image: [1, 28, 28]) -> [10]>"

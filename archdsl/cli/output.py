@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from archdsl.progress import Told, untold
 from archdsl.report.terminal import Style
+from archdsl.writing import unwritten, write_whole
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
@@ -52,10 +53,10 @@ _hushed = False
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Callable[[float], None]]:
+def waiting(what: str) -> Iterator[Told]:
     """Say on standard error, where that is a terminal, which part of something is done, from 0 to 1."""
     if _hushed or not sys.stderr.isatty():
-        yield lambda part: None
+        yield untold
         return
     said = ""
 
@@ -82,6 +83,29 @@ def hush(hushed: bool = True) -> None:
 def result(text: str) -> None:
     """Write a result to standard output."""
     _write(text, sys.stdout)
+
+
+def json_result(data: dict[str, Any]) -> None:
+    """Write a result to standard output as JSON."""
+    result(json_text(data))
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """Data as JSON, which has no number that is infinite or none: `null` stands in its place."""
+    import json
+
+    try:
+        return json.dumps(data, indent=2, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(data), indent=2, allow_nan=False)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not isfinite(data) else data
 
 
 def message(text: str) -> None:
@@ -114,36 +138,24 @@ def _write(text: str | bytes, stream: TextIO, ends_line: bool = True) -> None:
     except BrokenPipeError:
         raise click.exceptions.Exit(BROKEN_PIPE) from None
     except OSError as error:
-        raise unwritten(error) from None
+        raise lost(error) from None
 
 
-def unwritten(error: OSError) -> click.ClickException:
+def lost(error: OSError) -> click.ClickException:
     """What to say where a result can't be written, as to a disk that is full."""
-    return click.ClickException(f"can't write the result: {error.strerror}")
+    return click.ClickException(unwritten("the result", error))
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: aside first, then renamed.
+    """Write a file whole or not at all."""
+    with writing(path):
+        write_whole(path, content.encode("utf-8") if isinstance(content, str) else content)
 
-    A link is followed, what is replaced keeps its permissions, and what is no regular file, such as a pipe,
-    is written to as it is.
-    """
-    written = content.encode("utf-8") if isinstance(content, str) else content
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Write a file, or say why it can't be written."""
     try:
-        place = Path(os.path.realpath(path))
-        if place.exists() and not place.is_file():
-            place.write_bytes(written)
-            return
-        handle, aside = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(written)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(aside, stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o666 & ~umask)
-            os.replace(aside, place)
-        except BaseException:
-            os.unlink(aside)
-            raise
+        yield
     except OSError as error:
-        raise click.ClickException(f"can't write {path}: {error.strerror}") from None
+        raise click.ClickException(unwritten(path, error)) from None

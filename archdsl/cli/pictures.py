@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archdsl.cli.output import Refused, message, result, write_file
+from archdsl.cli.settings import sizes_to_give
+from archdsl.drawing.picture import MADE_WITH, PICTURES, Picture
+from archdsl.drawing.picture import form_of as form_of_file
+from archdsl.drawing.undrawable import OpenSizes, Undrawable
 
 if TYPE_CHECKING:
     from archdsl.drawing.theme import Theme
 
 FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
-
-PICTURES = (".svg", ".png", ".pdf")
-MADE_WITH = ("drawsvg", "resvg_py", "typst")
-"""What a library without the extra lacks."""
 
 theme_option = click.option(
     "--theme",
@@ -44,43 +44,31 @@ def form_of(output: Path | None, forms: tuple[str, ...] = PICTURES, what: str = 
     """The ending of a file, which must be one of the forms; standard output gets the first of them."""
     if output is None or str(output) == "-":
         return forms[0]
-    form = output.suffix.lower()
-    if form not in forms:
-        *others, last = (f"*{ending}" for ending in forms)
-        raise click.UsageError(
-            f"{what} is written to a file called {', '.join(others)} or {last}, not to {output}"
-        )
-    return form
+    try:
+        return form_of_file(output, forms, what)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def draw_to(output: Path | None, form: str, theme: Theme, draw: Callable[[], str]) -> None:
-    """Write what is drawn, an SVG or the text of a form that is no picture."""
+    """Write what is drawn, an SVG."""
+    put(output, form, Picture(lambda form: draw(), theme))
+
+
+def put(output: Path | None, form: str, picture: Picture) -> None:
+    """Write a picture to a file, or to standard output."""
     try:
-        made = _made(draw, form, theme)
+        made = picture.written(form)
+    except OpenSizes as error:
+        raise Refused(f"{error.needs}: give {sizes_to_give(error.symbols)}") from None
+    except Undrawable as error:
+        raise Refused(str(error)) from None
     except ImportError as error:
         if error.name not in MADE_WITH:
             raise
-        raise Refused(f"pictures need {error.name}: `pip install 'archdsl[pictures]'`") from None
+        raise Refused(str(error)) from None
     if output is None or str(output) == "-":
         result(str(made))
     else:
         write_file(output, made)
         message(f"wrote {output}")
-
-
-def _made(draw: Callable[[], str], form: str, theme: Theme) -> str | bytes:
-    from archdsl.drawing.undrawable import Undrawable
-
-    try:
-        made = draw()
-    except Undrawable as error:
-        raise Refused(str(error)) from None
-    if form not in PICTURES:
-        return made
-    if form == ".svg":
-        from archdsl.drawing.theme import themed
-
-        return themed(made, theme)
-    from archdsl.drawing import raster
-
-    return raster.png(made, theme) if form == ".png" else raster.pdf(made, theme)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isnan
 from typing import Any, TypeVar
 
 import click
+
+from archdsl.precision import MOST, PRECISIONS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -80,6 +82,27 @@ class Extents(click.ParamType):
         return sizes
 
 
+class Names(click.ParamType):
+    """`name,shape,macs`: names of what there is, which is asked for where it is needed."""
+
+    def __init__(self, what: str, known: Callable[[], Iterable[str]]) -> None:
+        self.name = f"{what.upper()},..."
+        self._what = what
+        self._known = known
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        from archdsl.problems import unknown
+
+        known = [*self._known()]
+        names = tuple(name.strip() for name in value.split(","))
+        for name in names:
+            if name not in known:
+                self.fail(unknown(self._what, name, known), parameter, context)
+        return names
+
+
 def _size(text: str) -> int | None:
     digits = text.replace("_", "")
     return (
@@ -89,10 +112,29 @@ def _size(text: str) -> int | None:
     )
 
 
+def sizes_to_give(symbols: Iterable[str]) -> str:
+    """The options by which open sizes become numbers."""
+    return " and ".join(f"`--size {symbol}=...`" for symbol in sorted(symbols))
+
+
 def python_option(command: Command) -> Command:
     """`--allow-python`: without it nothing that a file names is run."""
     words = "Run the Python that the file names: layers it imports, a function that gives data."
     return click.option("--allow-python", is_flag=True, help=words)(command)
+
+
+def batch_options(command: Command) -> Command:
+    """`--batch` and `--precision`: what the figures of memory are for."""
+    batch = click.option(
+        "--batch", type=click.IntRange(1, MOST), default=1, metavar="N", help="Examples at once [1]."
+    )
+    precision = click.option(
+        "--precision",
+        type=click.Choice([*PRECISIONS]),
+        default="float32",
+        help="What numbers are stored as [float32].",
+    )
+    return batch(precision(command))
 
 
 def teach_option(command: Command) -> Command:

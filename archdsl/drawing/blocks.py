@@ -7,19 +7,23 @@ steps is drawn as a U, each step one row lower; a row that would be too long goe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import drawsvg
 
+from archdsl.drawing.bodies import Body, Scale
 from archdsl.drawing.canvas import MARGIN, TITLE, canvas, finished, rounded, tip, words
-from archdsl.drawing.lettering import width
+from archdsl.drawing.folding import breaks
+from archdsl.drawing.lettering import width as length_of
+from archdsl.drawing.skips import Skip, skips
 from archdsl.drawing.trunk import Station, Trunk, trunk
 from archdsl.layers.convolution import Convolution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from archdsl.analysis.flow import Flow
     from archdsl.compiler.network import Network, Node
@@ -39,87 +43,40 @@ TALLEST = 132.0
 """Pixels of the largest extent, and of the longest vector."""
 THICKEST = 420.0
 """Pixels that all channels together may take."""
-LONGEST = 1250.0
-"""Pixels of a row, where it can go on in the next."""
-WORTH = 0.75
-"""The part of it that its longest row may still have, if breaking it is to be of use."""
-LEAN = 0.34
-"""How far a cuboid reaches to the right and up, for each pixel that it is deep."""
+WIDEST = 1250.0
+"""Pixels that a picture is wide at most where no width is asked for; what is longer goes on in a next row."""
+INDENT = 20.0
+"""Pixels before the first body of such a row, where the way from the one above comes in."""
+TRIALS = 8
+"""How often the breaks of a row are looked for again where labels or skips make it longer than it was."""
 FLATTEST = 24.0
 """Pixels that the most rows or columns have at least, by a scale of their own where need be."""
 OBLONG = 4
 """How many times as long as wide a map is where that need may be."""
 THINNEST = 10.0
 """Pixels that the most channels have at least, likewise."""
+SAYING = 30.0
+"""Pixels before and behind what is said of a bar of the scale."""
 BAR = 7.0
 """Pixels that a vector is thick."""
 GAP = 14.0
 """Pixels between bodies and between their labels."""
 LINE = 12.0
 """Pixels a line of text is high."""
-SHORT = 24.0
-"""Pixels between the ends of an arc that stands for several."""
-RISE = 8.0
-"""Pixels between an arc and what is below it."""
+BESIDE = 7.0
+"""Pixels between an arrow and the shortcut beside it."""
+BETWEEN = 12.0
+"""Pixels between the labels of a row and what is above the next, beside those at the foot of any row."""
 STEP = 0.75
 """An extent that shrinks to less than this is a step down, one that grows by its inverse a step up."""
 SPLITS = 4
 """The most groups that are shown as slices of a body."""
+STAGES = 8
+"""How many times as large as another a map of one name is, if that is the name of many stages."""
 ENLARGING = ("upsample", "max_unpool", "pixel_shuffle")
 """Layers without a kernel that make maps larger."""
 SMALLEST = 2.5
 """Pixels of the smallest kernel that is drawn."""
-
-
-@dataclass(slots=True)
-class Scale:
-    """Pixels for each row, column and channel of a map, and for each feature of a vector."""
-
-    row: float
-    column: float
-    channel: float
-    feature: float
-
-
-@dataclass(slots=True)
-class Body:
-    """A station where it stands: its front's size, how deep it is, its labels, its row, its place there."""
-
-    station: Station
-    labels: tuple[str, ...]
-    """Channels, extents, kernel, name; then what joins and leaves here, a line each."""
-    thick: float
-    high: float
-    deep: float
-    row: int = 0
-    wide: float = 0.0
-    """What it takes of the row."""
-    left: float = 0.0
-    aside: bool = False
-    """Whether the way up to the next row begins at its side: something comes in at its top."""
-
-    @property
-    def lean(self) -> float:
-        return self.deep * LEAN
-
-    @property
-    def reach(self) -> float:
-        """How far it goes above and below the middle of its row."""
-        return (self.high + self.lean) / 2
-
-    @property
-    def middle(self) -> float:
-        return self.left + self.wide / 2
-
-    @property
-    def side(self) -> float:
-        """Where it ends at the right."""
-        return self.middle + (self.thick + self.lean) / 2
-
-    @property
-    def front(self) -> tuple[float, float]:
-        """The upper left corner of its front, from the middle of its row."""
-        return self.middle - (self.thick + self.lean) / 2, self.lean - self.reach
 
 
 @dataclass(slots=True)
@@ -140,7 +97,7 @@ class Figure:
     found: Trunk
     bodies: list[Body]
     labels: list[Label] = field(default_factory=list)
-    arcs: list[Arc] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
     bent: bool = False
     """Whether it is a U."""
 
@@ -152,25 +109,31 @@ class Figure:
         return self.bodies[-1].row + 1 if not self.bent else max(body.row for body in self.bodies) + 1
 
     @property
-    def right(self) -> float:
-        return max(body.left + body.wide for body in self.bodies)
+    def wide(self) -> float:
+        """Pixels that it takes of a picture, with the margins and a border."""
+        right = max(body.left + body.wide for body in self.bodies)
+        return max([right, *(skip.right for skip in self.skips)]) + MARGIN + 1
 
 
-def blocks(network: Network, flow: Flow) -> str:
+def blocks(network: Network, flow: Flow, width: float | None = None) -> str:
     """The picture of a network, all of whose sizes are numbers, as SVG."""
-    return compared([(network, flow)])
+    return compared([(network, flow)], width)
 
 
-def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
-    """The picture of several networks, one below the other, at one scale."""
+def compared(networks: Sequence[tuple[Network, Flow]], width: float | None = None) -> str:
+    """The picture of several networks, one below the other, at one scale.
+
+    Rows go on in a next one where they are longer than the `width` in pixels.
+    """
     trunks = [(network.name, trunk(network, flow)) for network, flow in networks]
+    room = WIDEST if width is None else width
     scale = _scale([found.stations for _, found in trunks])
-    figures = [_figure(name, found, scale) for name, found in trunks]
-    legend = _legend(scale, figures)
+    figures = [_figure(name, found, scale, width) for name, found in trunks]
+    legend, foot = _placed(_legend(scale, figures), room)
     wide = max(
-        *(figure.right + MARGIN for figure in figures),
-        *(MARGIN * 2 + width(figure.name, TITLE, bold=True) for figure in figures),
-        MARGIN * 2 + sum(length + 30 + width(text, 9) for length, text in legend),
+        *(figure.wide for figure in figures),
+        *(MARGIN * 2 + 1 + length_of(figure.name, TITLE, bold=True) for figure in figures),
+        *(MARGIN + 1 + bar.right for bar in legend),
     )
     ends = [f"{f.name}, from {f.bodies[0].labels[0]} to {f.bodies[-1].labels[0]}" for f in figures]
     body = drawsvg.Group()
@@ -178,15 +141,10 @@ def compared(networks: Sequence[tuple[Network, Flow]]) -> str:
     for figure in figures:
         body.append(words(figure.name, MARGIN, top + 9, "title", TITLE))
         top = _draw(body, figure, scale, top + 19) + MARGIN
-    left = MARGIN
-    for length, text in legend:
-        bar = drawsvg.Path(class_="way").M(rounded(left), rounded(top)).h(rounded(length))
-        for x in (left, left + length):
-            bar.M(rounded(x), rounded(top - 3)).v(6)
-        body.append(bar)
-        body.append(words(text, left + length + 6, top + 3, "scale", 9))
-        left += length + 30 + width(text, 9)
-    drawing = canvas(wide + 1, top + 6 + MARGIN, "; ".join(ends), STYLE)
+    for bar in legend:
+        for shape in bar.drawn(top):
+            body.append(shape)
+    drawing = canvas(wide, top + foot + 6 + MARGIN, "; ".join(ends), STYLE)
     drawing.append(body)
     return finished(drawing)
 
@@ -236,6 +194,41 @@ def _legend(scale: Scale, figures: list[Figure]) -> list[tuple[float, str]]:
     return found
 
 
+class Bar(NamedTuple):
+    """A bar of the scale at its place, from the top of the foot."""
+
+    left: float
+    down: float
+    length: float
+    text: str
+
+    @property
+    def right(self) -> float:
+        return self.left + self.length + SAYING + length_of(self.text, 9)
+
+    def drawn(self, top: float) -> Iterator[drawsvg.DrawingElement]:
+        y = top + self.down
+        bar = drawsvg.Path(class_="way").M(rounded(self.left), rounded(y)).h(rounded(self.length))
+        for x in (self.left, self.left + self.length):
+            bar.M(rounded(x), rounded(y - 3)).v(6)
+        yield bar
+        yield words(self.text, self.left + self.length + 6, y + 3, "scale", 9)
+
+
+def _placed(legend: list[tuple[float, str]], room: float) -> tuple[list[Bar], float]:
+    """The bars in a line, or in several where it would be too long; how far down the last line is."""
+    bars: list[Bar] = []
+    left, down = MARGIN, 0.0
+    for length, text in legend:
+        bar = Bar(left, down, length, text)
+        if bars and bar.right + MARGIN + 1 > room:
+            left, down = MARGIN, down + LINE
+            bar = Bar(left, down, length, text)
+        bars.append(bar)
+        left = bar.right
+    return bars, down
+
+
 def _extents(station: Station) -> tuple[int, int]:
     """Rows and columns: of a signal only rows, of a volume the last two axes."""
     size = station.size
@@ -246,12 +239,18 @@ def _extents(station: Station) -> tuple[int, int]:
 
 
 def _names(stations: list[Station]) -> list[str]:
-    """What stands below each station: the outermost name, or the next where most have the outermost."""
+    """What stands below each station: the outermost name, or the next where that is of many stages."""
     paths = [(station.named[0].name.split("."), station.named[-1].name.split(".")) for station in stations]
     outermost = [first[0] for first, _ in paths]
+    extents: dict[str, list[int]] = defaultdict(list)
+    for name, station in zip(outermost, stations, strict=True):
+        if station.size:
+            extents[name].append(max(station.size))
+    wide = {name for name in outermost if outermost.count(name) > len(stations) / 2}
+    wide |= {name for name, found in extents.items() if max(found) >= STAGES * min(found)}
     names = []
     for station, (first, last) in zip(stations, paths, strict=True):
-        at = 1 if outermost.count(first[0]) > len(stations) / 2 and len(first) > 2 else 0
+        at = 1 if first[0] in wide and len(first) > 2 else 0
         begins, ends = first[at], last[min(at, len(last) - 1)]
         name = begins if begins == ends or station.repeated == 1 else f"{begins} … {ends}"
         names.append(f"{name} ({station.repeated})" if station.repeated > 1 else name)
@@ -379,43 +378,76 @@ def _body(station: Station, name: str, scale: Scale) -> Body:
 # ------------------------------------------------------------------------------ places
 
 
-def _figure(name: str, found: Trunk, scale: Scale) -> Figure:
+def _figure(name: str, found: Trunk, scale: Scale, width: float | None) -> Figure:
+    """The bodies at their places. A U stays one unless a width is asked for that it does not fit."""
     names = _names(found.stations)
     bodies = [_body(station, said, scale) for station, said in zip(found.stations, names, strict=True)]
     figure = Figure(name, found, bodies)
     levels = _levels(found)
-    figure.bent = levels is not None
-    if figure.bent:
-        for body in bodies:
+    if levels is not None:
+        figure.bent = True
+        extents = [body.labels[1] for body in bodies]
+        for body, row in zip(bodies, levels, strict=True):
+            body.row = row
             body.labels = (body.labels[0], _powers(body.station.size), *body.labels[2:])
-    for body, row in zip(bodies, levels or [0] * len(bodies), strict=True):
-        body.row = row
+        _label(figure)
+        _place(figure)
+        if width is None or figure.wide <= width:
+            return figure
+        figure.bent = False
+        for body, extent in zip(bodies, extents, strict=True):
+            body.labels = (body.labels[0], extent, *body.labels[2:])
+    most = room = WIDEST if width is None else width
+    for _ in range(TRIALS):
+        _in_rows(figure, most)
+        if figure.wide <= room:
+            break
+        most -= figure.wide - room + GAP
+    return figure
+
+
+def _in_rows(figure: Figure, most: float) -> None:
+    """Bodies in one row, or in several where it would be too long."""
+    bodies = figure.bodies
+    for body in bodies:
+        body.row = 0
     _label(figure)
-    if levels is None:
-        breaks = _breaks(found, bodies)
-        if breaks:
-            for k, body in enumerate(bodies):
-                body.row = sum(at <= k for at in breaks)
-            _label(figure)
+    _place(figure)
+    if figure.wide <= most:
+        return
+    widths = [body.wide + GAP for body in bodies]
+    stages = [(body.labels[1], body.labels[3]) for body in bodies]
+    begins = breaks(widths, figure.found.skips, stages, max(most - 2 * MARGIN - INDENT, 1.0))
+    for k, body in enumerate(bodies):
+        body.row = sum(at <= k for at in begins)
+    _label(figure)
+    _place(figure)
+
+
+def _place(figure: Figure) -> None:
+    """From the left to the right; in a U each row begins below or above the end of the one before."""
+    bodies, found = figure.bodies, figure.found
     ends: dict[int, float] = {}
     before: Body | None = None
-    for k, body in enumerate(bodies[:-1]):
+    for k, body in enumerate(bodies):
         entered = any(bodies[a].row == body.row for a, b in found.skips if b == k)
         fallen = k > 0 and bodies[k - 1].row < body.row
-        body.aside = figure.bent and bodies[k + 1].row < body.row and (entered or fallen)
+        rises = k + 1 < len(bodies) and bodies[k + 1].row < body.row
+        body.aside = figure.bent and rises and (entered or fallen)
     for body in bodies:
         at = ends.get(body.row, MARGIN)
-        if before is None or (before.row != body.row and not figure.bent):
+        if before is None:
             body.left = MARGIN
         elif before.row == body.row:
             body.left = at
+        elif not figure.bent:
+            body.left = MARGIN + INDENT
         else:
             above = before.side + GAP if before.aside else before.middle
             body.left = max(above - body.wide / 2, at + 2 * GAP if body.row in ends else MARGIN)
         ends[body.row] = body.left + body.wide + GAP
         before = body
-    figure.arcs = _arcs(found, bodies)
-    return figure
+    figure.skips = skips(found, bodies, figure.bent)
 
 
 def _levels(found: Trunk) -> list[int] | None:
@@ -430,25 +462,6 @@ def _levels(found: Trunk) -> list[int] | None:
     if down < 2 or down != up or turns != [1] * down + [-1] * up:
         return None
     return levels if all(levels[a] == levels[b] for a, b in found.skips if b - a > 1) else None
-
-
-def _breaks(found: Trunk, bodies: list[Body]) -> list[int]:
-    """Where a row that is too long goes on in the next: where no skip is, in rows of about equal length."""
-    long = sum(body.wide + GAP for body in bodies)
-    if long <= LONGEST:
-        return []
-    rows = -(-long // LONGEST)
-    free = [k for k in range(2, len(bodies) - 1) if not any(a < k <= b for a, b in found.skips)]
-    ends = [0.0]
-    for body in bodies:
-        ends.append(ends[-1] + body.wide + GAP)
-    breaks: list[int] = []
-    for row in range(1, int(rows)):
-        near = [k for k in free if not breaks or k > breaks[-1] + 1]
-        if near:
-            breaks.append(min(near, key=lambda k: abs(ends[k] - long * row / rows)))
-    longest = max(ends[b] - ends[a] for a, b in pairwise([0, *breaks, len(bodies)]))
-    return breaks if longest <= WORTH * long else []
 
 
 def _label(figure: Figure) -> None:
@@ -467,68 +480,9 @@ def _label(figure: Figure) -> None:
                     figure.labels.append(Label(text, line, members[0], members[-1]))
     for label in sorted(figure.labels, key=lambda label: label.last - label.first):
         above = bodies[label.first : label.last + 1]
-        lacks = width(label.text, 10) - sum(body.wide for body in above) - GAP * (len(above) - 1)
+        lacks = length_of(label.text, 10) - sum(body.wide for body in above) - GAP * (len(above) - 1)
         for body in above:
             body.wide += max(0.0, lacks) / len(above)
-
-
-@dataclass(slots=True)
-class Arc:
-    """A skip, from above one body to above another."""
-
-    row: int
-    start: float
-    end: float
-    top_start: float
-    """How far above the row's middle the first body ends."""
-    top_end: float
-    high: float
-    """How far above the row's middle it goes."""
-    text: str = ""
-    """What stands above it."""
-
-    @property
-    def top(self) -> float:
-        """How far above the row's middle it ends, with its text."""
-        return self.high + (LINE if self.text else 0)
-
-    def path(self, axis: float) -> drawsvg.DrawingElement:
-        y1, y2 = axis - self.top_start - 2, axis - self.top_end - 4
-        high = axis - self.high
-        arc = drawsvg.Path(class_="skip")
-        arc.M(rounded(self.start), rounded(y1)).L(rounded(self.start), rounded(high + 6))
-        arc.Q(rounded(self.start), rounded(high), rounded(self.start + 6), rounded(high))
-        arc.L(rounded(self.end - 6), rounded(high)).Q(
-            rounded(self.end), rounded(high), rounded(self.end), rounded(high + 6)
-        ).L(rounded(self.end), rounded(y2))
-        group = drawsvg.Group()
-        group.append(arc)
-        group.append(tip(self.end, y2 + 4, down=1, kind="skip-tip"))
-        if self.text:
-            group.append(words(self.text, (self.start + self.end) / 2, high - 3, "times", 9))
-        return group
-
-
-def _arcs(found: Trunk, bodies: list[Body]) -> list[Arc]:
-    """Wider arcs go over narrower ones, and each over the bodies between its ends.
-
-    Of a body that stands for several there is one for all skips from one of them to the next, with how many.
-    """
-    arcs = {}
-    for k, times in found.within.items():
-        body = bodies[k]
-        start, end = body.middle - SHORT / 2, body.middle + SHORT / 2
-        text = f"× {times}" if times > 1 else ""
-        arcs[k, k] = Arc(body.row, start, end, body.reach, body.reach, body.reach + RISE, text)
-    for a, b in sorted(found.skips, key=lambda skip: skip[1] - skip[0]):
-        one, other = bodies[a], bodies[b]
-        under = [arc.top for (c, d), arc in arcs.items() if c < b and a < d and arc.row == one.row]
-        between = [body.reach for body in bodies[a : b + 1] if body.row == one.row]
-        high = max([*under, *between]) + RISE
-        # Beside a short arc, where there is one.
-        start, end = (SHORT / 2 + 5 if k in found.within else 3 for k in (a, b))
-        arcs[a, b] = Arc(one.row, one.middle + start, other.middle - end, one.reach, other.reach, high)
-    return [*arcs.values()]
 
 
 # ------------------------------------------------------------------------------ drawing
@@ -541,7 +495,7 @@ def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> f
     for row in range(figure.rows):
         members = figure.of(row)
         reach = max(body.reach for body in members)
-        above = max([reach, *(arc.top for arc in figure.arcs if arc.row == row)])
+        above = max([reach, *(skip.tops.get(row, 0.0) for skip in figure.skips)])
         axes.append(top + above + 2)
         floors.append(axes[-1] + reach + 4)
         labels = [label for label in figure.labels if figure.bodies[label.first].row == row]
@@ -550,28 +504,22 @@ def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> f
             _write(drawing, figure.bodies, label, floors[-1] + (lines.index(label.line) + 1) * LINE)
         top = floors[-1] + len(lines) * LINE + 6
         if row + 1 < figure.rows:
-            top += 12 if figure.bent else 8
+            top += BETWEEN
         floors[-1] += len(lines) * LINE
     for body in figure.bodies:
         for shape in _shapes(body, axes[body.row]):
             drawing.append(shape)
-    for before, body in pairwise(figure.bodies):
+    for k, (before, body) in enumerate(pairwise(figure.bodies), 1):
         if before.row == body.row:
             for shape in _window(before, body, axes[body.row], scale):
                 drawing.append(shape)
         elif figure.bent:
-            down = body.row > before.row
-            if before.aside:
-                y1 = axes[before.row] - before.lean / 2
-                drawing.append(_turn(before.side + 2, y1, body.middle, floors[body.row] + 4))
-                continue
-            y1 = floors[before.row] + 4 if down else axes[before.row] - before.reach - 2
-            y2 = axes[body.row] - body.reach - 3 if down else floors[body.row] + 4
-            # Straight where it can be.
-            near = abs(before.middle - body.middle) < (before.thick + before.lean) / 2
-            drawing.append(_arrow(body.middle if near else before.middle, y1, body.middle, y2))
-    for arc in figure.arcs:
-        drawing.append(arc.path(axes[arc.row]))
+            for shape in _step(before, body, axes, floors, (k - 1, k) in figure.found.skips):
+                drawing.append(shape)
+        else:
+            drawing.append(_return(before, body, axes, floors[before.row] + BETWEEN / 2))
+    for skip in figure.skips:
+        drawing.append(skip.drawn(axes))
     return top
 
 
@@ -580,7 +528,7 @@ def _write(drawing: drawsvg.Group, bodies: list[Body], label: Label, y: float) -
     middle = (first.left + last.left + last.wide) / 2
     kind = ("label", "label", "kernel", "name")[min(label.line, 3)]
     drawing.append(words(label.text, middle, y, kind))
-    half = width(label.text, 10) / 2 + 4
+    half = length_of(label.text, 10) / 2 + 4
     for left, right in ((first.left, middle - half), (middle + half, last.left + last.wide)):
         if label.last > label.first and right - left > 4:
             drawing.append(
@@ -648,22 +596,46 @@ def _window(before: Body, body: Body, axis: float, scale: Scale) -> list[drawsvg
     return [drawsvg.Lines(*map(rounded, corners), close=True, class_="window"), rays]
 
 
-def _arrow(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement:
-    """From one row of a U to the next."""
+def _step(
+    before: Body, body: Body, axes: list[float], floors: list[float], skipped: bool
+) -> Iterator[drawsvg.DrawingElement]:
+    """From one row of a U to the next, and beside it the shortcut of a step that has one."""
+    if before.aside:
+        y1, y2 = axes[before.row] - before.lean / 2, floors[body.row] + 4
+        yield _way([(before.side + 2, y1), (body.middle, y1), (body.middle, y2)])
+        if skipped:
+            x, y = body.middle + BESIDE, y1 + BESIDE
+            yield _way([(before.side + 2, y), (x, y), (x, y2)], "skip")
+        return
+    down = body.row > before.row
+    y1 = floors[before.row] + 4 if down else axes[before.row] - before.reach - 2
+    y2 = axes[body.row] - body.reach - 3 if down else floors[body.row] + 4
+    # Straight where it can be.
+    near = abs(before.middle - body.middle) < (before.thick + before.lean) / 2
+    x1, x2, middle = body.middle if near else before.middle, body.middle, (y1 + y2) / 2
+    yield _way([(x1, y1), (x1, middle), (x2, middle), (x2, y2)])
+    if skipped:
+        x1, x2, middle = x1 + BESIDE, x2 + BESIDE, middle + (BESIDE if (x2 < x1) == down else -BESIDE)
+        yield _way([(x1, y1), (x1, middle), (x2, middle), (x2, y2)], "skip")
+
+
+def _return(before: Body, body: Body, axes: list[float], level: float) -> drawsvg.DrawingElement:
+    """From the last body of a row to the first of the next, at a level between the rows."""
+    right, left = before.left + before.wide + GAP / 2, MARGIN
+    y1, y2 = axes[before.row] - before.lean / 2, axes[body.row] + body.lean / 2
+    points = [(before.side + 2, y1), (right, y1), (right, level), (left, level), (left, y2)]
+    return _way([*points, (body.front[0] - 2, y2)])
+
+
+def _way(points: list[tuple[float, float]], kind: str = "way") -> drawsvg.DrawingElement:
+    """Straight from point to point, with a tip at the last."""
+    *_, (x1, y1), (x2, y2) = points
+    across, down = ((x2 > x1) - (x2 < x1), 0) if y1 == y2 else (0, (y2 > y1) - (y2 < y1))
+    way = drawsvg.Path(class_=kind).M(*map(rounded, points[0]))
+    for x, y in points[1:-1]:
+        way.L(rounded(x), rounded(y))
+    way.L(rounded(x2 - 4 * across), rounded(y2 - 4 * down))
     group = drawsvg.Group()
-    sign = 1 if y2 > y1 else -1
-    middle = (y1 + y2) / 2
-    way = drawsvg.Path(class_="way").M(rounded(x1), rounded(y1))
-    way.L(rounded(x1), rounded(middle)).L(rounded(x2), rounded(middle)).L(rounded(x2), rounded(y2 - 4 * sign))
     group.append(way)
-    group.append(tip(x2, y2, down=sign))
-    return group
-
-
-def _turn(x1: float, y1: float, x2: float, y2: float) -> drawsvg.DrawingElement:
-    """From the side of a body up to the row above."""
-    group = drawsvg.Group()
-    way = drawsvg.Path(class_="way").M(rounded(x1), rounded(y1)).L(rounded(x2), rounded(y1))
-    group.append(way.L(rounded(x2), rounded(y2 + 4)))
-    group.append(tip(x2, y2, down=-1))
+    group.append(tip(x2, y2, down=down, right=across, kind="tip" if kind == "way" else "skip-tip"))
     return group

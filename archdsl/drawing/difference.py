@@ -1,19 +1,21 @@
 """Two networks side by side: what both have across, what one alone has on its side, the totals below.
 
-What is the same is folded. A part that was put in place of another stands beside it. Signs and words say what
-colours say.
+What is the same is folded, and what is alike stands once, where the first is. A part that was put in place of
+another stands beside it. Signs and words say what colours say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import drawsvg
 
 from archdsl.comparison.changes import Change
-from archdsl.comparison.text import DEEPEST, NAMES, READABLE, SIGNS, from_to, said, signed, total_texts
+from archdsl.comparison.groups import Group, from_to, grouped, readable, told
+from archdsl.comparison.parts import together
+from archdsl.comparison.text import NAMES, SIGNS, costs, total_texts
 from archdsl.drawing.canvas import MARGIN, TITLE, WORDS, canvas, finished, rounded, words
 from archdsl.drawing.lettering import width as text_width
 from archdsl.problems.problem import plural
@@ -110,61 +112,65 @@ def difference(found: Difference) -> str:
 
 
 def _rows(found: Difference) -> list[Row]:
-    """Rows in order of execution, as deep as they stay readable."""
-    rows = _arranged(found.sequence)
-    for depth in range(DEEPEST, 0, -1):
-        if len(rows) <= READABLE:
-            break
-        rows = _arranged(found.folded(depth))
+    """Rows in order of execution. Changes that are alike are told once as in the text, where the first is."""
+    sequence = readable(found)
+    groups = {id(group.changes[0]): group for group in grouped(told(sequence))}
+    rows: list[Row] = []
+    free = 0
+    kept: list[Change] = []
+    for change in sequence:
+        group = groups.get(id(change))
+        if change.status in ("same", "affected"):
+            kept.append(change)
+        elif group is not None:
+            if kept:
+                rows.append(Row(both=_kept(kept)))
+                kept, free = [], 0
+            free = _add(rows, _box(group), free)
+    if kept:
+        rows.append(Row(both=_kept(kept)))
     if len(rows) > MOST:
         left = plural(len(rows) - MOST, "more row")
         rows = [*rows[:MOST], Row(both=Box("same", (left,), ()))]
     return rows
 
 
-def _arranged(changes: Iterable[Change]) -> list[Row]:
-    """What was removed and what was added in its place are in one row."""
-    rows: list[Row] = []
-    free = 0
-    for change in changes:
-        box = _box(change)
-        if change.status == "removed":
-            rows.append(Row(left=box))
-            free += 1
-        elif change.status == "added":
-            if free:
-                rows[-free] = Row(left=rows[-free].left, right=box)
-                free -= 1
-            else:
-                rows.append(Row(right=box))
-            continue
-        else:
-            rows.append(Row(both=box))
-            free = 0
-    return rows
+def _add(rows: list[Row], box: Box, free: int) -> int:
+    """One box more. What was removed and what was added in its place are in one row.
+
+    `free` is how many of the last rows have place on the right; what is given back is how many then have.
+    """
+    if box.status == "removed":
+        rows.append(Row(left=box))
+        return free + 1
+    if box.status != "added":
+        rows.append(Row(both=box))
+        return 0
+    if free:
+        rows[-free] = Row(left=rows[-free].left, right=box)
+        return free - 1
+    rows.append(Row(right=box))
+    return 0
 
 
-def _box(change: Change) -> Box:
-    layers = tuple(node.name for node in change.part.layers)
-    if change.status == "same":
-        many = f"{plural(len(layers), 'layer')} " if len(layers) > 1 else ""
-        return Box("same", (f"{change.part.name}{SPACE}{many}unchanged",), layers)
-    costs = [
-        f"{signed(figure, short)} {noun}"
-        for noun, figure, short in (
-            ("parameters", change.figure("parameters"), False),
-            ("MACs", change.figure("macs"), True),
-        )
-        if figure is not None and figure != 0
-    ]
-    lines = [f"{SIGNS[change.status][0]} {change.part.name}"]
-    if change.status == "affected":
-        lines[0] += f"{SPACE}{plural(len(layers), 'layer')}, other shapes or figures"
-    else:
-        lines.append(said(change))
-    if costs:
-        lines.append(", ".join(costs))
-    return Box(change.status, tuple(lines), layers)
+def _kept(changes: Sequence[Change]) -> Box:
+    """Layers that the file has as before."""
+    parts = [change.part for change in changes]
+    layers = [node.name for part in parts for node in part.layers]
+    follow = sum(len(change.part.layers) for change in changes if change.status == "affected")
+    name = parts[0].name if len(parts) == 1 else together(parts).name
+    many = plural(len(layers), "layer") if len(layers) > 1 else ""
+    if not follow:
+        return Box("same", (f"{name}{SPACE}{f'{many} unchanged'.strip()}",), tuple(layers))
+    others = "other shapes or figures" if follow == len(layers) else f"{follow} of them follow"
+    said = ", ".join(filter(None, (many, others)))
+    return Box("affected", (f"{SIGNS['affected'][0]} {name}{SPACE}{said}",), tuple(layers))
+
+
+def _box(group: Group) -> Box:
+    lines = [f"{SIGNS[group.status][0]} {group.name}", SPACE.join(filter(None, (group.often, group.said)))]
+    layers = tuple(node.name for change in group.changes for node in change.part.layers)
+    return Box(group.status, (*lines, *filter(None, [costs(group)])), layers)
 
 
 def _legend(found: Difference, rows: Sequence[Row]) -> str:

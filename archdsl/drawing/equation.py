@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from archdsl.analysis.equation import TooManyKinds, equations
 from archdsl.drawing.choosing import layer_named
 from archdsl.drawing.notation import latex, plain
-from archdsl.drawing.undrawable import Undrawable
+from archdsl.drawing.undrawable import OpenSizes, Undrawable
 from archdsl.sizes import TooLarge, Undecided
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def equation(network: Network, name: str | None, form: str) -> str:
     try:
         found = equations(network, node)
     except Undecided:
-        given = " and ".join(f"`--size {symbol}=...`" for symbol in sorted(network.symbols))
-        raise Undrawable(f"what {node.name} computes depends on open sizes: give {given}") from None
+        raise OpenSizes(f"what {node.name} computes depends on open sizes", network.symbols) from None
     except TooManyKinds as error:
         raise Undrawable(f"the units of {node.name} {error}") from None
     except TooLarge:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import drawsvg
 
 from archdsl.drawing.canvas import MARGIN, TITLE, canvas, finished, rounded, tip, title, words
+from archdsl.drawing.columns import in_columns
+from archdsl.drawing.figures import FIGURES, STANDARD
 from archdsl.drawing.layered import End, Point, arranged
 from archdsl.drawing.lettering import cut, width, wrapped
 from archdsl.drawing.parts import Part, boxes, openings
 from archdsl.report.columns import shape_text
-from archdsl.report.units import human
-from archdsl.sizes import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,12 +36,16 @@ STYLE = """
 .frame { fill: $blue; fill-opacity: .05; stroke: $blue; stroke-width: .9; stroke-dasharray: 5 3 }
 """
 
+AROUND = 2 * MARGIN + 24
+"""Pixels above and below the boxes, the title's among them."""
 READABLE = 32
 """How many boxes a picture has at most where no depth is asked for."""
 MOST = 300
 """How many it has at most where one is."""
 WIDEST = 1300.0
 """Pixels that it is wide at most where no depth is asked for."""
+FRAME = 100.0
+"""Pixels of the height that are for a frame, its heading and the ways around it, beside what is in it."""
 LINE = 12.5
 """Pixels a line of text is high."""
 PAD = 8.0
@@ -90,39 +94,58 @@ class Layout:
     """How far right of the middle each value comes in that is read."""
     leaves: list[float] = field(default_factory=list)
     """How far right of the middle the values leave, in their order."""
+    leads: list[list[Point]] = field(default_factory=list)
+    """The corners of the ways from column to column."""
 
 
-def graph(network: Network, flow: Flow, depth: int | None = None) -> str:
-    """The picture as SVG. Blocks are opened to a depth, or as deep as the picture stays readable."""
-    writer = _Writer(network, flow)
+def graph(
+    network: Network,
+    flow: Flow,
+    depth: int | None = None,
+    figures: tuple[str, ...] = STANDARD,
+    height: float | None = None,
+) -> str:
+    """The picture as SVG, with figures on its boxes.
+
+    Blocks are opened to a depth, or as deep as the picture stays readable. What is higher than `height`
+    pixels goes on in a next column.
+    """
+    writer = _Writer(network, flow, figures)
     layout = Layout()
+    parts: list[Part] = []
     for number, found in enumerate(openings(network, flow), 1):
         if layout.cells and boxes(found) > (READABLE if depth is None else MOST):
             break
         deeper = writer.layout(found)
         if layout.cells and depth is None and deeper.wide > WIDEST:
             break
-        layout = deeper
+        layout, parts = deeper, found
         if number == depth:
             break
+    if height is not None and layout.high + AROUND > height:
+        layout = writer.layout(parts, most=height - AROUND)
     wide = max(layout.wide, width(network.name, TITLE, bold=True)) + 2 * MARGIN
-    drawing = canvas(wide, layout.high + 2 * MARGIN + 24, f"{network.name}, what reads what", STYLE)
+    drawing = canvas(wide, layout.high + AROUND, f"{network.name}, what reads what", STYLE)
     drawing.append(title(network.name))
-    _draw(drawing, layout, (wide - layout.wide) / 2, MARGIN + 24)
+    _draw(drawing, layout, (wide - layout.wide) / 2, AROUND - MARGIN)
     return finished(drawing)
 
 
 class _Writer:
-    def __init__(self, network: Network, flow: Flow) -> None:
+    def __init__(self, network: Network, flow: Flow, figures: tuple[str, ...]) -> None:
         self.network = network
         self.flow = flow
+        self.figures = [FIGURES[name] for name in figures]
         self.shapes = [shape for node in flow.nodes for shape in node.shapes]
         self.named: dict[int, list[str]] = {}
         for value, name in zip(flow.outputs, network.output_names, strict=True):
             self.named.setdefault(value, []).append(name)
 
-    def layout(self, found: list[Part], of: Part | None = None) -> Layout:
-        """Parts at places. What the part they are `of` reads comes in at the top, what it makes leaves."""
+    def layout(self, found: list[Part], of: Part | None = None, most: float | None = None) -> Layout:
+        """Parts at places. What the part they are `of` reads comes in at the top, what it makes leaves.
+
+        What is higher than the most goes on in a next column where it can.
+        """
         reads, makes = (of.reads, of.hands) if of else ((), ())
         users = Counter([*makes, *(value for part in found for value in self._read(part))])
         if of is None:
@@ -149,7 +172,7 @@ class _Writer:
             first.append(put(_point(self._shape([value]) if users[value] > 1 else "")))
             source[value] = (first[-1], 0.0)
         for part in found:
-            cell = self._cell(part)
+            cell = self._cell(part, most)
             here = put(cell, self._read(part))
             if cell.kind == "input":
                 first.append(here)
@@ -167,15 +190,17 @@ class _Writer:
         sizes = [(cell.wide, cell.high) for cell in cells]
         placed = arranged(sizes, edges, first, last, ends, points)
         layout = Layout(cells, wide=placed.width, high=placed.height)
-        middle = placed.width / 2
-        layout.enters = {value: placed.middles[k] - middle for value, k in zip(reads, first, strict=False)}
-        layout.leaves = [placed.middles[k] - middle for k in last]
         layout.places = [
             (x - cell.wide / 2, y) for cell, x, y in zip(cells, placed.middles, placed.tops, strict=True)
         ]
         layout.routes = [
             (route, edge[1] not in points) for route, edge in zip(placed.routes, edges, strict=True)
         ]
+        if most is not None and layout.high > most:
+            in_columns(layout, most)
+            layout.leads += [_down(layout, k) for k in last]
+        layout.enters = {value: _aside(layout, k) for value, k in zip(reads, first, strict=False)}
+        layout.leaves = [_aside(layout, k) for k in last]
         return layout
 
     def _read(self, part: Part) -> tuple[int, ...]:
@@ -183,21 +208,18 @@ class _Writer:
         feeds = self.flow.feeds[part.start]
         return part.reads if part.inner or {*feeds} != {*part.reads} else feeds
 
-    def _cell(self, part: Part) -> Cell:
+    def _cell(self, part: Part, most: float | None) -> Cell:
         times = f" × {part.repeated}" if part.repeated > 1 else ""
-        # What nobody reads has a shape, too.
-        shape = self._shape(part.makes or [self.flow.starts[part.end - 1]])
-        parameters = self._parameters(part)
+        facts = self._facts(part)
         about = f"{self.flow.nodes[part.start].name} … {self.flow.nodes[part.end - 1].name}"
         if part.inner:
-            inside = self.layout(part.inner, part)
+            inside = self.layout(part.inner, part, None if most is None else most - FRAME)
             name = (part.name + times) if part.name else part.calls[0] + times
             call = part.calls[0] if part.name and part.scope and part.scope.block else ""
-            shared = f"weights of {part.shared}" if part.shared else ""
-            facts = " · ".join(filter(None, (shape, parameters, shared)))
+            shared = [f"weights of {part.shared}"] if part.shared else []
             said = [cut(name, LONGEST)]
             said += wrapped(call, max(LONGEST, int(inside.wide / WIDE)), CALL) if call else []
-            said.append(facts)
+            said.append(" · ".join([*facts, *shared]))
             if len(said) == 3 and width(" · ".join(said[1:]), 9) < inside.wide:
                 said[1:] = [" · ".join(said[1:])]
             head = [("aside" if number else "head", text) for number, text in enumerate(said)]
@@ -215,8 +237,7 @@ class _Writer:
                 name, further = kind_of, [arguments.removesuffix(")"), *further]
         lines = [("name", cut(name, LONGEST) + times)]
         lines += [("call", line) for call in further for line in wrapped(call, LONGEST, CALL)]
-        facts = " · ".join(filter(None, (shape, parameters)))
-        lines.append(("fact", facts))
+        lines += [("fact", line) for line in facts]
         if part.shared:
             lines.append(("fact", f"weights of {part.shared}"))
         return _box(kind + (" shared" if part.shared else ""), lines, part.repeated, about)
@@ -235,12 +256,26 @@ class _Writer:
     def _shape(self, values: tuple[int, ...] | list[int]) -> str:
         return cut(", ".join(shape_text(list(self.shapes[value])) for value in values[:3]), LONGEST)
 
-    def _parameters(self, part: Part) -> str:
-        total: Size = 0
-        for i in range(part.start, part.end):
-            if self.flow.nodes[i].first is None:
-                total = total + self.flow.rules[i].weights + self.flow.rules[i].biases
-        return "" if total == 0 else cut(f"{human(total)} parameters", LONGEST)
+    def _facts(self, part: Part) -> list[str]:
+        """Its shape and a figure in a line; of more figures, in two."""
+        # What nobody reads has a shape, too.
+        shape = self._shape(part.makes or [self.flow.starts[part.end - 1]])
+        layers = range(part.start, part.end)
+        said = [cut(text, LONGEST) for figure in self.figures if (text := figure.text(self.flow, layers))]
+        lines = [shape, " · ".join(said)] if len(self.figures) > 1 else [" · ".join([shape, *said])]
+        return [line for line in lines if line]
+
+
+def _aside(layout: Layout, k: int) -> float:
+    """How far right of a layout's middle that of a cell is."""
+    return layout.places[k][0] + layout.cells[k].wide / 2 - layout.wide / 2
+
+
+def _down(layout: Layout, k: int) -> list[Point]:
+    """From a cell to the foot of a layout, where another column is longer."""
+    x, y = layout.places[k]
+    middle = x + layout.cells[k].wide / 2
+    return [(middle, y), (middle, layout.high)]
 
 
 def _box(kind: str, lines: list[tuple[str, str]], repeated: int = 1, about: str = "") -> Cell:
@@ -260,6 +295,11 @@ def _point(label: str) -> Cell:
 def _draw(drawing: drawsvg.Drawing, layout: Layout, left: float, top: float) -> None:
     for (x, y), cell in zip(layout.places, layout.cells, strict=True):
         _draw_cell(drawing, cell, left + x, top + y)
+    for lead in layout.leads:
+        way = drawsvg.Path(class_="way").M(rounded(left + lead[0][0]), rounded(top + lead[0][1]))
+        for x, y in lead[1:]:
+            way.L(rounded(left + x), rounded(top + y))
+        drawing.append(way)
     for route, ends in layout.routes:
         for element in _way([(left + x, top + y) for x, y in route], ends):
             drawing.append(element)

@@ -26,7 +26,7 @@ from archdsl.drawing.canvas import (
 from archdsl.drawing.choosing import layer_named
 from archdsl.drawing.colours import Pair, told_apart
 from archdsl.drawing.lettering import width as length
-from archdsl.drawing.undrawable import Undrawable
+from archdsl.drawing.undrawable import OpenSizes, Undrawable
 from archdsl.layers.layer import Layer
 from archdsl.layers.linear_map import number
 from archdsl.layers.shapes import Shape
@@ -124,8 +124,7 @@ def _sheet(network: Network, name: str | None, positions: tuple[int, ...] | None
         at = f" of {_by(positions)}" if positions else ""
         raise Undrawable(f"{node.name} does not take an input{at}: {fault.problem.message()}") from None
     except Undecided:
-        given = " and ".join(f"`--size {symbol}=...`" for symbol in sorted(network.symbols))
-        raise Undrawable(f"what {node.name} weighs depends on open sizes: give {given}") from None
+        raise OpenSizes(f"what {node.name} weighs depends on open sizes", network.symbols) from None
     except TooLarge:
         raise Undrawable(f"{node.name} is too large to be drawn as a matrix") from None
     assert found is not None

@@ -13,6 +13,13 @@ POINTS = 0.75
 """Points of a page for each of the SVG's pixels."""
 
 
+def extents(svg: str) -> tuple[float, float]:
+    """The width and the height of a picture, in its own pixels."""
+    size = re.search(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"', svg)
+    assert size, "a picture says how large it is"
+    return float(size[1]), float(size[2])
+
+
 def png(svg: str, theme: Theme = "auto") -> bytes:
     """A picture as PNG, on white unless it is for dark pages."""
     import resvg_py
@@ -26,9 +33,7 @@ def pdf(svg: str, theme: Theme = "auto") -> bytes:
     import typst
 
     theme = "dark" if theme == "dark" else "light"
-    size = re.search(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"', svg)
-    assert size, "a picture says how large it is"
-    wide, high = (float(extent) * POINTS for extent in size.groups())
+    wide, high = (extent * POINTS for extent in extents(svg))
     page = (
         "#set document(date: none)\n"
         f'#set page(width: {wide}pt, height: {high}pt, margin: 0pt, fill: rgb("{PAGES[theme]}"))\n'

@@ -33,7 +33,7 @@ from archdsl.drawing.canvas import (
 from archdsl.drawing.choosing import layer_named
 from archdsl.drawing.colours import told_apart
 from archdsl.drawing.lettering import width as length
-from archdsl.drawing.undrawable import Undrawable
+from archdsl.drawing.undrawable import OpenSizes, Undrawable
 from archdsl.layers.linear_map import number
 from archdsl.sizes import TooLarge, symbols_of
 
@@ -98,8 +98,7 @@ def receptive_field(network: Network, analysis: Analysis, unit: str | None) -> s
     flow, fields = analysis.flow, analysis.fields
     open_sizes = {name for node in network.inputs for extent in node.shape for name in symbols_of(extent)}
     if open_sizes:
-        needed = " and ".join(f"`--size {name}=...`" for name in sorted(open_sizes))
-        raise Undrawable(f"what a unit reads is drawn of sizes that are numbers: give {needed}")
+        raise OpenSizes("what a unit reads is drawn of sizes that are numbers", open_sizes)
     value, place = _unit(network, flow, fields, unit)
     source, seen = _seen(network, flow, fields, value)
     every: Sequence[Field | Fields | None] = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from archdsl.drawing.colours import PALETTE, Pair
 
 Theme = Literal["auto", "light", "dark"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
 
 PAGES = dict(zip(("light", "dark"), PALETTE["page"], strict=True))
 """What is behind a picture."""
@@ -44,3 +45,21 @@ def themed(svg: str, theme: Theme) -> str:
         if theme == "dark"
         else found
     )
+
+
+def inlined(svg: str, theme: Literal["light", "dark"]) -> str:
+    """A picture with its page behind it, whose style is for itself alone in whatever document it is."""
+    from hashlib import sha256
+
+    from archdsl.report.html import scoped
+
+    found = themed(svg, theme)
+    name = f"archdsl-{sha256(found.encode()).hexdigest()[:12]}"
+
+    def of_it(style: re.Match[str]) -> str:
+        rules = re.sub(r"/\*.*?\*/|^svg \{[^}]*\}", "", style[1])
+        own = [f".{name} {{ background: {PAGES[theme]} }}", *scoped(rules, f".{name}")]
+        return "<style>\n" + "\n".join(own) + "\n</style>"
+
+    found = re.sub(r"<style>(.*?)</style>", of_it, found, count=1, flags=re.DOTALL)
+    return found.replace("<svg ", f'<svg class="{name}" ', 1)

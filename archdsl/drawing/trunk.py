@@ -1,9 +1,10 @@
 """What a picture shows of a network: the values along its trunk, what skips over some, its outputs.
 
 The trunk is the longest way from an input to an output. Where a way parts and meets again within a map of
-one size, as in a residual unit or an Inception module, what lies between is one step of the trunk; where it
-meets at another size, as between the two arms of a U-Net, the longer way is the trunk. A shorter one is a
-skip; one that does at least half as much, or comes from another input, is told of where it joins.
+one size, as in a residual unit or an Inception module, or within a block of the file, what lies between is
+one step of the trunk; where it narrows in between, as between the two arms of a U-Net, or meets at another
+size outside of blocks, the longer way is the trunk. A shorter one is a skip; one that does at least half as
+much, or comes from another input, is told of where it joins.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archdsl.analysis.flow import Flow
-    from archdsl.compiler.network import Network, Node
+    from archdsl.compiler.network import Network, Node, Scope
     from archdsl.layers.shapes import Shape
+    from archdsl.sizes import Size
 
 MANY = 32
 """How many stations a picture shows one by one; of more, equal ones and then those of one size are one."""
@@ -194,10 +196,11 @@ def _dominators(flow: Flow) -> list[int]:
 def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
     """The path without what lies between a parting and a meeting within maps of one size.
 
-    What several later meetings read, as where layers are densely connected, is kept.
+    Within a block it may be of any sizes, if they are no smaller than both of those at its ends: the arms of
+    a U are kept. What several later meetings read, as where layers are densely connected, is kept, too.
     """
     place = {i: k for k, i in enumerate(path)}
-    size = [flow.nodes[i].shape.size for i in path]
+    size = [_numbers(flow.nodes[i].shape.size) for i in path]
     read = Counter(
         source
         for i in path
@@ -211,10 +214,38 @@ def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
         start = place[above[i]]
         if any(read[path[m]] > 1 for m in range(start + 1, k)):
             continue
-        ends = {size[start], size[k]}
-        if flow.nodes[i].kind == "multiply" or all(size[m] in ends for m in range(start + 1, k)):
+        between = range(start + 1, k)
+        ends = (size[start], size[k])
+        unit = _unit(flow.nodes[i])
+        if (
+            flow.nodes[i].kind == "multiply"
+            or all(size[m] in ends for m in between)
+            or (unit and all(_of(flow.nodes[path[m]], unit) and _reaches(size[m], ends) for m in between))
+        ):
             inside[start + 1 : k] = [True] * (k - start - 1)
     return [i for k, i in enumerate(path) if not inside[k]]
+
+
+def _unit(node: Node) -> Scope | None:
+    """The use of a block that a layer is of; None for one that the network itself names."""
+    scope = node.scope
+    while scope.parent is not None and scope.block is None:
+        scope = scope.parent
+    return scope if scope.parent is not None else None
+
+
+def _of(node: Node, unit: Scope) -> bool:
+    """Whether a layer is within the use of a block."""
+    scope: Scope | None = node.scope
+    while scope is not None and scope is not unit:
+        scope = scope.parent
+    return scope is unit
+
+
+def _reaches(size: tuple[int, ...], ends: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether a map is along no axis smaller than both of two others."""
+    axes = {len(size), *map(len, ends)}
+    return len(axes) == 1 and all(n >= min(of) for n, *of in zip(size, *ends, strict=True))
 
 
 def _computes(node: Node) -> bool:
@@ -258,9 +289,14 @@ def _passing(station: Station) -> bool:
     return not any(_computes(node) for node in station.nodes)
 
 
+def _numbers(sizes: Sequence[Size]) -> tuple[int, ...]:
+    numbers = tuple(n for n in sizes if isinstance(n, int))
+    assert len(numbers) == len(sizes), "every size is a number"
+    return numbers
+
+
 def _plain(shape: Shape) -> tuple[int, ...]:
-    numbers = tuple(n for n in shape if isinstance(n, int))
-    assert len(numbers) == len(shape), "every size is a number"
+    numbers = _numbers(shape)
     return numbers[:1] if all(extent == 1 for extent in numbers[1:]) else numbers
 
 

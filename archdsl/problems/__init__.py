@@ -22,10 +22,11 @@ from archdsl.problems import (
     structure,
     syntax,
     teaching,
+    tokens,
     training,
     values,
 )
-from archdsl.problems.problem import CATALOGUE, Fault, Problem, extents, listed, nearest, plural
+from archdsl.problems.problem import CATALOGUE, Fault, Problem, extents, listed, nearest, plural, unknown
 
 __all__ = [
     "CATALOGUE",
@@ -56,6 +57,8 @@ __all__ = [
     "structure",
     "syntax",
     "teaching",
+    "tokens",
     "training",
+    "unknown",
     "values",
 ]

@@ -88,6 +88,14 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return found[0] if found else None
 
 
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`there is no column 'mac'; did you mean macs?`, or which there are."""
+    names = list(known)
+    meant = nearest(name, names)
+    others = f"did you mean {meant}?" if meant else f"there are {listed(names)}"
+    return f"there is no {what} {name!r}; {others}"
+
+
 def extents(size: Iterable[object]) -> str:
     """Extents as people write them: `11 x 11`."""
     return " x ".join(str(extent) for extent in size)

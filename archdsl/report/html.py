@@ -116,12 +116,12 @@ def html(report: Report, picture: str | None = None, diagnostics: Sequence[Diagn
     body = "\n".join(parts)
     name = f"archdsl-{sha256(body.encode()).hexdigest()[:12]}"
     here = f"div.archdsl.{name}"
-    on_dark = [rule for page in DARK_PAGES for rule in _scoped(ON_DARK, f"{page} {here}")]
-    style = "\n".join([*_scoped(STYLE, here), *on_dark, *_folding(f".{name}", rows)])
+    on_dark = [rule for page in DARK_PAGES for rule in scoped(ON_DARK, f"{page} {here}")]
+    style = "\n".join([*scoped(STYLE, here), *on_dark, *_folding(f".{name}", rows)])
     return f'<div class="archdsl {name}">\n<style>\n{style}\n</style>\n{body}\n</div>'
 
 
-def _scoped(rules: str, scope: str) -> Iterator[str]:
+def scoped(rules: str, scope: str) -> Iterator[str]:
     """Rules of style for one element and what is in it."""
     for selectors, body in re.findall(r"([^{}]*)\{([^{}]*)\}", rules):
         names = [f"{scope} {selector.strip()}".strip() for selector in selectors.split(",")]
