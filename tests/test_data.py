@@ -126,6 +126,20 @@ def test_arrays_of_values_with_their_own_tests(tmp_path: Path) -> None:
     assert next(iter(examples.testing()))[0][0].tolist() == [2.0] * 6
 
 
+def test_data_that_were_written_anew_are_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process, as in a notebook; and one name means another file in another folder."""
+    for number in (1, 2):
+        (tmp_path / f"{number}/own").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / f"{number}")
+        for part in ("TRAIN", "TEST"):
+            Path(f"own/own_{part}.ts").write_text(SERIES + f"{number},{number}:a\n3,4:b\n" * number)
+        for count in (6, 8):
+            np.savez("own.npz", x=np.full((count, 3), number), y=np.arange(count) % 2)
+            examples = examples_of('arrays("own.npz")', "[3]", 2, batch="2")[1]
+            assert examples.count == round(0.8 * count) and (whole(examples)[0] == number).all()
+        assert examples_of('time_series("own")', "[2]", 2, batch="2")[1].count == 2 * number
+
+
 class Trap:
     """What a pickle runs as it is read."""
 

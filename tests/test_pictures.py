@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from expected import ARCHITECTURES
 from forks import run
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 import archdsl
+from archdsl.cli.main import archdsl as command
+from archdsl.looking.pictures import extents
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
 from archdsl.training import pictures
 from archdsl.training.examples import Examples
 from archdsl.training.loop import train
-from archdsl.training.pictures import Streamed, decode
+from archdsl.training.pictures import Streamed, decode, opened
+from archdsl.training.processes import Processes
 from archdsl.training.run import Checkpoint, TrainingError
 from archdsl.training.sources import load
 
@@ -88,6 +95,19 @@ def test_a_folder_as_imagenet_lies(folder: Path) -> None:
     assert torch.equal(brightest, 2 - y), "blue is class 0 and the last channel"
 
 
+def test_grey_pictures_of_a_folder_that_calls_its_tests_so(folder: Path) -> None:
+    (folder / "val").rename(folder / "test")
+    text = TEXT.replace("[3, 24, 24]", "[1, 24, 24]")
+    _, recipe, found = recipe_for(f'image_folder("{folder}", size=28, grey=true)', text=text)
+    assert recipe is not None, found
+    ((x, _),) = load(recipe, CPU).testing()
+    ((colours, _),) = examples_of(f'image_folder("{folder}", size=28)').testing()
+    assert x.shape == (18, 1, 28, 28)
+    # The luma of JPEG (ITU-R BT.601), but for what is rounded and cut off.
+    luma = (colours * torch.tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)).sum(1, keepdim=True)
+    assert (x - luma).abs().mean() < 0.005
+
+
 def test_a_folder_without_parts_is_parted(tmp_path: Path) -> None:
     made(tmp_path / "own/a", 20, (200, 40, 40))
     made(tmp_path / "own/b", 10, (40, 200, 40))
@@ -110,7 +130,39 @@ def test_streaming_gives_what_memory_gives(folder: Path, monkeypatch: pytest.Mon
             assert torch.equal(x, other_x) and torch.equal(y, other_y)
     for (x, y), (other_x, other_y) in zip(kept.testing(), streamed.testing(), strict=True):
         assert torch.equal(x, other_x) and torch.equal(y, other_y)
+    # Of the last batch, of one example, the second of two processes has none.
+    pairs = zip(*(of.batches(71, 2, 5, 0, Processes(1, 2).share) for of in (kept, streamed)), strict=True)
+    shares = [(x.shape, x.dtype, y.shape, y.dtype) for pair in pairs for x, y in pair]
+    assert shares[0] == shares[1] and shares[2] == shares[3] and shares[3][0] == (0, 3, 28, 28)
     assert streamed.waited > 0
+
+
+def test_a_run_knows_its_classes_by_name(folder: Path, tmp_path: Path) -> None:
+    """And is not measured on data in which other classes have their numbers."""
+    net, recipe, found = recipe_for(f'image_folder("{folder}", size=28)')
+    assert recipe is not None, found
+    train(net.network, recipe, tmp_path / "run")
+
+    def said(*words: str) -> tuple[int, list[str]]:
+        done = CliRunner().invoke(command, list(words), standalone_mode=False)
+        return done.return_value, done.output.splitlines()
+
+    code, lines = said("evaluate", str(tmp_path / "run"))
+    assert code == 0
+    assert [line.split() for line in lines[-4:]] == [
+        ["blue", "green", "red"],
+        ["blue", "6", "·", "·"],
+        ["green", "·", "6", "·"],
+        ["red", "·", "·", "6"],
+    ]
+    code, lines = said("predict", str(tmp_path / "run"), str(folder / "val/green"), "--top", "1")
+    assert code == 0 and len(lines) == 6 and all(re.search(r"00\d\.png  green \d", line) for line in lines)
+    for part in ("train", "val"):
+        (folder / part / "blue").rename(folder / part / "navy")
+    assert said("evaluate", str(tmp_path / "run")) == (
+        1,
+        ["error: the data have the class green where the run learnt blue"],
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -127,6 +179,52 @@ def test_a_network_learns_colours(
     assert "waited for examples" in (tmp_path / "run/train.log").read_text()
 
 
+def photographs(folder: Path, count: int) -> None:
+    """Windows of two photographs that scikit-learn carries: so many of each to train on, one to test on."""
+    spec = find_spec("sklearn")
+    assert spec is not None and spec.origin is not None
+    for name in ("china", "flower"):
+        with Image.open(Path(spec.origin).parent / f"datasets/images/{name}.jpg") as photograph:
+            for i in range(count + 1):
+                into = folder / ("val" if i == count else "train") / name
+                into.mkdir(parents=True, exist_ok=True)
+                left, top = 60 * i, 10 * i
+                photograph.crop((left, top, left + 400, top + 380)).save(into / f"{i}.JPEG")
+
+
+OF_BOTH = {
+    "loss": "cross_entropy",
+    "optimizer": "sgd(lr=0.01, momentum=0.9, weight_decay=0.0005)",
+    "schedule": "plateau(patience=5, falls=3)",
+    "metrics": ["error", "top_error"],
+    "initialize": "normal(std=0.01)",
+}
+PAPERS = {
+    "AlexNet": OF_BOTH
+    | {
+        "batch": 128,
+        "epochs": 90,
+        "augment": "random_crop(size=224) -> horizontal_flip -> pca_color -> "
+        "normalize(mean=[0.485, 0.456, 0.406], std=0.00392156862745098)",
+        "evaluate": "ten_crop(size=224) -> normalize(mean=[0.485, 0.456, 0.406], std=0.00392156862745098)",
+        "parts": {
+            layer: {"rate": None, "initialize": "normal(std=0.01, bias=1)"}
+            for layer in ("conv2", "conv4", "conv5", "fc6", "fc7")
+        },
+    },
+    "VGG16": OF_BOTH
+    | {
+        "batch": 256,
+        "epochs": 74,
+        "augment": "random_scale_crop(size=224) -> horizontal_flip -> pca_color -> "
+        "normalize(mean=[0.485, 0.456, 0.406])",
+        "evaluate": "resize(size=384) -> ten_crop(size=224) -> normalize(mean=[0.485, 0.456, 0.406])",
+    },
+}
+"""What the recipes say, defaults left out: of `pca_color` 0.1, of `plateau` a tenth, of scales 256 to 512, of
+`top_error` 5."""
+
+
 @pytest.mark.parametrize(
     ("file", "network", "count", "batch", "steps"),
     [("alexnet.arch", "AlexNet", 3, 4, 2), ("vgg.arch", "VGG16", 1, 2, 1)],
@@ -140,7 +238,7 @@ def test_the_recipes_of_the_papers(
     batch: int,
     steps: int,
 ) -> None:
-    """On a folder that lies as ImageNet does: windows, mirror images, colours, errors on ten windows.
+    """On photographs in a folder `imagenet` that lies as ImageNet does, with no line of the files changed.
 
     VGG-16 begins with layers of VGG-11, which is trained before it. All layers are narrower than the papers':
     100 million weights less to be written, and half a minute less of arithmetic.
@@ -150,22 +248,19 @@ def test_the_recipes_of_the_papers(
     text = text.replace("[64, 128, 256, 512, 512]", "[8, 16, 32, 64, 64]")
     text = re.sub(r"(?<=conv\()\d+", lambda channels: str(int(channels[0]) // 8), text)
     Path(file).write_text(text, encoding="utf-8")
-    for part, some in (("train", count), ("val", 1)):
-        made(tmp_path / "imagenet" / part / "red", some, (200, 40, 40), ".JPEG")
-        made(tmp_path / "imagenet" / part / "green", some, (40, 200, 40), ".JPEG")
-    settings = {
-        "data": f'image_folder("{tmp_path}/imagenet", size={512 if "vgg" in file else 256})',
-        "batch": str(batch),
-        "steps": str(steps),
-        "metrics": "[error, top_error(2)]",
-    }
+    photographs(tmp_path / "imagenet", count)
     net = archdsl.load(file, network=network, parameters={"classes": 2})
     assert net.network.train is not None
+    stated, _ = read_recipe(net.network.train, net.network)
+    assert stated is not None
+    said = stated.to_dict()
+    assert {key: said[key] for key in PAPERS[network]} == PAPERS[network]
+    assert [node.kind for node in net.network.nodes].count("dropout") == 2
+    # Of two classes there are no five to name.
+    settings = {"batch": str(batch), "steps": str(steps), "metrics": "[error, top_error(2)]"}
     recipe, found = read_recipe(net.network.train, net.network, settings, look=True)
     assert recipe is not None, [d.message for d in found]
-    stated = recipe.to_dict()
-    assert stated["optimizer"] == "sgd(lr=0.01, momentum=0.9, weight_decay=0.0005)"
-    assert "ten_crop(size=224)" in stated["evaluate"] and "pca_color" in stated["augment"]
+    assert recipe.data == stated.data and recipe.augment == stated.augment
     if "vgg" in file:
         # One window in place of ten, which AlexNet is measured on: a minute less of VGG-16's arithmetic.
         settings["evaluate"] = "resize(384) -> center_crop(224) -> normalize([0.485, 0.456, 0.406])"
@@ -245,6 +340,25 @@ def test_decoding_keeps_the_middle(tmp_path: Path) -> None:
     assert grey.shape == (1, 20, 20)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_pictures_stand_as_they_were_taken(tmp_path: Path, ending: str) -> None:
+    """A telephone that is held upright writes a picture on its side, and beside it how to turn it."""
+    values = np.zeros((40, 80), np.uint8)
+    values[:20, :40] = 255
+    lying = Image.fromarray(values)
+    for orientation in range(1, 9):
+        said = Image.Exif()
+        said[ExifTags.Base.Orientation] = orientation
+        lying.save(tmp_path / f"one.{ending}", exif=said)
+        expected = np.array(ImageOps.exif_transpose(Image.open(tmp_path / f"one.{ending}")))
+        found = opened(tmp_path / f"one.{ending}", grey=True, pixels=10**6)
+        assert (np.array(found) == expected).all(), orientation
+        assert extents(tmp_path / f"one.{ending}") == found.size
+    # Decoded at a smaller extent, it is turned all the same: the last one by a quarter, its white below.
+    small = decode(tmp_path / f"one.{ending}", size=10, grey=True, pixels=10**6)[0]
+    assert small[:4].max() < 40 and small[6:, :4].min() > 215 and small[6:, 6:].max() < 40
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "I;16", "CMYK"])
 def test_every_kind_of_picture_becomes_three_channels(tmp_path: Path, mode: str) -> None:
     picture = Image.new("RGB", (30, 30), (250, 250, 250))
@@ -276,7 +390,9 @@ def test_what_is_no_picture(tmp_path: Path, content: bytes | None, said: str) ->
         decode(file, size=8, grey=False, pixels=10**6)
 
 
-def test_pictures_of_too_many_pixels(tmp_path: Path) -> None:
+def test_pictures_of_too_many_pixels(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"has \d\d x \d\d pixels, over 1,000; image_folder"):
+        examples_of(f'image_folder("{folder}", size=28, pixels=1000)')
     Image.new("1", (3000, 2000)).save(tmp_path / "large.png")
     with pytest.raises(ValueError, match="has 3000 x 2000 pixels, over 1,000,000"):
         decode(tmp_path / "large.png", size=8, grey=False, pixels=10**6)
@@ -312,6 +428,27 @@ def test_a_corrupt_picture_is_skipped_when_asked(
     assert (tmp_path / "run/train.log").read_text().count("train/green/003.png can't be decoded") == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_batches_and_folders_of_corrupt_pictures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """Where nothing of a batch is left, nothing is learnt from it; where nothing of all is, that is said."""
+    if stream:
+        monkeypatch.setattr(pictures, "KEPT", 0)
+    files = sorted((folder / "train").rglob("*.*"))
+    for broken in files[::5]:
+        broken.write_bytes(b"")
+    net, recipe, found = recipe_for(f'image_folder("{folder}", size=28, corrupt=skip)')
+    assert recipe is not None, found
+    few = replace(recipe, batch=1, steps=20, epochs=None, precision="float16")
+    done = train(net.network, few, tmp_path / "run")
+    assert done.steps == 20 and not done.interrupted
+    for broken in files:
+        broken.write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"none of the (72 pictures|examples to be measured) can be read"):
+        train(net.network, recipe, tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -321,6 +458,7 @@ def test_a_corrupt_picture_is_skipped_when_asked(
         ),
         (lambda root: (root / "val/purple").mkdir(), "val/purple` can't be trained on: it has no pictures"),
         (lambda root: made(root / "val/purple", 1, (9, 9, 9)), "class `purple` is not among those"),
+        (lambda root: shutil.rmtree(root / "val/green"), "class `green` has no folder in"),
         (lambda root: root.rename(root.parent / "gone"), "is no folder here"),
         (lambda root: (root / "val").rename(root / "valid"), "has no folder `val` or `test` beside `train`"),
     ],

@@ -20,19 +20,23 @@ import archdsl
 from archdsl.recipes.reader import read_recipe
 from archdsl.training.loop import train
 from archdsl.training.processes import Processes
-from archdsl.training.run import CHECKPOINTS, Checkpoint
+from archdsl.training.run import CHECKPOINTS, Checkpoint, TrainingError
+from archdsl.training.together import idle
 from archdsl.training.trained import Trained
 
 PLAIN = """network Small {
   input signal: [1, 40]
   conv(8, kernel=3, stride=2) -> relu
   body: { conv(8, kernel=3, stride=2) -> relu }
-  flatten -> linear(10)
+  scores: flatten -> linear(10)
+  early: from body -> global_avg_pool -> flatten -> linear(10)
+  spare: from body -> global_avg_pool -> flatten -> linear(3)
+  output scores, early, spare
 }
 
 train {
   data           = mnist1d(examples=490)
-  loss           = cross_entropy
+  loss           = cross_entropy(scores) + 0.3 * cross_entropy(early, ignore=2)
   optimizer      = OPTIMIZER
   batch          = 97
   steps          = 60
@@ -42,8 +46,9 @@ train {
   clip           = norm(1)
 }
 """
-"""490 examples: the last batch of an epoch has five, which two processes share."""
-NORMALISED = PLAIN.replace("-> relu\n  body", "-> batch_norm -> relu\n  body").replace(
+"""490 examples: the last batch of an epoch has five, which two processes share. Of three outputs the loss
+judges two, with weights; the third one's layer gets no gradient in any process."""
+NORMALISED = PLAIN.replace("-> relu\n  body", "-> batch_norm(momentum=0.9) -> relu\n  body").replace(
     "OPTIMIZER", "sgd(lr=0.1, momentum=0.9)"
 )
 ADAM = PLAIN.replace("OPTIMIZER", "adamw(lr=0.01)")
@@ -117,6 +122,27 @@ def test_every_example_is_someones_share() -> None:
             assert [i for share in shares for i in range(share.start, share.stop)] == list(range(count))
             sizes = [share.stop - share.start for share in shares]
             assert max(sizes) - min(sizes) <= 1 and sizes[0] == max(sizes)
+
+
+def test_which_weights_lie_idle() -> None:
+    """Those on no way to an output that is judged; not those that are shared with a layer that is on one."""
+    text = """network Ways {
+      input signal: [1, 40]
+      stem: flatten -> linear(20)
+      shared tied: linear(3)
+      spare: from stem -> tied
+      scores: from stem -> relu -> tied
+      other: from scores -> softmax
+      output scores, spare, other
+    }"""
+    for changed, judged, expected in (
+        (text, {0}, False),
+        (text, {1}, False),
+        (text.replace("spare: from stem -> tied", "spare: from stem -> linear(3)"), {0}, True),
+        (text.replace("spare: from stem -> tied", "spare: from stem -> linear(3)"), {1, 2}, False),
+        (text.replace("spare: from stem -> tied", "spare: from stem -> linear(3)"), {1}, True),
+    ):
+        assert idle(archdsl.loads(changed).network, judged) is expected
 
 
 def as_one(folder: Path, done: list[Started], alone: Path, parts: int) -> None:
@@ -257,6 +283,17 @@ def test_a_loss_that_is_no_number_ends_all_processes(tmp_path: Path) -> None:
     assert done.stderr.count("the loss is no number after a step from 1 to 10") == 1
 
 
+def test_a_process_that_ended_is_spoken_of_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ended it is its own to say; torch says to the others which address it had."""
+
+    def lost(**_: object) -> None:
+        raise RuntimeError("[/pytorch/gloo/pair.cc:553] Connection closed by peer [127.0.0.1]:16265")
+
+    monkeypatch.setattr(torch.distributed, "barrier", lost)
+    with pytest.raises(TrainingError, match=r"^another process of the run has ended$"):
+        Processes(1, 2).wait()
+
+
 def test_what_can_not_be_split(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
     done = [one.wait() for one in together(tmp_path, 2, "--shard", "--set", "train.precision=float16")]
@@ -273,7 +310,7 @@ def test_a_mistake_in_the_file_is_said_under_a_launcher(tmp_path: Path) -> None:
         [*launcher, "-m", "archdsl", "train", "small.arch"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.count("error[") == 1 and "small.arch:12:" in done.stderr
+    assert done.stderr.count("error[") == 1 and "small.arch:15:" in done.stderr
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import math
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from archdsl.recipes.initialisations import (
     Orthogonal,
     Xavier,
 )
-from archdsl.recipes.keys import KEYS
+from archdsl.recipes.keys import KEYS, OF_PARTS
 from archdsl.recipes.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -52,11 +53,15 @@ from archdsl.recipes.schedules import (
     WarmUp,
     rate_factor,
 )
+from archdsl.report.units import human_bytes
 from archdsl.training.initialisation import initialise
 from archdsl.training.loop import Plateau as PlateauSoFar
 from archdsl.training.loop import train
+from archdsl.training.measuring import as_read, scored
 from archdsl.training.parameters import optimizer
-from archdsl.training.run import Measurement
+from archdsl.training.run import Measurement, TrainingError
+from archdsl.training.step import Step as TrainingStep
+from archdsl.training.transforming import augmented
 
 NETWORK = """let base = 0.1
 network Small(classes = 10) {
@@ -116,6 +121,20 @@ def test_an_optimizer_keeps_what_it_says(word: str) -> None:
     assert not torch.equal(weights, before)
     kept = sum(value.numel() for value in made.state[weights].values() if value.numel() == 50)
     assert kept == 50 * chosen.kept()
+
+
+def test_which_of_torchs_optimizers_there_are() -> None:
+    """All but those that ask for more than a step's gradient: several evaluations, sparse ones, matrices."""
+    theirs = {name for name in torch.optim.__all__ if inspect.isclass(getattr(torch.optim, name, None))}
+    ours = {word.torch_name for word in Optimizer.words.values()}
+    assert ours == theirs - {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
+
+
+def test_adafactor_does_not_train_weights_that_are_split(tmp_path: Any) -> None:
+    recipe = right(optimizer="adafactor")
+    with pytest.raises(TrainingError, match="adafactor does not train weights that are split"):
+        train(archdsl.loads(NETWORK).network, recipe, tmp_path / "run", sharded=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_optimizers_keep_more_where_they_are_asked_to() -> None:
@@ -280,6 +299,107 @@ def test_binary_cross_entropy_of_two_classes() -> None:
     torch.testing.assert_close(loss.loss(nn.functional, scores, truth), expected)
 
 
+TWO = """network Two {
+  input signal: [1, 40]
+  stem: flatten -> linear(20) -> relu
+  early: linear(10)
+  late: from stem -> linear(10)
+  output late, early
+}
+"""
+
+
+def step_of(text: str, **settings: str) -> TrainingStep:
+    """A step of a network whose weights are the same each time."""
+    lines = "\n".join(f"{key} = {value}" for key, value in {**WHOLE, **settings}.items())
+    net = archdsl.loads(f"{text}\ntrain {{\n{lines}\n}}")
+    recipe, found = read_recipe(net.network.train, net.network)
+    assert recipe is not None, found
+    torch.manual_seed(0)
+    model = net.build()
+    return TrainingStep(model, recipe, optimizer(model, net.network, recipe))
+
+
+def some(count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(count, 1, 40), torch.randint(10, (count,))
+
+
+def test_losses_of_several_outputs_add_up_by_their_weights() -> None:
+    loss = "cross_entropy(late, label_smoothing=0.1) + 0.3 * cross_entropy(early) + cross_entropy(late) * 0"
+    step = step_of(TWO, loss=loss)
+    x, y = some()
+    late, early = step.model(x)
+    wanted = nn.functional.cross_entropy(late, y, label_smoothing=0.1)
+    wanted = wanted + 0.3 * nn.functional.cross_entropy(early, y)
+    gradients = torch.autograd.grad(wanted, list(step.parameters.values()))
+    step.gradients(x, y)
+    torch.testing.assert_close(step.total_loss, wanted.detach())
+    for parameter, gradient in zip(step.parameters.values(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    # What is measured is the output that the loss names first.
+    ((measured, _),) = scored(step.model, step.recipe, [(x, y)], nullcontext())
+    assert torch.equal(measured, step.model.eval()(x)[0])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_layers_compute_in_the_precision_of_the_recipe(precision: str) -> None:
+    """Weights and their steps are in float32, and those of the step in float32 but for rounding."""
+    x, y = some()
+    step, plain = step_of(NETWORK, precision=precision), step_of(NETWORK)
+    seen = []
+    step.model.get_submodule("logits").register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    before = {name: tensor.clone() for name, tensor in step.model.state_dict().items()}
+    step(x, y)
+    plain(x, y)
+    assert seen == [getattr(torch, precision)]
+    assert step.scaler.get_scale() == (2.0**16 if precision == "float16" else 1.0)
+    for name, parameter in step.parameters.items():
+        assert parameter.dtype == torch.float32
+        if name.startswith("logits"):
+            moved, wanted = (of.parameters[name] - before[name] for of in (step, plain))
+            assert (moved - wanted).norm() < 0.05 * wanted.norm()
+    assert step.total_loss.item() == pytest.approx(plain.total_loss.item(), rel=0.02)
+
+
+def test_examples_and_their_losses_are_mixed_alike() -> None:
+    step = step_of(NETWORK, augment="mixup(alpha=5)")
+    x, _ = some(10)
+    y = torch.arange(10)
+    mixed, other = augmented(step.recipe, 3, x, y)
+    # Each example has a class of its own, which tells with whom it was mixed.
+    assert other is not None and 0.01 < other.share < 0.99
+    assert sorted(other.targets.tolist()) == list(range(10)) != other.targets.tolist()
+    torch.testing.assert_close(mixed, other.share * x + (1 - other.share) * x[other.targets])
+    loss = nn.functional.cross_entropy
+    scores = copy.deepcopy(step.model)(mixed)
+    wanted = other.share * loss(scores, y) + (1 - other.share) * loss(scores, other.targets)
+    step.gradients(mixed, y, other)
+    torch.testing.assert_close(step.total_loss, wanted.detach())
+
+
+CROPPED = """network Cropped {
+  input image: [1, 6, 6]
+  conv(4, kernel=3) -> relu -> flatten
+  linear(10)
+}
+"""
+
+
+@pytest.mark.parametrize("crops", ["five_crop", "ten_crop"])
+def test_what_is_said_of_several_windows_is_averaged(crops: str) -> None:
+    step = step_of(CROPPED, data="digits", augment="random_crop(6)", evaluate=f"{crops}(6)")
+    x, y = torch.rand(3, 1, 8, 8), torch.arange(3)
+    ((found, _),) = scored(step.model, step.recipe, [(x, y)], nullcontext())
+    corners = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
+    windows = [x[..., i : i + 6, j : j + 6] for i, j in corners]
+    if crops == "ten_crop":
+        windows += [window.flip(-1) for window in windows]
+    wanted = sum(step.model(window).softmax(1) for window in windows) / len(windows)
+    torch.testing.assert_close(found, wanted)
+    assert torch.equal(as_read(step.recipe, found), found)
+
+
 def value(metric: Metric, output: torch.Tensor, target: torch.Tensor) -> float:
     """A metric over two batches."""
     half = len(output) // 2
@@ -407,6 +527,26 @@ def test_an_initialisation_reaches_every_layer_that_sums(line: str) -> None:
             assert value.std().item() == pytest.approx(3, rel=5 / math.sqrt(2 * value.numel()))
 
 
+def test_a_part_begins_as_it_says() -> None:
+    """The rest as the network does; of parts that lie in each other the later line counts."""
+    recipe = right(
+        initialize="normal(2)",
+        **{"stage.initialize": "orthogonal(gain=3, bias=0.5)", "stage_2.initialize": "delta_orthogonal"},
+    )
+    net = archdsl.loads(NETWORK)
+    model = net.build()
+    torch.manual_seed(0)
+    initialise(model, net.network, recipe)
+    state = model.state_dict()
+    assert state["stem.conv.weight"].std().item() == pytest.approx(2, rel=0.5)
+    assert state["logits.weight"].std().item() == pytest.approx(2, rel=0.1)
+    first, second = (state[f"stage_{i}.conv.weight"] for i in (1, 2))
+    torch.testing.assert_close(first.flatten(1) @ first.flatten(1).T, 9 * torch.eye(4), rtol=1e-4, atol=1e-4)
+    assert (state["stage_1.conv.bias"] == 0.5).all() and not state["stage_2.conv.bias"].any()
+    assert not second[..., 0].any() and not second[..., 2].any()
+    torch.testing.assert_close(second[..., 1] @ second[..., 1].T, torch.eye(4), rtol=1e-4, atol=1e-4)
+
+
 def test_bilinear_weights_interpolate() -> None:
     layer = nn.ConvTranspose2d(3, 3, kernel_size=4, stride=2, padding=1, bias=False)
     layer.weight.data = filled(Bilinear.new(), (3, 3, 4, 4))
@@ -437,7 +577,7 @@ def test_a_recipe_in_words() -> None:
     """Figures worked out by hand: 4,000 examples in batches of 100 are 40 steps an epoch."""
     recipe = right(schedule="warm_up(epochs=1) -> cosine", accumulate="4", **{"stem.rate": "0"})
     net = archdsl.loads(f"{NETWORK}")
-    said = explained(net.network, recipe, net.analysis(100)).splitlines()
+    said = explained(net.network, recipe).splitlines()
     assert "  length          1,000 steps of 100 examples, 40 steps an epoch" in said
     assert "                  25 epochs, 100 K examples in all" in said
     assert "                  a batch passes in 4 pieces of 25" in said
@@ -446,6 +586,55 @@ def test_a_recipe_in_words() -> None:
     assert f"             {0.1 * (1 + math.cos(math.pi * 85 / 960)) / 2:.6g} at step 126".strip() in "".join(
         said
     )
+
+
+SAID: dict[str, tuple[str, str]] = {
+    "data": ("mnist1d(examples=2000)", "2,000 examples to train on and 1,000 to test on; one of 10 classes"),
+    "loss": ("cross_entropy(label_smoothing=0.1)", "loss            cross_entropy(label_smoothing=0.1)"),
+    "optimizer": ("adam(lr=0.003)", "optimizer       adam(lr=0.003)"),
+    "schedule": ("cosine(end=0.1)", "schedule        cosine(end=0.1)"),
+    "batch": ("50", "1,000 steps of 50 examples, 80 steps an epoch"),
+    "accumulate": ("4", "a batch passes in 4 pieces of 25"),
+    "steps": ("500", "500 steps of 100 examples"),
+    "epochs": ("3", "120 steps of 100 examples"),
+    "initialize": ("xavier", "initialize      xavier"),
+    "clip": ("norm(1)", "gradients by norm(limit=1)"),
+    "augment": ("cutout(3)", "augment         cutout(size=3)"),
+    "evaluate": ("normalize(0.5)", "evaluate        normalize(mean=0.5)"),
+    "moving_average": ("0.99", "over about the last 100 steps; measured and saved"),
+    "precision": ("bfloat16", "bfloat16 in the layers, weights in float32"),
+    "metrics": ("[error, top_error(2)]", "metrics         error, top_error(k=2)"),
+    "measurements": ("7", "7 times, and saved"),
+    "seed": ("9", "seed            9"),
+    "stem.rate": ("0.5", "stem            0.5 times the rate (2 layers)"),
+    "stem.initialize": ("orthogonal", "stem            begins as orthogonal (2 layers)"),
+}
+"""Every key with a value that is not its default, and what is said of that."""
+
+
+@pytest.mark.parametrize("key", [*KEYS, *(f"stem.{key}" for key in OF_PARTS)])
+def test_every_key_can_be_set_from_outside_and_is_explained(key: str) -> None:
+    value, said = SAID[key]
+    stated = right(**{key: value}, **({"steps": ""} if key == "epochs" else {}))
+    text = "\n".join(f"{name} = {value}" for name, value in WHOLE.items())
+    net = archdsl.loads(f"{NETWORK}\ntrain {{\n{text}\n}}")
+    recipe, found = read_recipe(net.network.train, net.network, {key: value}, net.program.names())
+    assert recipe == stated and not found
+    assert said not in explained(net.network, right())
+    assert said in explained(net.network, recipe)
+
+
+def test_the_memory_of_a_step_is_that_of_what_passes_at_a_time() -> None:
+    """A piece of a batch, with the gradients, what the optimizer keeps, and the averages."""
+    net = archdsl.loads(NETWORK)
+    for settings, examples, kept in (
+        ({}, 100, 0),
+        ({"accumulate": "4"}, 25, 0),
+        ({"optimizer": "adam", "moving_average": "0.9"}, 100, 3),
+    ):
+        peak = net.report(examples, optimizer_state=kept).to_dict()["totals"]["training_peak_bytes"]
+        said = explained(net.network, right(**settings))
+        assert f"memory          {human_bytes(peak)} at the peak of a step" in said
 
 
 def test_the_command_explains_and_estimates(tmp_path: Any) -> None:

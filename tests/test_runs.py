@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import resource
 import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from forks import run as started
@@ -16,9 +23,12 @@ from forks import start
 from safetensors.torch import load_file
 
 import archdsl
+from archdsl.recipes.optimizers import Optimizer
 from archdsl.recipes.reader import read_recipe
-from archdsl.training.loop import Result, train
+from archdsl.training.loop import Result, _Training, train
+from archdsl.training.parameters import optimizer
 from archdsl.training.run import CHECKPOINTS, Checkpoint, Measurement, TrainingError
+from archdsl.training.sharding import save_state
 from archdsl.training.step import Step
 
 NETWORK = """network Noisy {
@@ -170,6 +180,15 @@ def test_a_run_is_not_resumed_with_another_recipe(tmp_path: Path) -> None:
         train(net.network, recipe, tmp_path / "run", resume=True)
 
 
+def test_a_run_is_not_resumed_with_other_data(tiny: Callable[..., Result]) -> None:
+    tiny("run", stop=2)
+    before = content(Path("run"))
+    np.savez("tiny.npz", x=np.zeros((15, 4)), y=np.arange(15) % 3)
+    with pytest.raises(TrainingError, match=r"began: other examples, \[10, 2\] then and \[12, 3\] now"):
+        tiny("run", resume=True)
+    assert content(Path("run")) == before
+
+
 def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="there is no run in"):
         run(tmp_path / "none", resume=True)
@@ -208,20 +227,206 @@ def test_a_loss_that_is_no_number_names_step_and_layer(tmp_path: Path) -> None:
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
-def test_a_folder_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a full disk: what was there is still there."""
-    run(tmp_path / "run", stop=30)
-    before = content(tmp_path / "run")
+TINY = """network Tiny {
+  input x: [4]
+  linear(1_000) -> linear(3)
+}
+train {
+  data         = arrays("tiny.npz")
+  loss         = cross_entropy
+  optimizer    = sgd(lr=0.1, momentum=0.9)
+  batch        = 4
+  steps        = 4
+  measurements = 4
+}
+"""
 
-    def full(*_: object) -> None:
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Trains a small network on twelve examples, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("tiny.npz", x=np.random.default_rng(0).normal(size=(12, 4)), y=np.arange(12) % 3)
+    net = archdsl.loads(TINY)
+
+    def trained(
+        folder: str | Path,
+        stop: int | None = None,
+        resume: bool = False,
+        tensorboard: bool = False,
+        **settings: str,
+    ) -> Result:
+        recipe, found = read_recipe(net.network.train, net.network, settings, look=True)
+        assert recipe is not None, found
+        progress = None if stop is None else StopAt(stop)
+        return train(
+            net.network, recipe, Path(folder), progress=progress, resume=resume, tensorboard=tensorboard
+        )
+
+    return trained
+
+
+@contextmanager
+def no_file_over(most: int) -> Iterator[None]:
+    """While this is active the system writes no more than so many bytes of a file, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk(tiny: Callable[..., Result], tmp_path: Path) -> None:
+    """Whichever file is the first that finds no room: what the run goes on from is still there."""
+    tiny("whole")
+    assert tiny("begun", stop=2).interrupted
+    for first, most in (("recipe.json", 0), ("weights.safetensors", 20_000), ("checkpoints", 40_000)):
+        folder = shutil.copytree("begun", tmp_path / first)
+        with no_file_over(most), pytest.raises(TrainingError) as error:
+            tiny(folder, resume=True)
+        assert str(error.value).startswith(f"{folder}/{first}")
+        assert str(error.value).endswith(" can't be written: File too large")
+        last = Checkpoint.newest(folder)
+        assert last is not None and last.step == 2
+        tiny(folder, resume=True)
+        assert content(folder) == content(Path("whole"))
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_a_full_disk_under_a_state_in_parts(tmp_path: Path) -> None:
+    """What torch raises there is no `Exception`, and would end in its stack."""
+    with no_file_over(1_000), pytest.raises(OSError, match="File too large"):
+        save_state({"model/weight": torch.zeros(1_000)}, tmp_path)
+
+
+def test_a_full_disk_under_the_files_of_tensorboard(
+    tiny: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(TrainingError, match="can't be written: No space left on device"):
-        run(tmp_path / "run", resume=True)
-    monkeypatch.undo()
-    assert content(tmp_path / "run") == before
-    assert os.listdir(tmp_path / "run" / CHECKPOINTS)
+    monkeypatch.setattr(SummaryWriter, "flush", full)
+    with pytest.raises(TrainingError, match=r"run/tensorboard can't be written: No space left on device"):
+        tiny("run", tensorboard=True)
+    assert Checkpoint.newest(Path("run")) is not None
+
+
+class Killed(BaseException):
+    """No handler hears of it, as of SIGKILL."""
+
+
+class KillAt:
+    """Ends a run at its so many-th change of a file, of which half is then there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        self.left = number
+        for of, name in (
+            *((Path, name) for name in ("write_bytes", "write_text", "mkdir")),
+            (os, "replace"),
+            (shutil, "rmtree"),
+        ):
+            monkeypatch.setattr(of, name, self.counted(getattr(of, name)))
+
+    def counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any, **options: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                if original.__name__.startswith("write"):
+                    path, whole = given
+                    original(path, whole[: len(whole) // 2], **options)
+                raise Killed
+            return original(*given, **options)
+
+        return counted
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on(
+    tiny: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, after and in the middle of every file that it writes, those of a checkpoint among them."""
+    length = {"steps": "2", "measurements": "1"}
+    tiny("whole", **length)
+    wanted, reached = content(Path("whole")), [-1]
+    for number in count(1):
+        folder = Path(f"run-{number}")
+        with monkeypatch.context() as patch, suppress(Killed):
+            files = KillAt(patch, number)
+            tiny(folder, **length)
+        if files.left > 0:
+            break
+        # The later it is killed, the later it goes on from: there is no moment without a checkpoint.
+        last = Checkpoint.newest(folder)
+        reached.append(-1 if last is None else last.step)
+        assert reached[-1] >= reached[-2], f"killed at change {number}"
+        tiny(folder, resume=folder.exists(), **length)
+        # An older checkpoint may be left, too.
+        assert wanted.items() <= content(folder).items(), f"killed at change {number}"
+    assert number > 40 and set(reached) == {-1, 0, 2}
+
+
+def test_averaged_weights_are_those_that_are_measured_and_saved(tiny: Callable[..., Result]) -> None:
+    """Averages that hardly move score as they did at first, whatever the trained weights have learnt."""
+    errors = []
+    for folder, slowness in (("slow", "0.99999"), ("none", "0")):
+        tiny(folder, steps="20", optimizer="sgd(lr=0.01)", moving_average=slowness)
+        rows = [line.split(",") for line in Path(folder, "metrics.csv").read_text().splitlines()]
+        errors.append([float(row[rows[0].index("training_error")]) for row in rows[1:]])
+    assert len(set(errors[0])) == 1 and errors[1][0] == errors[0][0] > errors[1][-1]
+    last = Checkpoint.newest(Path("slow"))
+    assert last is not None
+    saved, state = load_file("slow/weights.safetensors"), last.tensors()
+    assert saved and all(torch.equal(tensor, state[f"average/{name}"]) for name, tensor in saved.items())
+    assert not any(torch.equal(tensor, state[f"model/{name}"]) for name, tensor in saved.items())
+
+
+def test_going_on_and_stopping_at_once_writes_over_nothing(
+    tiny: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only checkpoint is not replaced by one of the same step: for a moment there would be neither."""
+    with monkeypatch.context() as patch:
+        StopInStep(patch, 1)
+        assert tiny("run", measurements="1").steps == 1
+    place = Path("run", CHECKPOINTS, "step-000000000001")
+    before = place.stat()
+    begin = _Training._begin
+
+    def stopped(self: _Training) -> None:
+        begin(self)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_Training, "_begin", stopped)
+    again = tiny("run", resume=True, measurements="1")
+    assert again.interrupted and (again.steps, again.taken) == (1, 0)
+    assert place.stat() == before
+
+
+@pytest.mark.parametrize("word", sorted(Optimizer.words))
+def test_the_state_of_every_optimizer_is_taken_up(word: str) -> None:
+    """With averaged weights and the scale of a loss beside it: the next steps come out bit for bit."""
+    net = archdsl.loads(TINY)
+    options = {"optimizer": Optimizer.words[word].new(**({"lr": 0.1} if word == "sgd" else {}))}
+    recipe, _ = read_recipe(net.network.train, net.network)
+    assert recipe is not None
+    recipe = replace(recipe, **options, moving_average=0.9, precision="float16")  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    whole = net.build()
+    again = copy.deepcopy(whole)
+    batches = [(torch.randn(5, 4), torch.randint(3, (5,))) for _ in range(6)]
+    one, other = (Step(model, recipe, optimizer(model, net.network, recipe)) for model in (whole, again))
+    for x, y in batches[:3]:
+        one(x, y)
+    saved = {name: tensor.detach().clone() for name, tensor in one.state()}
+    other.restore(saved)
+    for x, y in batches[3:]:
+        one(x, y)
+        other(x, y)
+    found, wanted = dict(other.state()), dict(one.state())
+    assert found.keys() == wanted.keys()
+    assert [name for name, tensor in wanted.items() if not torch.equal(tensor, found[name])] == []
+    assert all(not torch.equal(tensor, saved[name]) for name, tensor in wanted.items() if "average" in name)
 
 
 def test_how_often_a_run_is_measured(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +20,12 @@ from archdsl.recipes.clipping import Norm, Value
 from archdsl.recipes.data import Mnist1d
 from archdsl.recipes.initialisations import He
 from archdsl.recipes.losses import CrossEntropy
+from archdsl.recipes.metrics import Error, TopError
 from archdsl.recipes.optimizers import SGD, Adam, AdamW, Optimizer
 from archdsl.recipes.recipe import Part, Recipe, Term
 from archdsl.training.compiling import compiled_gradients, trace_step
 from archdsl.training.diagnosis import first_without_number
+from archdsl.training.measuring import Tally, counted
 from archdsl.training.parameters import freeze, optimizer
 from archdsl.training.quickening import FEWEST_STEPS, Snapshot, agree, quicken
 from archdsl.training.step import Step
@@ -238,6 +241,33 @@ def test_a_batch_in_pieces_is_the_same_step() -> None:
         other(x, y)
     assert_same(whole, pieces)
     torch.testing.assert_close(one.total_loss, other.total_loss)
+
+
+def test_targets_that_are_ignored_count_nowhere() -> None:
+    """Not in the loss of a batch, nor in that of its pieces, of which one has no others, nor in metrics."""
+    net = archdsl.loads(FULLY_CONNECTED)
+    model = net.build()
+    loss = CrossEntropy.new(ignore=3, label_smoothing=0.1)
+    x, y = examples(net, 1)[0]
+    y = torch.tensor([3, 1, 3, 3, 3, 3, 2, 9])
+    wanted = nn.CrossEntropyLoss(ignore_index=3, label_smoothing=0.1)(model(x), y)
+    gradients = torch.autograd.grad(wanted, list(model.parameters()))
+    for pieces in (1, 3):
+        recipe = recipe_of(SGD.new(lr=0.1), loss=(Term(1.0, loss, 0),), accumulate=pieces)
+        step = Step(model, recipe, optimizer(model, net.network, recipe))
+        step.gradients(x, y)
+        torch.testing.assert_close(step.total_loss, wanted.detach())
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+            parameter.grad = None
+    step.gradients(x, torch.full_like(y, 3))
+    assert all(not parameter.grad.any() for parameter in model.parameters())  # type: ignore[union-attr]
+    recipe = dataclasses.replace(recipe, metrics=(Error.new(), TopError.new(k=2)))
+    scores = torch.tensor([[[[3.0, 0, 0], [1, 2, 0]]] * 2]).permute(0, 3, 1, 2)
+    truth = torch.tensor([[[0, 3], [1, 3]]])
+    tally = Tally(recipe.metrics)
+    tally.add(*counted(recipe, scores, truth))
+    assert tally.values() == [0.5, 0.0]
 
 
 @pytest.mark.parametrize(("clip", "limit"), [(Norm.new(limit=0.1), 0.1), (Value.new(limit=0.01), 0.01)])

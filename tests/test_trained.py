@@ -147,11 +147,18 @@ def test_a_folder_is_all_that_can_be_read_in_it(folder: Path, tmp_path: Path) ->
         (None, "can't be read: No such file"),
         (np.zeros((2, 1, 9, 9)), r"has examples \[2, 1, 9, 9\], and the network takes \[1, 8, 8\]"),
         (np.array(["a", "b"]), "holds no numbers"),
+        (np.full((1, 8, 8), np.nan), "holds values that are infinite or no numbers"),
+        ({"inputs": np.zeros(3), "y": np.zeros(3)}, "has no array `x`.*; its arrays: inputs, y"),
     ],
 )
-def test_inputs_that_are_none(folder: Path, tmp_path: Path, content: np.ndarray | None, said: str) -> None:
+def test_inputs_that_are_none(
+    folder: Path, tmp_path: Path, content: np.ndarray | dict[str, np.ndarray] | None, said: str
+) -> None:
     file = tmp_path / "new.npy"
-    if content is not None:
+    if isinstance(content, dict):
+        file = file.with_suffix(".npz")
+        np.savez(file, **content)
+    elif content is not None:
         np.save(file, content)
     with pytest.raises(TrainingError, match=said):
         list(Trained(folder, look=False).say(file))

@@ -7,6 +7,7 @@ import signal
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from archdsl.training.initialisation import initialise
 from archdsl.training.loop import train
 from archdsl.training.mnist1d import signals
 from archdsl.training.run import Checkpoint, Measurement, TrainingError
+from archdsl.version import version
 
 CONV = "mnist1d_conv.arch"
 ARCHITECTURES = Path(__file__).parents[1] / "architectures"
@@ -58,6 +60,15 @@ def test_data_are_those_published() -> None:
     assert abs(x.mean()) < 1e-12 and abs(x.std() - 1) < 1e-12
     again, _ = signals()
     assert (x == again).all()
+    # From `make_dataset(get_dataset_args())` of the package mnist1d 0.0.2, which takes 20 seconds for them.
+    # On one machine they are the same bit for bit; on another the last bits of a logarithm may differ.
+    assert x[0, :3] == pytest.approx(
+        [-0.3320056673693902, -0.4719103656557236, -0.778697076293495], rel=1e-12
+    )
+    assert x[-1, -3:] == pytest.approx([0.6598756470890784, 0.8777343497528006, 1.193151836835276], rel=1e-12)
+    waves = np.cos(np.arange(40)), np.sin(np.arange(5000))
+    assert x @ waves[0] @ waves[1] == pytest.approx(125.13379558627373, rel=1e-9)
+    assert crc32(y.astype("<i8").tobytes()) == 2638373878
 
 
 @pytest.mark.parametrize(
@@ -125,9 +136,15 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
         ".lock",
     }
     assert (tmp_path / "run/network.arch").read_text() == (ARCHITECTURES / CONV).read_text()
-    recipe = json.loads((tmp_path / "run/recipe.json").read_text())["recipe"]
+    described = json.loads((tmp_path / "run/recipe.json").read_text())
+    recipe, machine = described["recipe"], described["machine"]
     assert recipe["network"] == "MNIST1DConv" and recipe["batch"] == 100 and recipe["steps"] == 100
-    assert recipe["optimizer"] == "sgd(lr=0.01)"
+    assert recipe["optimizer"] == "sgd(lr=0.01)" and recipe["initialize"] == "he"
+    # What the program chose by itself, and where it ran.
+    assert machine["steps"] == "the step is not compiled: it would not pay for 100 steps"
+    assert (machine["threads"], machine["layout"], machine["device"]) == (1, "contiguous", "cpu")
+    assert machine["torch"] == torch.__version__ and machine["archdsl"] == version()
+    assert machine["processor"] and machine["python"] and machine["system"]
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
     assert rows[0] == "step,training_error,test_error,loss,rate"
     assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(101)]

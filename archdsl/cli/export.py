@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import message, result, show, write_file
+from archdsl.cli.output import message, result, show, write_file, writing
 from archdsl.cli.settings import network_options, python_option, recipe_settings
 from archdsl.cli.targets import File, Target
 from archdsl.cli.trained import read_run
@@ -109,12 +109,21 @@ def export(
 
 
 def _spare(read: Path, *written: Path) -> None:
-    """Refuse to write over the file that is read, or over a file of a run."""
+    """Refuse to write over what is read, over a file of a run, and over a network that somebody wrote."""
     for path in written:
+        if path.suffix == ".arch" and path.is_file() and not _is_export(path):
+            raise click.UsageError(f"{path} is a network's file: name another file by -o")
         if path.exists() and (read.exists() and path.samefile(read)):
             raise click.UsageError(f"{path} is what is read: name another file by -o")
         if path.exists() and (path.parent / "recipe.json").is_file():
             raise click.UsageError(f"{path} belongs to the run in {path.parent}: name another file by -o")
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file is one that an export wrote, which another may replace."""
+    from archdsl.lowering.dense import HEAD
+
+    return HEAD in path.read_bytes()[:1000].decode("utf-8", "replace").split("\n", 1)[0]
 
 
 def _dense(
@@ -148,12 +157,10 @@ def _onnx(network: Network, model: nn.Module | None, path: Path, read: Path) -> 
 
     _spare(read, path)
     try:
-        difference = write(network, model or build(network), path)
+        with writing(path):
+            difference = write(network, model or build(network), path)
     except NotExported as error:
         message(f"error: {error}")
-        return WRONG
-    except OSError as error:
-        message(f"error: {path} can't be written: {error.strerror}")
         return WRONG
     message(f"wrote {path}; onnxruntime computes what torch does, to {difference:.1g} of the largest value")
     return 0

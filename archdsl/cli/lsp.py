@@ -20,7 +20,7 @@ def lsp(stdio: bool) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("pygls", "lsprotocol"):
             raise
         raise Refused(f"the language server needs {error.name}: `pip install 'archdsl[editor]'`") from None
-    from archdsl.cli.version import version
+    from archdsl.version import version
 
     serve(version())
     return 0

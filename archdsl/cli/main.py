@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -17,14 +18,14 @@ from archdsl.cli.look import look
 from archdsl.cli.lsp import lsp
 from archdsl.cli.networks import WRONG
 from archdsl.cli.new import new
-from archdsl.cli.output import BROKEN_PIPE, show, unwritten
+from archdsl.cli.output import BROKEN_PIPE, lost, show
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
 from archdsl.cli.trained import evaluate, predict
 from archdsl.cli.verify import verify
-from archdsl.cli.version import version
 from archdsl.diagnostics import ArchError
+from archdsl.version import version
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -82,17 +83,20 @@ def main(arguments: list[str] | None = None) -> None:
         # A sign that the encoding lacks is written as its escape, rather than ending in an error.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = run(arguments)
-    lost = False
+    missed = False
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = BROKEN_PIPE
     except OSError as error:
-        _show(unwritten(error))
-        code, lost = WRONG, True
-    if lost or code == BROKEN_PIPE:
+        _show(lost(error))
+        code, missed = WRONG, True
+    if missed or code == BROKEN_PIPE:
         # Python flushes standard output once more as it ends; this lets that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if "torch" not in sys.modules:
+        # All that is there goes with the process; Python would walk it for garbage once more.
+        gc.freeze()
     sys.exit(code)
 
 

@@ -101,8 +101,7 @@ def train(
     if explain:
         from archdsl.recipes.explaining import duration, explained
 
-        analysis = net.analysis(recipe.batch, optimizer_state=recipe.optimizer.kept())
-        result(explained(net.network, recipe, analysis))
+        result(explained(net.network, recipe))
         if recipe.described is None:
             return 0
         from archdsl.training.estimate import seconds_a_step

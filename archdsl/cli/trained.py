@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archdsl.cli.networks import WRONG
-from archdsl.cli.output import message, result, show, style
+from archdsl.cli.output import json_result, message, result, show, style
 from archdsl.cli.settings import Assignment, python_option, recipe_settings
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ def evaluate(
         message(f"error: {str(error).splitlines()[0]}")
         return WRONG
     if as_json:
-        import json
-
         confusion = None if score.confusion is None else score.confusion.tolist()
         figures = {"examples": score.examples, "metrics": score.metrics, "confusion": confusion}
-        result(json.dumps({"schema": 1, "run": str(run), "classes": trained.classes, **figures}, indent=2))
+        json_result({"schema": 1, "run": str(run), "classes": trained.classes, **figures})
         return 0
     percent = {metric.title: metric.percent for metric in trained.recipe.metrics}
     wide = max(len(name) for name in percent)
@@ -113,9 +111,7 @@ def predict(
             message(f"error: {str(error).splitlines()[0]}")
             wrong = True
     if as_json:
-        import json
-
-        result(json.dumps({"schema": 1, "run": str(run), "classes": trained.classes, "said": said}, indent=2))
+        json_result({"schema": 1, "run": str(run), "classes": trained.classes, "said": said})
     return WRONG if wrong else 0
 
 

@@ -39,6 +39,8 @@ MOST_WEIGHTS = 20_000_000
 ROUNDING = 1e-6
 """The largest difference in double precision that rounding explains, as a share of the largest value."""
 
+HEAD = "with each of its layers as one matrix"
+"""What the first line of the text says."""
 PASSING = ("flatten", "reshape", "identity")
 """The kinds of layer that leave a flattened value as it is."""
 
@@ -76,7 +78,7 @@ def dense(
     model = model or build(network)
     name, before = f"{network.name}Dense", sum(p.numel() for p in model.parameters())
     text = format(
-        f"## {network.name} with each of its layers as one matrix: both compute the same.\n"
+        f"## {network.name} {HEAD}: both compute the same.\n"
         f"## {parameters:,} parameters in place of {before:,}; their values are in {file}.\n"
         f"network {name} {{\n{lines.text()}\n\nexpect parameters == {parameters:_}\n}}\n"
         f"{'' if recipe is None else _training(recipe, file)}"

@@ -8,13 +8,16 @@ import os
 import re
 import tempfile
 import warnings
+from collections.abc import MutableMapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archdsl.compiler import Network
+from archdsl.lowering.identifiers import MODULE_ATTRIBUTES
 
 CLOSE = 1e-3
 """The largest difference, relative to the largest value, at which two computations agree but for rounding."""
@@ -83,21 +86,93 @@ def _write(network: Network, model: nn.Module, inputs: tuple[torch.Tensor, ...],
         with warnings.catch_warnings(), redirect_stdout(silent), redirect_stderr(silent):
             warnings.simplefilter("ignore")
             batch = torch.export.Dim("N")
+            shapes = tuple({0: batch} for _ in inputs)
+            held = _Held(model)
             program = torch.onnx.export(
-                model,
+                held if held.hides else model,
                 inputs,
                 dynamo=True,
                 verbose=False,
                 input_names=names,
                 output_names=network.output_names,
-                dynamic_shapes=tuple({0: batch} for _ in inputs),
+                # Of what takes any number of inputs, they are one argument.
+                dynamic_shapes=(shapes,) if held.hides else shapes,
             )
             assert program is not None
+            if held.hides:
+                held.rename(program.model.graph.initializers)
+            for node in program.model.graph:
+                if node.op_type == "MaxPool":
+                    _pad_in_place_of_ceil(node)
             program.save(str(path))
     except Exception as error:
         raise NotExported(_reason(error)) from error
     finally:
         logger.setLevel(level)
+
+
+class _Held(nn.Module):
+    """A model whose tensors have names of no meaning.
+
+    torch's exporter makes modules of the model's names, and can't where one `hides` what torch has there
+    itself, as `forward` and `type` do.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.hides = any(MODULE_ATTRIBUTES & set(name.split(".")) for name, _ in model.named_modules())
+        self._model = (model,)
+        """In a tuple, it is no submodule."""
+        self._names: dict[str, str] = {}
+        self._places: dict[str, tuple[dict[str, Any], str]] = {}
+        for name, module in model.named_modules():
+            for own in (module._parameters, module._buffers):
+                for key, tensor in own.items():
+                    held = f"tensor_{len(self._names)}"
+                    self._names[held] = f"{name}.{key}" if name else key
+                    self._places[held] = own, key
+                    if isinstance(tensor, nn.Parameter):
+                        self.register_parameter(held, tensor)
+                    else:
+                        self.register_buffer(held, tensor)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        # While torch traces, the tensors here are others than those of the model.
+        before = {held: own[key] for held, (own, key) in self._places.items()}
+        try:
+            for held, (own, key) in self._places.items():
+                own[key] = getattr(self, held)
+            return self._model[0](*inputs)
+        finally:
+            for held, (own, key) in self._places.items():
+                own[key] = before[held]
+
+    def rename(self, held: MutableMapping[str, Any]) -> None:
+        """Call the graph's tensors as the model does."""
+        for number, name in self._names.items():
+            if number in held:
+                held[number].name = name
+
+
+def _pad_in_place_of_ceil(pool: Any) -> None:
+    """Write a rounded up number of windows as padding at the end.
+
+    ONNX counts one that begins behind the samples, and torch does not.
+    """
+    from onnxscript import ir
+
+    given = {name: pool.attributes[name].value for name in pool.attributes}
+    if not given.get("ceil_mode"):
+        return
+    kernel, begins = given["kernel_shape"], given["pads"][: len(given["kernel_shape"])]
+    ones = [1] * len(kernel)
+    ends = []
+    for axis, (size, begin) in enumerate(zip(kernel, begins, strict=True)):
+        read, made = (int(value.shape[2 + axis]) for value in (pool.inputs[0], pool.outputs[0]))
+        reach = given.get("dilations", ones)[axis] * (size - 1) + 1
+        ends.append(max(0, (made - 1) * given.get("strides", ones)[axis] + reach - begin - read))
+    pool.attributes["pads"] = ir.AttrInt64s("pads", [*begins, *ends])
+    pool.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", 0)
 
 
 def _reason(error: BaseException) -> str:

@@ -159,10 +159,10 @@ class Arrays(Data):
 class ImageFolder(Data):
     """Pictures in folders of classes, JPEG and PNG, as ImageNet lies: `train/CLASS/` and `val/CLASS/`.
 
-    Where there is no `train`, the folder itself has the folders of classes, and the last share `test` of
-    each is for testing. The shorter side of each picture is resized to `size` and the middle cut out, so
-    that an example is `[3, size, size]` from 0 to 1. A file that can't be decoded, or has more than
-    `pixels`, ends the training with its name, or is left out with `corrupt=skip`.
+    Both have every class. Where there is no `train`, the folder itself has the folders of classes, and the
+    last share `test` of each is for testing. The shorter side of each picture is resized to `size` and the
+    middle cut out, so that an example is `[3, size, size]` from 0 to 1. A file that can't be decoded, or has
+    more than `pixels`, ends the training with its name, or is left out with `corrupt=skip`.
     """
 
     path: str = argument(path, "the folder")

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from archdsl.analysis import analyse
+from archdsl.compiler import Network
 from archdsl.problems import plural
 from archdsl.recipes.recipe import Recipe
 from archdsl.report.units import human, human_bytes
 
-if TYPE_CHECKING:
-    from archdsl.analysis import Analysis
-    from archdsl.compiler import Network
-
 MOMENTS = 8
 """How many moments of the learning rate are shown, beside the last step."""
-PRECISIONS = {"float32": "every number in float32", "bfloat16": "mixed", "float16": "mixed"}
 
 
-def explained(network: Network, recipe: Recipe, analysis: Analysis) -> str:
-    """The recipe of a network: each setting with what follows from it, and the learning rate over time.
-
-    `analysis` is for a batch of the recipe, with its optimizer.
-    """
+def explained(network: Network, recipe: Recipe) -> str:
+    """The recipe of a network: each setting with what follows from it, and the learning rate over time."""
     lines = [f"{network.name} is trained so:", ""]
-    lines += [f"  {name:<15} {text}" for name, text in _settings(network, recipe, analysis)]
+    lines += [f"  {name:<15} {text}" for name, text in _settings(network, recipe)]
     described = recipe.described
     if described is not None:
         lines += ["", "  learning rate", *_rates(recipe, described.examples)]
@@ -43,7 +35,7 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
-def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tuple[str, str]]:
+def _settings(network: Network, recipe: Recipe) -> list[tuple[str, str]]:
     described = recipe.described
     found = [("data", str(recipe.data))]
     if described is not None:
@@ -54,8 +46,8 @@ def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tupl
             ("length", f"{steps:,} steps of {recipe.batch:,} examples, {per_epoch:,} steps an epoch"),
             ("", f"{steps / per_epoch:,.6g} epochs, {human(steps * recipe.batch)} examples in all"),
         ]
+    piece = recipe.batch // recipe.accumulate
     if recipe.accumulate > 1:
-        piece = -(-recipe.batch // recipe.accumulate)
         found.append(("", f"a batch passes in {recipe.accumulate} pieces of {piece:,}"))
     found.append(("loss", " + ".join(map(str, recipe.loss))))
     found.append(("optimizer", str(recipe.optimizer)))
@@ -90,13 +82,15 @@ def _settings(network: Network, recipe: Recipe, analysis: Analysis) -> list[tupl
         )
     )
     found.append(("seed", str(recipe.seed)))
-    macs = analysis.totals.macs
-    if isinstance(macs, int):
+    # Averaged weights lie beside the trained ones as a number of the optimizer does.
+    kept = recipe.optimizer.kept() + (recipe.moving_average is not None)
+    totals = analyse(network, piece, optimizer_state=kept).totals
+    if isinstance(totals.macs, int):
         # Forward, and backward to the inputs and to the weights: three times the forward's.
-        found.append(("work", f"{human(3 * macs * recipe.batch)} MACs a step, forward and backward"))
-    memory = analysis.totals.training_peak_bytes
-    if isinstance(memory, int):
-        found.append(("memory", f"{human_bytes(memory)} at the peak of a step"))
+        found.append(("work", f"{human(3 * totals.macs * recipe.batch)} MACs a step, forward and backward"))
+    if isinstance(totals.training_peak_bytes, int):
+        counted = mixed and ", counted in float32 throughout"
+        found.append(("memory", f"{human_bytes(totals.training_peak_bytes)} at the peak of a step{counted}"))
     return found
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import BadZipFile, ZipFile
 
 from archdsl.problems import Fault
@@ -21,6 +23,39 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 34
 """The size of the largest array that is read into memory."""
+
+Read = TypeVar("Read")
+
+
+def _kept(count: int) -> Callable[[Callable[..., Read]], Callable[..., Read]]:
+    """What the last so many paths held, read once for as long as nothing changes there.
+
+    For a recipe's data are looked at when it is read, and again when training begins.
+    """
+
+    def keep(read: Callable[..., Read]) -> Callable[..., Read]:
+        @lru_cache(maxsize=count)
+        def once(_: Hashable, *given: Any) -> Read:
+            return read(*given)
+
+        @wraps(read)
+        def fresh(path: str, *given: Any) -> Read:
+            return once(_written(path), path, *given)
+
+        return fresh
+
+    return keep
+
+
+def _written(path: str) -> Hashable:
+    """A path in full, and when what is there was written: of a folder all in it, and the folders in those."""
+    whole = os.path.abspath(path)
+    with suppress(OSError):
+        inside = list(os.scandir(whole)) if os.path.isdir(whole) else []
+        below = [one for folder in inside if folder.is_dir() for one in os.scandir(folder) if one.is_dir()]
+        found = {one.path: one.stat() for one in (*inside, *below)} | {whole: os.stat(whole)}
+        return tuple((one, stat.st_mtime_ns, stat.st_size) for one, stat in sorted(found.items()))
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +72,7 @@ class Series:
         return len(self.series[0]), len(self.series[0][0])
 
 
-@lru_cache(maxsize=4)
+@_kept(4)
 def time_series(name: str) -> tuple[Series, Series]:
     """The training and the test series of a problem of the UCR archive."""
     folder = Path(name)
@@ -96,7 +131,7 @@ def _series(path: Path) -> Series:
     return Series(series, labels, tuple(sorted(set(labels))))
 
 
-@lru_cache(maxsize=2)
+@_kept(2)
 def arrays(path: str, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The examples and targets of a `.npz` file, to train on and to test on."""
     import numpy as np
@@ -199,7 +234,7 @@ ARRAYS = (".npy", ".npz")
 """How those of arrays do."""
 
 
-@lru_cache(maxsize=2)
+@_kept(2)
 def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
     """The pictures of a folder to train on and to test on.
 
@@ -219,6 +254,9 @@ def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
     for name in testing.classes:
         if name not in number:
             raise Fault(BadData(path, f"class `{name}` is not among those of {root / 'train'}"))
+    for name in training.classes:
+        if name not in testing.classes:
+            raise Fault(BadData(path, f"class `{name}` has no folder in {parts[0]}"))
     labels = [number[testing.classes[label]] for label in testing.labels]
     return training, Pictures(testing.files, labels, training.classes)
 

@@ -55,11 +55,14 @@ KEYS: dict[str, Key] = {
     ),
     "evaluate": Key(Transform, "what is done to examples that are measured, as in `ten_crop(224)`", "chain"),
     "moving_average": Key(
-        rate_kind, "how slowly averaged weights follow the trained ones; they are what is measured and saved"
+        rate_kind,
+        "how slowly averaged weights follow the trained ones; they are what is measured and saved "
+        "(Szegedy et al., 2016, Section 8)",
     ),
     "precision": Key(
         choice("float32", "bfloat16", "float16"),
-        "what the layers compute in; in the shorter two weights stay in float32 (mixed precision)",
+        "what the layers compute in; in the shorter two weights stay in float32 (Micikevicius et al., "
+        "Mixed Precision Training, 2018)",
     ),
     "metrics": Key(Metric, "what is measured; the first is drawn", "list"),
     "measurements": Key(

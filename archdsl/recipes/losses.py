@@ -13,7 +13,7 @@ output_name = Kind("the name of an output", lambda value: value, role="output")
 
 
 class Loss(Word, family="loss"):
-    """The base of every loss. Each is a mean over the examples, and over their positions."""
+    """The base of every loss, each a mean over the targets that count: the examples, or their positions."""
 
     family_first: ClassVar[bool] = True
 
@@ -30,9 +30,13 @@ class Loss(Word, family="loss"):
     loss: Callable[[Any, Any, Any], Any]
     """Given `torch.nn.functional`, an output and its target: the loss, without axes."""
 
+    def counted(self, target: Any) -> Any:
+        """Which targets count, as a mask; None where all do."""
+        return None
+
 
 class CrossEntropy(Loss):
-    """The negative logarithm of the softmax at the example's class (Prince 2023, Section 5.5).
+    """The negative natural logarithm of the softmax at the example's class (Prince 2023, Section 5.5).
 
     Of a map with scores at every position, the mean over positions: per-pixel cross-entropy.
     `label_smoothing` spreads a share of each target evenly over the classes (Szegedy et al., 2016,
@@ -47,12 +51,20 @@ class CrossEntropy(Loss):
         return ((target.classes, *target.shape),) if target.classes is not None else ()
 
     def loss(self, F: Any, output: Any, target: Any) -> Any:
-        ignored = -100 if self.ignore is None else self.ignore
-        return F.cross_entropy(output, target, label_smoothing=self.label_smoothing, ignore_index=ignored)
+        if self.ignore is None:
+            return F.cross_entropy(output, target, label_smoothing=self.label_smoothing)
+        summed = F.cross_entropy(
+            output, target, label_smoothing=self.label_smoothing, ignore_index=self.ignore, reduction="sum"
+        )
+        # Where no target counts the loss is 0, and not 0 by 0.
+        return summed / self.counted(target).sum().clamp(min=1)
+
+    def counted(self, target: Any) -> Any:
+        return None if self.ignore is None else target != self.ignore
 
 
 class BinaryCrossEntropy(Loss):
-    """The negative logarithm of the sigmoid, or of what it leaves of 1 (Prince 2023, Section 5.4).
+    """The negative natural logarithm of the sigmoid, or of what it leaves of 1 (Prince 2023, Section 5.4).
 
     Targets are values from 0 to 1 in the output's shape, or one of two classes for an output `[1]`.
     """
@@ -69,7 +81,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class MeanSquaredError(Loss):
-    """The mean of the squared differences (Prince 2023, Section 5.3)."""
+    """The mean of the squared differences, in the square of the targets' unit (Prince 2023, Section 5.3)."""
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
         return (target.shape,) if target.classes is None else ()
@@ -79,7 +91,7 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """The mean of the absolute differences."""
+    """The mean of the absolute differences, in the targets' unit."""
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
         return (target.shape,) if target.classes is None else ()

@@ -49,14 +49,17 @@ def _decided(output: Any) -> Any:
 
 
 class Error(Metric):
-    """The fraction of examples, or of their positions, whose highest score is not their class."""
+    """The fraction of examples, or of their positions, whose highest score is not their class, from 0 to 1.
+
+    Of a single score, whether it is above 0. The top-1 error of Krizhevsky et al., 2012, Section 2.
+    """
 
     def tally(self, output: Any, target: Any) -> tuple[Any, ...]:
         return (_decided(output) != target).sum(), target.numel()
 
 
 class Accuracy(Metric):
-    """The fraction of examples, or of their positions, whose highest score is their class."""
+    """The fraction of examples, or of their positions, whose highest score is their class: 1 less `error`."""
 
     falls: ClassVar[bool] = False
 
@@ -65,7 +68,10 @@ class Accuracy(Metric):
 
 
 class TopError(Metric):
-    """The fraction of examples whose class is not among the `k` highest scores."""
+    """The fraction of examples whose class is not among the `k` highest scores, from 0 to 1.
+
+    Krizhevsky et al., 2012, Section 2, with `k` of 5.
+    """
 
     k: int = argument(positive, "how many scores count", 5)
 
@@ -86,7 +92,8 @@ class TopError(Metric):
 class MeanIou(Metric, word="mean_iou"):
     """Intersection over union of the positions of each class, averaged over the classes that occur.
 
-    Everingham et al., "The Pascal Visual Object Classes Challenge", IJCV 2015, Section 4.3.
+    From 0 to 1; targets that are no class, such as 255, do not count. Everingham et al., "The Pascal Visual
+    Object Classes Challenge", IJCV 2015, Section 4.3.
     """
 
     falls: ClassVar[bool] = False
@@ -108,7 +115,7 @@ class MeanIou(Metric, word="mean_iou"):
 
 
 class SquaredError(Metric, word="mean_squared_error"):
-    """The mean of the squared differences."""
+    """The mean of the squared differences, in the square of the targets' unit (Prince 2023, Section 5.3)."""
 
     percent: ClassVar[bool] = False
 
@@ -120,7 +127,7 @@ class SquaredError(Metric, word="mean_squared_error"):
 
 
 class AbsoluteError(Metric, word="mean_absolute_error"):
-    """The mean of the absolute differences."""
+    """The mean of the absolute differences, in the targets' unit."""
 
     percent: ClassVar[bool] = False
 

@@ -55,6 +55,8 @@ class Optimizer(Word, family="optimizer"):
     """The class in `torch.optim`."""
     states: ClassVar[int]
     """How many numbers it keeps for each trained number."""
+    splits: ClassVar[bool] = True
+    """Whether it can work on weights that are split over devices."""
     lr: float
 
     def __init_subclass__(cls, torch: str = "", states: int = 0, **kwargs: Any) -> None:
@@ -150,6 +152,22 @@ class Adagrad(Decaying, torch="Adagrad", states=1):
     lr_decay: float = argument(non_negative_number, "how the rate falls with the steps", 0.0)
     initial_accumulator_value: float = argument(non_negative_number, "what the sums begin with", 0.0)
     eps: float = argument(non_negative_number, "added to the denominator", 1e-10)
+
+
+class Adafactor(Decaying, torch="Adafactor", states=1):
+    """Steps scaled by means of the squared gradient over the rows and over the columns of a weight.
+
+    Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", ICML 2018, in torch's
+    form of it. Of a matrix it keeps a number a row and a column, of a vector one a number; where memory is
+    worked out, it is counted as one a number.
+    """
+
+    splits: ClassVar[bool] = False
+
+    lr: float = argument(positive_number, "the largest step, relative to the weight", 0.01)
+    beta2_decay: float = argument(number, "the power of the step by which the means slow down", -0.8)
+    d: float = argument(positive_number, "the largest root mean square of an update, before the rate", 1.0)
+    weight_decay: float = argument(non_negative_number, "how much of a weight is taken off, times lr", 0.0)
 
 
 class Adadelta(Decaying, torch="Adadelta", states=2):

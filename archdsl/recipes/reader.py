@@ -32,8 +32,8 @@ from archdsl.problems.recipes import (
     UnknownSetting,
 )
 from archdsl.problems.values import BadArgument
+from archdsl.recipes.compatibility import Compatibility, parts_of
 from archdsl.recipes.data import Data, Described, Python, plain
-from archdsl.recipes.fitting import Fitting, parts_of
 from archdsl.recipes.initialisations import He
 from archdsl.recipes.keys import KEYS, LENGTH, OF_PARTS, Key
 from archdsl.recipes.recipe import Part, Recipe
@@ -183,14 +183,14 @@ class _Reader:
         if data is not None:
             with suppress(Failed):
                 described = self._described(data, settings["data"].values[0].span, look, allow_python)
-        fitting = Fitting(self.network, self.reporter, settings, data, described)
-        shape = fitting.data(found.get("augment") or (), found.get("evaluate") or ())
+        compatibility = Compatibility(self.network, self.reporter, settings, data, described)
+        shape = compatibility.data(found.get("augment") or (), found.get("evaluate") or ())
         if all(found[key] is not None for key in ("augment", "evaluate") if key in found):
-            fitting.positions(found.get("augment") or (), found.get("evaluate") or ())
-        terms = fitting.loss(found.get("loss"))
-        metrics = fitting.metrics(found.get("metrics"), terms)
+            compatibility.positions(found.get("augment") or (), found.get("evaluate") or ())
+        terms = compatibility.loss(found.get("loss"))
+        metrics = compatibility.metrics(found.get("metrics"), terms)
         initialize = found.get("initialize") or He.new()
-        fitting.initialisations(initialize, parts)
+        compatibility.initialisations(initialize, parts)
         self._batch(found, described, settings)
         required = [key for key in ("data", "loss", "optimizer", "batch") if found.get(key) is None]
         if required or self.reporter.has_errors or (found.get("steps") is found.get("epochs") is None):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.run import Measurement, TrainingError
+from archdsl.writing import unwritten
 
 FOLDER = "tensorboard"
 
@@ -15,7 +18,7 @@ class Board:
     """Event files in the folder `tensorboard` of a run, open while it is used as a context.
 
     What another writer wrote there after step `since` is passed over by readers, for it is measured again.
-    Raises `TrainingError` where the package tensorboard is not installed.
+    Raises `TrainingError` where the package tensorboard is not installed, and where they can't be written.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, since: int) -> None:
@@ -26,7 +29,9 @@ class Board:
                 "the package tensorboard is not installed: `pip install 'archdsl[tensorboard]'`"
             ) from None
         self._titles = [metric.title for metric in recipe.metrics]
-        self._writer = SummaryWriter(folder / FOLDER, purge_step=since + 1 if since else None)
+        self._folder = folder / FOLDER
+        with self._written():
+            self._writer = SummaryWriter(self._folder, purge_step=since + 1 if since else None)
 
     def add(self, found: Measurement) -> None:
         """Write a measurement, so that it is seen at once."""
@@ -36,9 +41,17 @@ class Board:
         for title, training, test in zip(self._titles, found.training, found.test, strict=True):
             scalars[f"{title}/training"] = training
             scalars[f"{title}/test"] = test
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, found.step)
-        self._writer.flush()
+        with self._written():
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, found.step)
+            self._writer.flush()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(unwritten(self._folder, error)) from None
 
     def __enter__(self) -> Board:
         return self
@@ -46,4 +59,6 @@ class Board:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        # What could not be written was said.
+        with suppress(OSError):
+            self._writer.close()

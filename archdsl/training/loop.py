@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
@@ -34,6 +33,7 @@ from archdsl.training.run import Checkpoint, Measurement, Pace, Run, TrainingErr
 from archdsl.training.sources import load
 from archdsl.training.state import State
 from archdsl.training.step import Step
+from archdsl.training.together import together
 from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
@@ -90,6 +90,10 @@ def train(
         raise processes.failure(
             "weights that are split over devices are not trained in float16: try bfloat16"
         )
+    if sharded and not recipe.optimizer.splits:
+        raise processes.failure(
+            f"{recipe.optimizer.word} does not train weights that are split over devices: try adamw"
+        )
     chosen = choices or choose(network, recipe, where)
     with threads(chosen.threads), repeatable():
         torch.manual_seed(recipe.seed)
@@ -112,14 +116,16 @@ def train(
             model.to(where, memory_format=chosen.memory_format)  # type: ignore[call-overload]
             freeze(model, recipe)
             examples = load(recipe, where)
-            run.describe(where, examples.classes, chosen, processes.count)
-            parallel = _together(model, network, recipe, processes, sharded, where)
+            if (changed := run.changed(examples)) is not None:
+                raise processes.failure(changed)
+            run.describe(where, examples, chosen, processes.count)
+            parallel = together(model, network, recipe, processes, sharded, where)
             step = Step(
                 model,
                 recipe,
                 optimizer(model, network, recipe, sharded),
                 parallel=parallel,
-                processes=processes.count,
+                processes=processes,
                 memory_format=chosen.memory_format,
             )
             since = 0 if run.last is None else run.last.step
@@ -136,27 +142,6 @@ def _begun(begin: Callable[[], Run], processes: Processes) -> Run:
     found: list[Run] = []
     processes.by_the_first(lambda: found.append(begin()))
     return found[0] if found else begin()
-
-
-def _together(
-    model: nn.Module,
-    network: Network,
-    recipe: Recipe,
-    processes: Processes,
-    sharded: bool,
-    device: torch.device,
-) -> nn.Module:
-    """The model as all processes compute with it."""
-    if sharded:
-        from archdsl.training.sharding import shard
-
-        shape = tuple(network.inputs[0].shape)
-        shard(model, torch.zeros(2, *shape, device=device))  # type: ignore[arg-type]
-        return model
-    if processes.count == 1:
-        return model
-    judged = {term.output for term in recipe.loss}
-    return DistributedDataParallel(model, find_unused_parameters=len(judged) < len(network.outputs))
 
 
 class _Training:
@@ -212,9 +197,11 @@ class _Training:
                     if stop:
                         self.interrupted = True
                         break
-                    self.step.set_rate(self._rate())
-                    x, mixed = self._augmented(inputs, targets, int(whole))
-                    self.step(x, targets, mixed, int(whole))
+                    if whole:
+                        # Of a batch that could not be read nothing is learnt, but its step is done.
+                        self.step.set_rate(self._rate())
+                        x, mixed = self._augmented(inputs, targets, int(whole))
+                        self.step(x, targets, mixed, int(whole))
                     self.done += 1
                     self._taken += int(whole)
                     if self.done % every == 0 or self.done == self.steps:
@@ -235,7 +222,9 @@ class _Training:
     def _stop(self) -> None:
         """Save what the run goes on from, and nothing else: it is measured when it would have been."""
         self.run.log(f"interrupted after step {self.done:,}")
-        if self.run.measurements[-1].step != self.done:
+        # Right after it went on, it could only write over what it would go on from.
+        went_on = 0 if self.run.last is None else self.run.last.step
+        if self.run.measurements[-1].step != self.done != went_on:
             self._check_loss()
             self.state.save(self.run, self.done)
 
@@ -297,7 +286,7 @@ class _Training:
         busy = None if self.progress is None else self.progress.busy
         inputs, targets = next(self._left(self.steps))
         x, _ = augmented(self.recipe, self.done, inputs, targets)
-        self.run.log(quicken(self.step, x, targets, self.steps, self.macs, self.effort, busy))
+        self.run.steps_are(quicken(self.step, x, targets, self.steps, self.macs, self.effort, busy))
 
     def _check_loss(self) -> None:
         """Sum the loss over the processes, and end the run where it is no number."""
@@ -343,8 +332,10 @@ class _Training:
         loss = (step.total_loss / since).item() if since else None
         step.total_loss.zero_()
         self._pace()
-        # A batch normalisation's statistics are those of the first process's examples.
-        self.processes.follow_the_first(step.model.buffers())
+        # A batch normalisation's statistics, and their averages, are those of the first process's examples.
+        buffers = dict(step.model.named_buffers())
+        averages = [step.averages[name] for name in buffers if name in step.averages]
+        self.processes.follow_the_first([*buffers.values(), *averages])
         # What is gathered for each layer must be gathered by all: then every process measures everything.
         share = ALONE.share if self.sharded else self.processes.share
         with step.averaged():

@@ -13,6 +13,7 @@ from archdsl.recipes.metrics import Metric
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Batch
 from archdsl.training.parameters import freeze
+from archdsl.training.run import TrainingError
 from archdsl.training.transforming import viewed
 
 
@@ -50,8 +51,14 @@ def measured(
     """The metrics of the recipe on examples."""
     tally = Tally(recipe.metrics)
     for output, target in scored(model, recipe, examples, precision):
-        tally.add(output, target)
+        tally.add(*counted(recipe, output, target))
     return tally
+
+
+def counted(recipe: Recipe, output: Tensor, target: Tensor) -> Batch:
+    """Of outputs and targets what counts for the recipe's first loss, of maps each position by itself."""
+    mask = recipe.loss[0].loss.counted(target)
+    return (output, target) if mask is None else (output.movedim(1, -1)[mask], target[mask])
 
 
 class Tally:
@@ -79,6 +86,9 @@ class Tally:
         self._sums = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
 
     def values(self) -> list[float]:
+        """Each metric. Raises `TrainingError` where nothing was added: all that should be was left out."""
+        if not self._sums:
+            raise TrainingError("none of the examples to be measured can be read")
         return [metric.value(*sums) for metric, sums in zip(self._metrics, self._sums, strict=True)]
 
 

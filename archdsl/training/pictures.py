@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +30,17 @@ FEW = 1_000
 """So many pictures are decoded faster than processes for them begin."""
 AT_ONCE = 100
 """Pictures that are measured together."""
+
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What makes a picture stand upright, as Pillow calls it, by its orientation."""
 
 Decoded = tuple[Tensor, Tensor, list[str]]
 """Pictures `[n, channels, size, size]` in bytes, their classes, and the names of files that are none."""
@@ -88,7 +102,10 @@ class Streamed(Examples):
 
     def whole(self, pictures: Pictures) -> Batch:
         """All of the pictures in order, as bytes."""
-        found = list(self._raw(pictures, _split(list(range(len(pictures.files))))))
+        count = len(pictures.files)
+        found = list(self._raw(pictures, _split(list(range(count)))))
+        if not found:
+            raise TrainingError(f"none of the {count:,} pictures can be read: {next(iter(self.skipped))}")
         return torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])
 
     def _decoded(self, pictures: Pictures, chosen: list[list[int]], empty: bool = False) -> Iterator[Batch]:
@@ -154,7 +171,7 @@ def _together(items: Sequence[tuple[Tensor | str, int]]) -> Decoded:
     whole = [(picture, label) for picture, label in items if isinstance(picture, Tensor)]
     broken = [picture for picture, _ in items if isinstance(picture, str)]
     x = torch.stack([picture for picture, _ in whole]) if whole else torch.empty(0)
-    return x, torch.tensor([label for _, label in whole]), broken
+    return x, torch.tensor([label for _, label in whole], dtype=torch.long), broken
 
 
 def decode(file: Path, size: int | tuple[int, int], grey: bool, pixels: int) -> Tensor:
@@ -168,7 +185,7 @@ def decode(file: Path, size: int | tuple[int, int], grey: bool, pixels: int) -> 
 
 
 def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Image.Image:
-    """A picture as it is, in colour or grey; one of extents that are `least` and more will do.
+    """A picture as it was taken, in colour or grey; one of extents that are `least` and more will do.
 
     Raises `ValueError` as `decode` does.
     """
@@ -179,6 +196,7 @@ def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Ima
         with Image.open(file) as found:
             if found.width * found.height > pixels:
                 raise ValueError(f"has {found.width} x {found.height} pixels, over {pixels:,}")
+            lies = orientation(found)
             if least is not None:
                 # A JPEG can be decoded at an eighth, a quarter or half of its extent.
                 found.draft(mode, (least, least))
@@ -186,13 +204,28 @@ def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Ima
             if found.mode.startswith("I;16"):
                 # Pillow cuts off what has more than 8 bits, where it should be scaled.
                 whole = found.point(lambda value: value / 257, "L")
-            return whole.convert(mode)
+            whole = whole.convert(mode)
+            return whole if lies == 1 else whole.transpose(Image.Transpose[UPRIGHT[lies]])
     except Image.DecompressionBombError:
         raise ValueError(f"has more than {pixels:,} pixels") from None
     except (OSError, SyntaxError, EOFError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise ValueError(f"can't be read: {error.strerror}") from None
         raise ValueError(f"can't be decoded ({error})".replace(f" '{file}'", "")) from None
+
+
+def orientation(picture: Image.Image) -> int:
+    """How a camera says that a picture lies, as EXIF numbers it; from 5 on rows and columns are swapped.
+
+    1, as it stands, is also what is said by nothing, and by what can't be read.
+    """
+    from PIL import ExifTags
+
+    broken = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
+    with suppress(*broken), warnings.catch_warnings(action="ignore"):
+        said = picture.getexif().get(ExifTags.Base.Orientation)
+        return said if isinstance(said, int) and 1 <= said <= 8 else 1
+    return 1
 
 
 def fitted(picture: Image.Image, high: int, wide: int, nearest: bool = False) -> Image.Image:

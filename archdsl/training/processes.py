@@ -29,6 +29,16 @@ class Agreed(TrainingError):
     """What went wrong in the first process, raised in every one; the first says it."""
 
 
+@contextmanager
+def _hearing() -> Iterator[None]:
+    """While this is active the others have to be there. Raises `TrainingError` where one has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        # What torch says of it names addresses and files of its own.
+        raise TrainingError("another process of the run has ended") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
     """The processes of a run, seen from the one of number `rank`.
@@ -56,7 +66,8 @@ class Processes:
         if self.count == 1:
             return list(numbers)
         packed = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(packed, group=self.control)
+        with _hearing():
+            dist.all_reduce(packed, group=self.control)
         return packed.tolist()
 
     def all_of(self, value: Result) -> list[Result]:
@@ -64,7 +75,8 @@ class Processes:
         if self.count == 1:
             return [value]
         found: list[Any] = [None] * self.count
-        dist.all_gather_object(found, value, group=self.control)
+        with _hearing():
+            dist.all_gather_object(found, value, group=self.control)
         return found
 
     def add(self, tensor: Tensor) -> None:
@@ -81,7 +93,8 @@ class Processes:
     def wait(self) -> None:
         """Go on when all are here."""
         if self.count > 1:
-            dist.barrier(group=self.control)
+            with _hearing():
+                dist.barrier(group=self.control)
 
     def failure(self, message: str) -> TrainingError:
         """What every process raises alike; the first says it."""
@@ -101,7 +114,8 @@ class Processes:
                 told[0] = work()
             except TrainingError as error:
                 failed, told[1] = error, str(error)
-        dist.broadcast_object_list(told, src=0, group=self.control)
+        with _hearing():
+            dist.broadcast_object_list(told, src=0, group=self.control)
         if failed is not None:
             raise failed
         if told[1] is not None:

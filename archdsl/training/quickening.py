@@ -61,7 +61,7 @@ def quicken(
     """
     if effort == "nothing" or (effort == "recorded" and step.device.type != "cuda"):
         return "the step is neither compiled nor recorded"
-    if step.processes > 1:
+    if step.processes.count > 1:
         return f"the step is not {_done(step)}: several processes take it together"
     if any(transform.mixes for transform in step.recipe.augment):
         return f"the step is not {_done(step)}: the recipe mixes examples"

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import torch
@@ -29,15 +30,27 @@ from archdsl.source import Source
 from archdsl.syntax.tokens import words
 from archdsl.training.choices import Choices
 from archdsl.training.curve import Line, alone, curve
+from archdsl.version import version
 from archdsl.weights.matching import Matching
+from archdsl.writing import unwritten
+
+if TYPE_CHECKING:
+    from archdsl.training.examples import Examples
 
 NETWORK = "network.arch"
+RECIPE = "recipe.json"
+LOG = "train.log"
+PRETRAINED = "pretrained.csv"
+PART = ".part"
+"""How the name of a file ends that is not there yet."""
 CHECKPOINTS = "checkpoints"
 STATE = "state.safetensors"
 PARTS = "parts.json"
 LOCK = ".lock"
 PAGE = "run.html"
 PACE = "pace.csv"
+FIRST = {LOCK, LOG, PRETRAINED, RECIPE}
+"""What a run writes before all else: a folder of nothing more is one that had hardly begun."""
 
 
 class TrainingError(Exception):
@@ -122,6 +135,7 @@ class Run:
         self._network = network
         self._recipe = recipe
         self._log: list[str] = []
+        self._described: dict[str, Any] = {}
         self._began: list[tuple[str, str, str]] = []
         self._begun = time.perf_counter()
         if resume:
@@ -152,7 +166,7 @@ class Run:
         except Timeout:
             raise TrainingError(f"another process is training in {self.folder}") from None
         except OSError as error:
-            raise TrainingError(f"{self.folder} can't be written: {error.strerror}") from None
+            raise TrainingError(unwritten(self.folder, error)) from None
 
     def close(self) -> None:
         """Let others write into the folder."""
@@ -167,18 +181,19 @@ class Run:
     def _take_up(self) -> None:
         """Read what is there of a run that stopped; one that had no time for a checkpoint begins anew."""
         self.last = Checkpoint.newest(self.folder)
-        begun = (self.folder / "recipe.json").is_file()
+        begun = (self.folder / RECIPE).is_file()
         if self.last is None and not (self.folder / CHECKPOINTS).exists():
-            if begun or {path.name for path in self.folder.iterdir()} <= {LOCK}:
+            if begun or {path.name.removesuffix(PART) for path in self.folder.iterdir()} <= FIRST:
                 return
         if not begun:
             raise TrainingError(f"there is no run in {self.folder} to resume")
         if self.last is None and any((self.folder / CHECKPOINTS).glob("step-*")):
             raise TrainingError(f"the run in {self.folder} has no whole checkpoint to resume from")
         try:
-            before = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))["recipe"]
+            self._described = json.loads((self.folder / RECIPE).read_text(encoding="utf-8"))
+            before = self._described["recipe"]
             text = (self.folder / NETWORK).read_text(encoding="utf-8")
-            self._log = (self.folder / "train.log").read_text(encoding="utf-8").splitlines(keepends=True)
+            self._log = (self.folder / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"the run in {self.folder} can't be read") from None
         if words(Source(NETWORK, text)) != words(self._network.place.source):
@@ -252,32 +267,51 @@ class Run:
                 if int(step) <= end:
                     self.paces.append(Pace(int(step), float(examples), float(waiting)))
 
+    def changed(self, examples: Examples) -> str | None:
+        """What a run that goes on says where its data are not those that it began with."""
+        for what, now in _data(examples).items():
+            before = self._described.get(what, now)
+            if before != now:
+                how = f", {before} then and {now} now" if what == "examples" else ""
+                return f"the data have changed since the run in {self.folder} began: other {what}{how}"
+        return None
+
     def describe(
-        self, device: torch.device, classes: tuple[str, ...] | None, choices: Choices, processes: int = 1
+        self, device: torch.device, examples: Examples, choices: Choices, processes: int = 1
     ) -> None:
-        """Write down the files, the recipe as it was resolved, the classes' names and what it runs on, with
-        what the program chose by itself."""
+        """Write down the files, the recipe as it was resolved, what there is of data, and what it runs on,
+        with what the program chose by itself."""
         machine = {
             "device": str(device),
             **choices.to_dict(),
             "processes": processes,
+            "processor": _processor(device),
+            "archdsl": version(),
             "torch": torch.__version__,
             "python": platform.python_version(),
             "system": platform.platform(),
         }
         recipe = {"network": self._network.name, **self._recipe.to_dict()}
-        whole = {
+        self._described = {
             "schema": 1,
             "recipe": recipe,
             "options": self._network.options,
-            "classes": classes,
+            **_data(examples),
             "machine": machine,
         }
+        self._write_recipe()
         self._write(NETWORK, self._network.place.source.text.encode())
         for source, beside in self._beside() if self._writes else ():
-            (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
             self._write(beside, source.text.encode())
-        self._write("recipe.json", (json.dumps(whole, indent=2) + "\n").encode())
+
+    def steps_are(self, taken: str) -> None:
+        """Write down how the steps are taken: whether they are compiled, and why not."""
+        self.log(taken)
+        self._described["machine"]["steps"] = taken
+        self._write_recipe()
+
+    def _write_recipe(self) -> None:
+        self._write(RECIPE, (json.dumps(self._described, indent=2) + "\n").encode())
 
     def began_from(self, how: Pretrained, found: Matching) -> None:
         """Write down which layer began with the weights of which module of a file."""
@@ -290,12 +324,12 @@ class Run:
         self._began += [(match.layer, match.module, how.file) for match in found.matches]
         table = StringIO()
         csv.writer(table).writerows([("layer", "module", "file"), *self._began])
-        self._write("pretrained.csv", table.getvalue().encode())
+        self._write(PRETRAINED, table.getvalue().encode())
 
     def log(self, line: str) -> None:
         """Add a line to the log, with the seconds since the run was begun."""
         self._log.append(f"{self.seconds:9.1f} s  {line}\n")
-        self._write("train.log", "".join(self._log).encode())
+        self._write(LOG, "".join(self._log).encode())
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
         """Save the weights that are being measured."""
@@ -335,7 +369,7 @@ class Run:
                     if old != place:
                         shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
-            raise TrainingError(f"{place} can't be written: {error.strerror}") from None
+            raise TrainingError(unwritten(place, error)) from None
 
     def draw(self) -> None:
         """Draw the curve of the first metric."""
@@ -362,12 +396,14 @@ class Run:
         if not self._writes:
             return
         path = self.folder / name
-        aside = path.with_name(f"{path.name}.part")
+        aside = path.with_name(path.name + PART)
         try:
+            if path.parent != self.folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_bytes(content)
             os.replace(aside, path)
         except OSError as error:
-            raise TrainingError(f"{path} can't be written: {error.strerror}") from None
+            raise TrainingError(unwritten(path, error)) from None
 
 
 def _checksums(place: Path) -> dict[str, int]:
@@ -396,6 +432,19 @@ def _row(found: Measurement) -> str:
     values = [f"{v:.5f}" for pair in zip(found.training, found.test, strict=True) for v in pair]
     loss = "" if found.loss is None else f"{found.loss:.6g}"
     return ",".join([str(found.step), *values, loss, f"{found.rate:.6g}"])
+
+
+def _data(examples: Examples) -> dict[str, Any]:
+    """How many examples there are to train on and to test on, and the names of their classes."""
+    classes = None if examples.classes is None else list(examples.classes)
+    return {"examples": [examples.count, examples.tests], "classes": classes}
+
+
+def _processor(device: torch.device) -> str:
+    """What the device is called, as far as it says."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
 
 
 def free_folder(name: str) -> Path:

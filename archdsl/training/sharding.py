@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -65,8 +66,16 @@ def gathered(tensors: Mapping[str, Tensor], first: bool) -> dict[str, Tensor]:
 
 
 def save_state(state: dict[str, Tensor], folder: Path) -> None:
-    """Each process writes its part of the state, as `.safetensors` files."""
-    save(_plain(state), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    """Each process writes its part of the state, as `.safetensors` files.
+
+    Raises what went wrong in one of them in all of them, an `OSError` where a disk is full.
+    """
+    try:
+        save(_plain(state), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    except CheckpointException as failed:
+        # Which is no `Exception`, and shows the stack of every process.
+        error, _ = next(iter(failed.failures.values()))
+        raise error from None
 
 
 def load_state(state: dict[str, Tensor], folder: Path, alone: bool) -> None:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.measuring import outputs_of
+from archdsl.training.processes import ALONE, Processes
 from archdsl.training.transforming import Mixed
 
 Call = Callable[..., Any]
@@ -35,7 +36,7 @@ class Step:
         recipe: Recipe,
         optimizer: torch.optim.Optimizer,
         parallel: nn.Module | None = None,
-        processes: int = 1,
+        processes: Processes = ALONE,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """`parallel` is the model as several `processes` compute with it, who take their mean gradient.
@@ -116,10 +117,11 @@ class Step:
         `forward` is another way to compute what the model does.
         """
         forward = self.parallel if forward is None else forward
-        whole = len(inputs) if whole is None else whole
+        counts = self._counts(targets, whole)
+        others = None if mixed is None else self._counts(mixed.targets, whole)
         size = max(-(-len(inputs) // self.recipe.accumulate), 1)
         starts = [k * size for k in range(self.recipe.accumulate)]
-        if self.processes == 1:
+        if self.processes.count == 1:
             starts = [start for start in starts if start < len(inputs)]
         for start in starts:
             piece = slice(start, start + size)
@@ -129,12 +131,13 @@ class Step:
                     # Nothing is left for this process; but each must take part, or the others would wait.
                     none = [one.new_zeros(2, *one.shape[1:]) for one in (inputs, targets)]
                     loss = self.loss(forward, *none) * 0
-                elif mixed is None:
-                    loss = self.loss(forward, x, y)
                 else:
-                    loss = self._mixed_loss(forward, x, y, mixed.targets[piece], mixed.share)
-                loss = loss * (len(x) / whole)
-                self.scaler.scale(loss * self.processes).backward()  # type: ignore[no-untyped-call]
+                    outputs = outputs_of(forward(x))
+                    loss = self._judged(outputs, y, counts)
+                    if mixed is not None:
+                        other = self._judged(outputs, mixed.targets[piece], others)
+                        loss = mixed.share * loss + (1 - mixed.share) * other
+                self.scaler.scale(loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
             self.total_loss += loss.detach()
 
     def update(self) -> None:
@@ -158,12 +161,30 @@ class Step:
         """The recipe's loss on examples, without axes."""
         return self._judged(outputs_of(forward(x)), y)
 
-    def _mixed_loss(self, forward: Call, x: Tensor, y: Tensor, other: Tensor, share: float) -> Tensor:
-        outputs = outputs_of(forward(x))
-        return share * self._judged(outputs, y) + (1 - share) * self._judged(outputs, other)
+    def _counts(self, targets: Tensor, whole: int | None) -> list[Tensor | int]:
+        """How many targets of the whole batch count for each term of the loss, in all processes."""
+        found: list[Tensor | int] = []
+        for term in self.recipe.loss:
+            mask = term.loss.counted(targets)
+            if mask is None:
+                found.append(len(targets) if whole is None else whole)
+                continue
+            count = mask.sum()
+            self.processes.add(count)
+            found.append(count.clamp(min=1))
+        return found
 
-    def _judged(self, outputs: Sequence[Tensor], y: Tensor) -> Tensor:
-        terms = [term.weight * term.loss.loss(F, outputs[term.output], y) for term in self.recipe.loss]
+    def _judged(
+        self, outputs: Sequence[Tensor], y: Tensor, counts: Sequence[Tensor | int] | None = None
+    ) -> Tensor:
+        """The loss of outputs; with `counts` of a whole batch's targets, what they are of its loss."""
+        terms = []
+        for number, term in enumerate(self.recipe.loss):
+            loss = term.weight * term.loss.loss(F, outputs[term.output], y)
+            if counts is not None:
+                mask = term.loss.counted(y)
+                loss = loss * ((len(y) if mask is None else mask.sum()) / counts[number])
+            terms.append(loss)
         total: Tensor = sum(terms[1:], start=terms[0])
         return total
 

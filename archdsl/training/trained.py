@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -19,14 +21,15 @@ from archdsl.compiler import Options
 from archdsl.diagnostics import ArchError
 from archdsl.lowering.build import build
 from archdsl.net import check_network, program_of
+from archdsl.problems import Fault
 from archdsl.project import read
 from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import ARRAYS
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import numbers
-from archdsl.training.measuring import Tally, as_read, scored
-from archdsl.training.run import NETWORK, TrainingError
+from archdsl.training.measuring import Tally, as_read, counted, scored
+from archdsl.training.run import NETWORK, RECIPE, TrainingError
 from archdsl.training.sources import load
 
 
@@ -58,10 +61,10 @@ class Trained:
         """`settings` replace keys of the recipe. With `look` the run's data are read, too."""
         self.device = device or torch.device("cpu")
         try:
-            stored = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+            stored = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
             source = read(folder / NETWORK)
             weights = load_file(folder / "weights.safetensors", device=str(self.device))
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, Fault, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or "it is no run, or a broken one"
             raise TrainingError(f"the run in {folder} can't be read: {reason}") from None
         options = Options(**stored["options"])
@@ -69,6 +72,7 @@ class Trained:
         checked = check_network(program_of(source, allow_python), stored["recipe"]["network"], options)
         if checked.net is None:
             raise ArchError(checked.diagnostics)
+        self.net = checked.net
         self.network = checked.net.network
         self.classes: tuple[str, ...] | None = stored["classes"] and tuple(stored["classes"])
         self.stored: dict[str, Any] = stored["recipe"]
@@ -99,8 +103,14 @@ class Trained:
         return recipe if look else replace(recipe, shape=tuple(stored["shape"]))
 
     def score(self) -> Score:
-        """Measure the network on the test examples of its data."""
+        """Measure the network on the test examples of its data.
+
+        Raises `TrainingError` where they have other classes, or one can't be decoded.
+        """
         examples = load(self.recipe, self.device)
+        for known, found in zip(self.classes or (), examples.classes or (), strict=False):
+            if known != found:
+                raise TrainingError(f"the data have the class {found} where the run learnt {known}")
         described = self.recipe.described
         assert described is not None
         classes = described.target.classes if not described.target.shape else None
@@ -108,8 +118,9 @@ class Trained:
         tally = Tally(self.recipe.metrics)
         count = 0
         for output, target in scored(self.model, self.recipe, examples.testing(), self._precision()):
-            tally.add(output, target)
             count += len(target)
+            output, target = counted(self.recipe, output, target)
+            tally.add(output, target)
             if confusion is not None and classes:
                 said = output.argmax(1) if output.shape[1] > 1 else (output[:, 0] > 0).long()
                 pairs = (target * classes + said).bincount(minlength=classes * classes)
@@ -128,6 +139,8 @@ class Trained:
             batch = x.unsqueeze(0).to(self.device)
             target = torch.zeros(1)
             ((output, _),) = scored(self.model, self.recipe, [(batch, target)], self._precision())
+            if not output.isfinite().all():
+                raise TrainingError(f"{name}: what the network makes of it is infinite or no number")
             yield name, as_read(self.recipe, output)[0].cpu()
 
     def _precision(self) -> AbstractContextManager[Any]:
@@ -166,10 +179,15 @@ def _array(file: Path) -> np.ndarray[Any, Any]:
     """The array of a `.npy` file, or `x` of a `.npz` file."""
     try:
         loaded = np.load(file, allow_pickle=False)
-        array: np.ndarray[Any, Any] = loaded["x"] if file.suffix.lower() == ".npz" else loaded
-    except (OSError, ValueError, KeyError) as error:
+        if isinstance(loaded, NpzFile) and "x" not in loaded.files:
+            there = ", ".join(loaded.files) or "none"
+            raise TrainingError(f"{file} has no array `x`, which is what is looked for; its arrays: {there}")
+        array: np.ndarray[Any, Any] = loaded["x"] if isinstance(loaded, NpzFile) else loaded
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "it is no array of numbers"
         raise TrainingError(f"{file} can't be read: {reason}") from None
     if array.ndim == 0 or array.dtype.kind not in "iufb" or not array.size:
         raise TrainingError(f"{file} holds no numbers")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise TrainingError(f"{file} holds values that are infinite or no numbers")
     return array

@@ -51,7 +51,7 @@ class Misfit(NamedTuple):
     at: Span
 
 
-class Fitting:
+class Compatibility:
     """Holds what the settings say against a network; without one there is little to hold."""
 
     def __init__(
