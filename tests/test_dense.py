@@ -238,14 +238,22 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     text = "network Own {\n  input x: [4]\n  linear(2)\n}\n"
     (tmp_path / "run").mkdir()
-    for name in ("own.arch", "run/network.arch", "run/recipe.json", "run/weights.safetensors"):
+    for name in ("own.arch", "other.arch", "run/network.arch", "run/recipe.json", "run/weights.safetensors"):
         (tmp_path / name).write_text(text)
     for form, output, said in (
         ("dense", "own.arch", "own.arch is what is read"),
         ("torch", "./own.arch", "own.arch is what is read"),
         ("onnx", "run/network.arch", "run/network.arch belongs to the run in run"),
         ("dense", "run/weights.arch", "run/weights.safetensors belongs to the run in run"),
+        ("torch", "other.arch", "other.arch is a network's file"),
+        ("dense", "other.arch", "other.arch is a network's file"),
     ):
         done = CliRunner().invoke(command, ["export", "own.arch", "--to", form, "-o", output])
         assert done.exit_code == 2 and said in done.output, done.output
     assert {path.read_text() for path in tmp_path.rglob("*.*")} == {text}
+    for _ in range(2):
+        # But what an export wrote, another may replace.
+        assert (
+            CliRunner().invoke(command, ["export", "own.arch", "--to", "dense", "-o", "d.arch"]).exit_code
+            == 0
+        )

@@ -10,7 +10,7 @@ import click
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import message, result, show, write_file, writing
 from archdsl.cli.settings import network_options, python_option, recipe_settings
-from archdsl.cli.targets import File, Target
+from archdsl.cli.targets import FileOrRun, Target
 from archdsl.cli.trained import read_run
 from archdsl.diagnostics import ArchError
 
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archdsl.compiler import Network
-
-
-class FileOrRun(File):
-    """FILE[:NETWORK], or the folder of a run."""
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        if isinstance(value, str) and (Path(value) / "recipe.json").is_file():
-            return Path(value)
-        return super().convert(value, parameter, context)
 
 
 @click.command(short_help="Write a network as PyTorch source, ONNX, or fully connected.")
@@ -111,12 +102,12 @@ def export(
 def _spare(read: Path, *written: Path) -> None:
     """Refuse to write over what is read, over a file of a run, and over a network that somebody wrote."""
     for path in written:
-        if path.suffix == ".arch" and path.is_file() and not _is_export(path):
-            raise click.UsageError(f"{path} is a network's file: name another file by -o")
         if path.exists() and (read.exists() and path.samefile(read)):
             raise click.UsageError(f"{path} is what is read: name another file by -o")
         if path.exists() and (path.parent / "recipe.json").is_file():
             raise click.UsageError(f"{path} belongs to the run in {path.parent}: name another file by -o")
+        if path.suffix == ".arch" and path.is_file() and not _is_export(path):
+            raise click.UsageError(f"{path} is a network's file: name another file by -o")
 
 
 def _is_export(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, with its weights, for any size of batch."""
+"""A network as an ONNX graph, with its weights, for any size of batch and all sizes that are left open."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archdsl.analysis.legal_sizes import legal_sizes, open_sizes
 from archdsl.compiler import Network
+from archdsl.layers.shapes import Shape
 from archdsl.lowering.identifiers import MODULE_ATTRIBUTES
+from archdsl.problems.problem import listed
+from archdsl.sizes import substitute
 
+SMALLEST = 24
+LONGEST = 2_048
+"""Open sizes are tried with numbers between these."""
 CLOSE = 1e-3
 """The largest difference, relative to the largest value, at which two computations agree but for rounding."""
 
@@ -30,14 +37,12 @@ class NotExported(Exception):
 def export(network: Network, model: nn.Module, path: Path) -> float:
     """Write the network, as it is used, to a file, and hold the file against the module.
 
-    The graph's inputs and outputs have the file's names; the batch is free. Returns the largest
-    difference from the module's outputs on random inputs, relative to their largest value. Raises
-    `NotExported` where a size is open or torch can't export a layer, where the packages are not there,
-    and where the graph computes something else; then nothing is written.
+    The graph's inputs and outputs have the file's names; the batch is free, and so are open sizes. Returns
+    the largest difference from the module's outputs on random inputs, relative to their largest value.
+    Raises `NotExported` where torch can't export a layer or leave a size open, where the packages are not
+    there, and where the graph computes something else; then nothing is written.
     """
-    open_sizes = [node.name for node in network.inputs if not all(isinstance(n, int) for n in node.shape)]
-    if open_sizes:
-        raise NotExported(f"the sizes of `{open_sizes[0]}` are open: give them by --size")
+    of_trial = _sizes(network)
     for node in network.nodes:
         if node.layer.no_onnx:
             raise NotExported(f"ONNX has no form of `{node.name}` ({node.kind}): {node.layer.no_onnx}")
@@ -48,7 +53,6 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
     except ImportError as error:
         raise NotExported(f"{error.name} is not installed: pip install 'archdsl[onnx]'") from None
     model = model.cpu().eval()
-    inputs = tuple(torch.randn(2, *(n for n in node.shape if isinstance(n, int))) for node in network.inputs)
     if path.exists() and not path.is_file():
         raise NotExported(f"{path} is no regular file")
     path = Path(os.path.realpath(path))
@@ -56,12 +60,12 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
     with tempfile.NamedTemporaryFile(dir=path.absolute().parent, suffix=".onnx", delete=False) as file:
         aside = Path(file.name)
     try:
-        _write(network, model, inputs, aside)
+        _write(network, model, _inputs(network, of_trial[0], 2), aside)
         onnx.checker.check_model(aside, full_check=True)
         difference = 0.0
         session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
-        for count in (2, 3):
-            given = tuple(torch.randn(count, *x.shape[1:]) for x in inputs)
+        for count, sizes in ((2, of_trial[0]), (3, of_trial[-1])):
+            given = _inputs(network, sizes, count)
             difference = max(difference, _difference(network, model, session, given))
         if not difference <= CLOSE:
             raise NotExported(f"the ONNX graph computes something else (they differ by {difference:.2g})")
@@ -75,6 +79,29 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
     return difference
 
 
+def _sizes(network: Network) -> list[dict[str, int]]:
+    """Numbers for the open sizes, twice: to trace the network with, and to try the graph with."""
+    symbols = open_sizes(network)
+    if not symbols:
+        return [{}]
+    known = legal_sizes(network)
+    # torch takes an extent of 1 for one that is never another.
+    found = [[n for n in range(SMALLEST, LONGEST) if n in known.values.get(name, ())][:2] for name in symbols]
+    if known.unknown or known.together or any(len(values) < 2 for values in found):
+        raise NotExported(f"which numbers fit {listed(symbols)} is not known: give them by --size")
+    return [dict(zip(symbols, values, strict=True)) for values in zip(*found, strict=True)]
+
+
+def _inputs(network: Network, sizes: dict[str, int], count: int) -> tuple[Tensor, ...]:
+    """So many random examples."""
+    return tuple(torch.randn(count, *(substitute(n, sizes) for n in node.shape)) for node in network.inputs)  # type: ignore[arg-type]
+
+
+def _free(shape: Shape, batch: Any) -> dict[int, Any]:
+    """What may vary of an input, by its axis, and how it is called."""
+    return {0: batch} | {axis: str(n) for axis, n in enumerate(shape, 1) if not isinstance(n, int)}
+
+
 def _write(network: Network, model: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
     names = [node.name for node in network.inputs]
     # The exporter speaks of its own progress and of packages that it does without.
@@ -86,7 +113,7 @@ def _write(network: Network, model: nn.Module, inputs: tuple[torch.Tensor, ...],
         with warnings.catch_warnings(), redirect_stdout(silent), redirect_stderr(silent):
             warnings.simplefilter("ignore")
             batch = torch.export.Dim("N")
-            shapes = tuple({0: batch} for _ in inputs)
+            shapes = tuple(_free(node.shape, batch) for node in network.inputs)
             held = _Held(model)
             program = torch.onnx.export(
                 held if held.hides else model,
@@ -168,7 +195,9 @@ def _pad_in_place_of_ceil(pool: Any) -> None:
     ones = [1] * len(kernel)
     ends = []
     for axis, (size, begin) in enumerate(zip(kernel, begins, strict=True)):
-        read, made = (int(value.shape[2 + axis]) for value in (pool.inputs[0], pool.outputs[0]))
+        read, made = (value.shape[2 + axis] for value in (pool.inputs[0], pool.outputs[0]))
+        if not isinstance(read, int) or not isinstance(made, int):
+            return
         reach = given.get("dilations", ones)[axis] * (size - 1) + 1
         ends.append(max(0, (made - 1) * given.get("strides", ones)[axis] + reach - begin - read))
     pool.attributes["pads"] = ir.AttrInt64s("pads", [*begins, *ends])
