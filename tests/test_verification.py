@@ -15,7 +15,9 @@ import jsonschema
 import pytest
 from moving_networks import Grower
 from random_graphs import random_graph
+from safetensors.torch import load_file, save_file
 from test_symmetry import GROUP_LINES, HARMONIC, POLAR, chain
+from torch import Tensor
 from translating import translate
 
 import archdsl
@@ -25,8 +27,10 @@ from archdsl.analysis.symmetry import INVARIANT, Answer, Symmetry
 from archdsl.cli.main import run
 from archdsl.layers.symmetry import SCALAR
 from archdsl.net import Net
-from archdsl.verification import Finding, TooMuch, Verification, verify
+from archdsl.verification import Finding, TooMuch, Verification, passes, verify
 from archdsl.verification import measuring as limits
+from archdsl.verification.passes import spent
+from archdsl.verification.running import Inputs, Running
 from archdsl.verification.shifting import shifted
 
 DOCS = Path(__file__).parent.parent / "docs" / "analysis.md"
@@ -115,7 +119,9 @@ def test_no_claim_is_refuted() -> None:
 
 
 def test_what_is_measured() -> None:
-    found = verified(SHOWN)
+    net, parts = archdsl.loads(SHOWN), list[float]()
+    found = verify(net.network, net.analysis(), program=net.program, told=parts.append)
+    assert parts[0] == 0 and parts == sorted(parts) and len(parts) > 8 and parts[-1] <= 1
     assert [str(one.wire) for one in found.of("refuted")] == []
     a, b, c = of(found, "a"), of(found, "b.conv"), of(found, "c.global_avg_pool")
     assert (a.shift, a.border, a.needed, a.verdict) == ([1, 1], [1, 1], [1, 1], "holds")
@@ -128,6 +134,53 @@ def test_what_is_measured() -> None:
     ring = verified(ROUND)
     assert of(ring, "max_pool_1").needed == [0, 0]
     assert of(ring, "global_avg_pool_1").verdict == "holds"
+
+
+LOOPED = """
+block Residual(kernel) {
+  parallel add {
+    {}
+    conv(3, kernel=kernel, padding=kernel // 2) -> batch_norm -> tanh
+  }
+}
+
+network Looped {
+  input image: [3, 16, 16]
+  repeat 3 { Residual(3) }
+  repeat 2 { Residual(1) -> max_pool(2) }
+  flatten -> linear(4)
+}
+"""
+
+
+FLAT = """
+network Flat {
+  input image: [1, 8, 8]
+  conv(2, kernel=2, stride=2) -> flatten -> linear(4)
+}
+"""
+"""Of which nothing is left to measure by one sample along the second axis."""
+
+
+@pytest.mark.parametrize("text", [SHOWN, LOOPED, FLAT])
+def test_what_is_left_out_of_a_pass_changes_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = archdsl.loads(text)
+    computed: list[int] = []
+    called = Running.__call__
+
+    def counted(self: Running, inputs: Inputs) -> list[Tensor]:
+        made = called(self, inputs)
+        computed.append(len(made))
+        return made
+
+    monkeypatch.setattr(Running, "__call__", counted)
+    monkeypatch.setattr(passes, "WORTH", 10**15)
+    whole = verify(net.network, net.analysis(), program=net.program).findings
+    passed = sum(computed)
+    del computed[:]
+    monkeypatch.setattr(passes, "WORTH", -1)
+    assert verify(net.network, net.analysis(), program=net.program).findings == whole
+    assert sum(computed) < passed
 
 
 def mistaken(analysis: Analysis, layer: str, **changed: Any) -> Analysis:
@@ -240,11 +293,61 @@ def test_the_picture(
     assert run(["verify", "vector.arch", "-o", "x.svg"]) == 2
     assert "no input of Vector has an axis along which it could be moved" in capsys.readouterr().err
     assert not Path("x.svg").exists()
-    Path("run").mkdir()
-    Path("run/network.arch").write_text(SMALL, encoding="utf-8")
-    assert run(["verify", "run"]) == 2
-    said = f"name an .arch file in it: {Path('run', 'network.arch')}; what is claimed holds for any weights"
-    assert said in capsys.readouterr().err
+
+
+MIRRORED = """
+network Mirrored {
+  input signal: [1, 40]
+  a: conv(4, kernel=3, padding=1)
+  b: relu -> max_pool(2)
+  flatten -> linear(10)
+}
+
+train {
+  data      = mnist1d
+  loss      = cross_entropy
+  optimizer = sgd(lr=0.01)
+  batch     = 100
+  steps     = 1
+}
+"""
+
+
+def test_a_run_is_measured_with_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mirrored.arch").write_text(MIRRORED, encoding="utf-8")
+    assert run(["train", "mirrored.arch", "--out", "run"]) == 0
+    weights = load_file("run/weights.safetensors")
+    weights["a.weight"][:, :, 0] = weights["a.weight"][:, :, 2]
+    save_file(weights, "run/weights.safetensors")
+    found = {}
+    for given, drawn in (("mirrored.arch", "weights and inputs"), ("run", "trained weights, inputs")):
+        capsys.readouterr()
+        assert run(["verify", given]) == 0
+        assert f"Mirrored  signal 1 × 40, {drawn} by chance (seed 0)" in capsys.readouterr().out
+        assert run(["verify", given, "--json"]) == 0
+        found[given] = json.loads(capsys.readouterr().out)
+    random, trained = found.values()
+    assert (random["weights"], trained["weights"]) == ("random", "trained")
+    # Kernels that are alike from both ends answer to a reflection, and nothing else is claimed of them.
+    told = ("claimed", "shift", "border", "verdict", "found")
+    changed = [
+        (theirs["layer"], theirs["motion"], theirs["found"])
+        for ours, theirs in zip(random["findings"], trained["findings"], strict=True)
+        if [ours[key] for key in told] != [theirs[key] for key in told]
+    ]
+    assert changed == [(layer, "reflection", "equivariant") for layer in ("a", "b.relu", "b.max_pool")]
+    assert run(["verify", "run", "--input", "signal=1,80"]) == 2
+    assert "with such inputs Mirrored has other weights than those of run" in capsys.readouterr().err
+    assert run(["verify", "run", "--set", "classes=3"]) == 2
+    assert "a run's network is as it was trained" in capsys.readouterr().err
+    # What is no run is none here as elsewhere.
+    Path("empty").mkdir()
+    for command in ("evaluate", "verify"):
+        assert run([command, "empty"]) == 1
+        assert "the run in empty can't be read: No such file" in capsys.readouterr().err
 
 
 SMALL = """
@@ -279,10 +382,12 @@ def test_a_picture_shows_no_claim_that_is_not_measured() -> None:
 def test_more_shifts_than_can_be_measured_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     net = archdsl.loads(SHIFTED)
     found = verify(net.network, net.analysis())
-    monkeypatch.setattr(limits, "MOST_FLOPS", 60 * net.analysis().totals.flops)
+    flow = net.analysis().flow
+    ring = next(flow.number(one.wire) for one in found.findings if str(one.wire) == "ring")
+    monkeypatch.setattr(limits, "MOST_FLOPS", 60 * spent(flow, [ring]))
     # Along both axes they are too many, along one they are not.
     assert len(shifted(found, net.analysis(), ["ring"])[1][0].by_shift) == 1
-    monkeypatch.setattr(limits, "MOST_FLOPS", 9 * net.analysis().totals.flops)
+    monkeypatch.setattr(limits, "MOST_FLOPS", 9 * spent(flow, [ring]))
     with pytest.raises(TooMuch, match="10 passes take"):
         shifted(found, net.analysis(), ["ring"])
 

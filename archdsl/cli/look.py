@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import click
 
 from archdsl.cli.networks import compiled
-from archdsl.cli.output import Refused, message, result, style, waiting, width
-from archdsl.cli.pictures import MADE_WITH, draw_to, form_of, output_option, theme_option
+from archdsl.cli.output import Refused, json_text, message, result, style, waiting, width
+from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
 from archdsl.cli.settings import Assignment, Number, python_option, recipe_settings
 from archdsl.cli.targets import File
+from archdsl.drawing.picture import MADE_WITH
 
 if TYPE_CHECKING:
     from archdsl.drawing.sheet import Sheet
@@ -124,10 +125,8 @@ def _said(
     """What was measured, in lines or as JSON."""
     if not asked.figures:
         return lines(subject, found)
-    import json
-
     figures = [one.to_dict() for one in found]
-    return [json.dumps({"schema": 1, "run": subject.name, "found": figures}, indent=2)]
+    return [json_text({"schema": 1, "run": subject.name, "found": figures})]
 
 
 def _dissection(subject: Subject, asked: Asked) -> Found:
@@ -141,9 +140,7 @@ def _dissection(subject: Subject, asked: Asked) -> Found:
     with waiting("dissection") as told:
         found = Detectors(subject, wires[0], asked.masks, asked.share or SHARE, told)
     if asked.figures:
-        import json
-
-        return Found(found.sheet(), [json.dumps(found.to_dict(), indent=2)])
+        return Found(found.sheet(), [json_text(found.to_dict())])
     return Found(found.sheet(), [found.text(width(sys.stdout), style(sys.stdout))])
 
 

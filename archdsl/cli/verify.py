@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import Refused, result, style, width
+from archdsl.cli.output import Refused, json_result, result, show, style, waiting, width
 from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
-from archdsl.cli.settings import network_options, python_option, recipe_settings
-from archdsl.cli.targets import File, Target
+from archdsl.cli.settings import network_options, python_option, recipe_settings, sizes_to_give
+from archdsl.cli.targets import File
+from archdsl.cli.trained import read_run
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis
     from archdsl.compiler import Network
     from archdsl.drawing.theme import Theme
-    from archdsl.verification import Verification
-
-
-class AnyWeights(File):
-    """FILE, of which a run's folder is none: trained weights change nothing."""
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        try:
-            return super().convert(value, parameter, context)
-        except Refused as error:
-            if isinstance(value, str) and Path(value).is_dir():
-                raise Refused(f"{error.message}; what is claimed holds for any weights") from None
-            raise
+    from archdsl.net import Net
+    from archdsl.verification import State, Verification
 
 
 @click.command(short_help="Measure what is claimed of translation, turns and scale.")
-@click.argument("file", type=AnyWeights(), metavar="FILE[:NETWORK]")
+@click.argument("file", metavar="FILE[:NETWORK]|RUN")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @output_option("A picture of what every shift does, .svg, .png or .pdf.")
 @click.option(
@@ -49,12 +40,12 @@ class AnyWeights(File):
     type=click.IntRange(0, 2**31),
     default=0,
     metavar="N",
-    help="By which weights and inputs are drawn [0].",
+    help="By which inputs are drawn, and the weights of a FILE [0].",
 )
 @python_option
 @network_options
 def verify(
-    file: Target,
+    file: str,
     as_json: bool,
     output: Path | None,
     layer: tuple[str, ...],
@@ -67,26 +58,30 @@ def verify(
 ) -> int:
     """Show theory beside measurement: each layer's certificate, and what moving the input really does.
 
-    The network is built with random weights in double precision; its input is shifted, turned by a quarter,
-    reflected and enlarged. Ends with 1 where a claim is refuted.
+    The network is built in double precision, with random weights, or of a run's folder with those that were
+    trained; its input is shifted, turned by a quarter, reflected and enlarged. Ends with 1 where a claim is
+    refuted.
     """
     if recipe_settings(settings):
         raise click.UsageError("what is claimed holds for any weights: leave out --set train....")
     if layer and output is None:
         raise click.UsageError("--layer is for a picture: give it a file, as by -o shifts.svg")
     form = form_of(output)
-    net = compiled(file, settings, sizes, inputs, allow_python, unexpected=True)
+    net, weights = _measured(file, settings, sizes, inputs, allow_python)
     network = net.network
     _need_numbers(network)
-    from archdsl.verification import TooMuch
+    from archdsl.verification import TooMuch, Unfitting
     from archdsl.verification import verify as measure
 
     try:
-        found = measure(network, net.analysis(), seed, net.program)
+        with waiting(f"measuring {network.name}") as told:
+            found = measure(network, net.analysis(), seed, net.program, weights, told)
         if output is not None:
             draw_to(output, form, theme, lambda: _picture(found, net.analysis(), layer))
     except TooMuch as error:
         raise Refused(f"{network.name} is too large to measure so: {error}; {_smaller(network)}") from None
+    except Unfitting:
+        raise Refused(f"with such inputs {network.name} has other weights than those of {file}") from None
     except click.exceptions.Exit:
         # Which is a RuntimeError: nobody reads any more.
         raise
@@ -95,9 +90,7 @@ def verify(
     if str(output) == "-":
         pass
     elif as_json:
-        import json
-
-        result(json.dumps(found.to_dict(), indent=2, allow_nan=False))
+        json_result(found.to_dict())
     else:
         from archdsl.verification.text import text
 
@@ -106,11 +99,46 @@ def verify(
     return WRONG if wrong or found.of("refuted") else 0
 
 
+def _measured(
+    file: str,
+    settings: tuple[tuple[str, str], ...],
+    sizes: tuple[tuple[str, int], ...],
+    inputs: tuple[tuple[str, tuple[int, ...]], ...],
+    allow_python: bool,
+) -> tuple[Net, State | None]:
+    """A network, and the weights that it was trained to if it is a run's."""
+    if not Path(file).is_dir():
+        target = File().convert(file, None, None)
+        return compiled(target, settings, sizes, inputs, allow_python, unexpected=True), None
+    if settings:
+        raise click.UsageError("a run's network is as it was trained: leave out --set")
+    trained = read_run(Path(file), allow_python=allow_python)
+    if trained is None:
+        raise click.exceptions.Exit(WRONG)
+    weights = trained.model.state_dict()
+    if not sizes and not inputs:
+        return trained.net, weights
+    from archdsl.compiler import Options
+    from archdsl.net import check_network
+
+    options = Options(**trained.network.options)
+    options = replace(
+        options, sizes={**options.sizes, **dict(sizes)}, inputs={**options.inputs, **dict(inputs)}
+    )
+    checked = check_network(trained.net.program, trained.network.name, options)
+    show([one for one in checked.diagnostics if one.severity == "error"])
+    net = checked.net or checked.unexpected
+    if net is None:
+        raise click.exceptions.Exit(WRONG)
+    return net, weights
+
+
 def _picture(found: Verification, analysis: Analysis, layers: tuple[str, ...]) -> str:
     from archdsl.drawing.shifts import shifts
     from archdsl.verification.shifting import shifted
 
-    note, panels = shifted(found, analysis, layers)
+    with waiting("shifts") as told:
+        note, panels = shifted(found, analysis, layers, told)
     return shifts(f"{found.network.name}: theory beside measurement", note, panels)
 
 
@@ -120,8 +148,7 @@ def _need_numbers(network: Network) -> None:
 
     names = {name for node in network.inputs for extent in node.shape for name in symbols_of(extent)}
     if names:
-        needed = " and ".join(f"`--size {name}=...`" for name in sorted(names))
-        raise Refused(f"what is measured needs sizes: give {needed}")
+        raise Refused(f"what is measured needs sizes: give {sizes_to_give(names)}")
 
 
 def _smaller(network: Network) -> str:

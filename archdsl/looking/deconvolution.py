@@ -29,7 +29,8 @@ from archdsl.looking.examples import Best, best_examples, best_place, over_examp
 from archdsl.looking.subject import MOST_EXAMPLES, Given, Seen, Subject
 from archdsl.looking.units import Unit
 from archdsl.looking.unseen import Unseen
-from archdsl.looking.work import Progress, Told, bounded, untold
+from archdsl.looking.work import bounded
+from archdsl.progress import Progress, Told, untold
 
 EXAMPLES = 4
 """How many examples are shown of each unit."""

@@ -15,8 +15,8 @@ from archdsl.looking.concepts import concepts
 from archdsl.looking.dissection import DETECTS, SHARE, Dissecting, Dissection, Unit
 from archdsl.looking.panels import pixels
 from archdsl.looking.subject import Subject
-from archdsl.looking.work import Progress, Told, untold
 from archdsl.problems.problem import plural
+from archdsl.progress import Progress, Told, untold
 from archdsl.report.table import GAP, LEAST_NAME, cut, plain_signs
 from archdsl.report.terminal import BOLD, Style, text_width, visible
 

@@ -29,7 +29,7 @@ from archdsl.looking.concepts import Concepts
 from archdsl.looking.subject import Subject
 from archdsl.looking.units import named
 from archdsl.looking.unseen import Unseen
-from archdsl.looking.work import Progress, untold
+from archdsl.progress import Progress, untold
 from archdsl.training.transforming import viewed
 
 SHARE = 0.005

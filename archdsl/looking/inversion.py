@@ -25,7 +25,8 @@ from archdsl.compiler import Network, Scope, Wire
 from archdsl.looking.roughness import alpha_norm, total_variation
 from archdsl.looking.subject import Given, Subject
 from archdsl.looking.units import named
-from archdsl.looking.work import Progress, Told, bounded, untold
+from archdsl.looking.work import bounded
+from archdsl.progress import Progress, Told, untold
 from archdsl.training.examples import spread
 
 STEPS = 400

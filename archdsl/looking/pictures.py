@@ -28,20 +28,25 @@ def meant(picture: Path) -> Path:
 
 
 def extents(file: Path) -> tuple[int, int]:
-    """Columns and rows of a picture, from its head alone. Raises `Unseen` where it is none."""
+    """Columns and rows of a picture as it was taken, from its head alone.
+
+    Raises `Unseen` where it is none.
+    """
     from PIL import Image
+
+    from archdsl.training.pictures import orientation
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(file) as found:
-            size: tuple[int, int] = found.size
+            wide, high = found.size
+            if wide * high > MOST_PIXELS:
+                raise Unseen(f"{file} has {wide} x {high} pixels, over {MOST_PIXELS:,}")
+            return (high, wide) if orientation(found) >= 5 else (wide, high)
     except Image.DecompressionBombError:
         raise Unseen(f"{file} has more than {MOST_PIXELS:,} pixels") from None
     except (OSError, SyntaxError, EOFError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no picture"
         raise Unseen(f"{file} can't be read: {reason}") from None
-    if size[0] * size[1] > MOST_PIXELS:
-        raise Unseen(f"{file} has {size[0]} x {size[1]} pixels, over {MOST_PIXELS:,}")
-    return size
 
 
 def sizes_for(network: Network, picture: Path) -> dict[str, int]:

@@ -30,7 +30,8 @@ from archdsl.looking.examples import Best, at, best_examples, over_examples, par
 from archdsl.looking.roughness import total_variation
 from archdsl.looking.subject import MOST_EXAMPLES, Seen, Subject
 from archdsl.looking.units import Unit
-from archdsl.looking.work import Progress, Told, at_once, bounded, untold
+from archdsl.looking.work import at_once, bounded
+from archdsl.progress import Progress, Told, untold
 
 STEPS = 200
 STARTS = 4

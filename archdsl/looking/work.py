@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from archdsl.analysis import Analysis
 from archdsl.looking.unseen import Unseen
 
@@ -13,24 +11,6 @@ MOST_FLOPS = 3 * 10**13
 MOST_NUMBERS = 2**26
 """The most numbers that are kept at a time: of examples, and of what passes through the network."""
 MOST_AT_ONCE = 64
-
-Told = Callable[[float], None]
-"""What hears which part of the work is done, from 0 to 1."""
-
-
-def untold(part: float) -> None:
-    """What hears it where nobody waits."""
-
-
-class Progress:
-    """How far a search is, of so many steps."""
-
-    def __init__(self, steps: int, told: Told) -> None:
-        self._steps, self._told, self._done = steps, told, 0
-
-    def went(self, steps: int = 1) -> None:
-        self._done += steps
-        self._told(self._done / self._steps)
 
 
 def at_once(analysis: Analysis) -> int:

@@ -17,6 +17,11 @@ from archdsl.problems.lowering import SizeNeeded
 from archdsl.sizes import Undecided, symbols_of
 
 
+def own_layers(network: Network) -> list[Node]:
+    """The uses of layers that are the user's own Python."""
+    return [node for node in network.nodes if node.kind not in LAYERS and node not in network.inputs]
+
+
 @dataclass(slots=True)
 class Lines:
     """A layer's lines of source: what makes its module, and what calls it."""

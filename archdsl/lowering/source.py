@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from archdsl.compiler.network import Network
-from archdsl.layers import LAYERS
 from archdsl.lowering.classes import Argument, Class, Parameter
 from archdsl.lowering.expressions import Constant, constant, fill
 from archdsl.lowering.forward import LOOP, Forward, counted
 from archdsl.lowering.identifiers import free, identifier, is_plain
-from archdsl.lowering.layers import defined_names
+from archdsl.lowering.layers import defined_names, own_layers
 from archdsl.lowering.layout import WIDTH, wrapped
 from archdsl.lowering.plan import Plan, plan
 from archdsl.lowering.steps import Run, Step
@@ -34,7 +33,7 @@ def write(network: Network) -> str:
     torch does not compute a user's own layer as its rules say.
     """
     made = plan(network)
-    if {node.kind for node in network.nodes} - LAYERS.keys() > {"input"}:
+    if own_layers(network):
         # Torch, which the trial loads, is not loaded for the layers of the language.
         from archdsl.lowering.trial import try_own_layers
 

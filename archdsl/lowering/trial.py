@@ -8,9 +8,10 @@ from typing import Any
 from archdsl.compiler.network import Network, Node
 from archdsl.compiler.own import said
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.layers.layer import LAYERS, Layer
+from archdsl.layers.layer import Layer
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
+from archdsl.lowering.layers import own_layers
 from archdsl.problems.files import BrokenRule
 
 BATCH = 2
@@ -23,9 +24,7 @@ def try_own_layers(network: Network) -> None:
     others than its rules say. Where a size is open, or torch can't do without numbers, nothing is compared.
     """
     known: set[tuple[Layer, tuple[Shape, ...]]] = set()
-    for node in network.nodes:
-        if node.kind in LAYERS or node in network.inputs:
-            continue
+    for node in own_layers(network):
         xs = tuple(wire.shape for wire in node.inputs)
         if (node.layer, xs) not in known:
             known.add((node.layer, xs))

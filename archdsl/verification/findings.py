@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from archdsl.compiler import Network, Wire
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA = 1
 """The version of the JSON object. Fields may be added to one version; none changes its meaning."""
@@ -60,12 +64,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that was measured of a network; `findings` are by motion, then in order of execution."""
+    """All that was measured of a network; `findings` are by motion, then in order of execution.
+
+    `state` has the weights by which it was measured, by their names: `trained` ones, or random ones.
+    """
 
     network: Network
     seed: int
     tolerance: float
     findings: list[Finding]
+    state: Mapping[str, Tensor] = field(repr=False, compare=False)
+    trained: bool
 
     def of(self, verdict: Verdict) -> list[Finding]:
         return [finding for finding in self.findings if finding.verdict == verdict]
@@ -76,6 +85,7 @@ class Verification:
             "schema": SCHEMA,
             "network": self.network.name,
             "inputs": [{"name": node.name, "shape": list(node.shape)} for node in self.network.inputs],
+            "weights": "trained" if self.trained else "random",
             "seed": self.seed,
             "tolerance": self.tolerance,
             "refuted": len(self.of("refuted")),

@@ -15,9 +15,10 @@ the same weights, each sample repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,10 +29,12 @@ from archdsl.analysis.symmetry import Answer
 from archdsl.compiler import Network, Program, Wire
 from archdsl.layers.shapes import Shape
 from archdsl.layers.symmetry import ACTED_ON, Fibre, Motion
+from archdsl.progress import Progress, Told, untold
 from archdsl.verification.enlarging import FACTOR, enlarged, has_positions, larger
 from archdsl.verification.findings import Finding, MotionName, Verification
 from archdsl.verification.influence import Span, inside, local
-from archdsl.verification.running import Inputs, Running
+from archdsl.verification.passes import Passes, needed_for, spent
+from archdsl.verification.running import Inputs, Running, State, drawn, fitted, in_double
 from archdsl.verification.ties import undecided
 
 TOLERANCE = 1e-8
@@ -60,6 +63,13 @@ class TooMuch(Exception):
     """A network with these inputs is too large to be measured; the message says by how much."""
 
 
+class Patch(NamedTuple):
+    """The extent of a patch on a background, and the places of the values that it tells of."""
+
+    extent: int
+    places: list[int]
+
+
 @dataclass(slots=True)
 class Measured:
     """What the moves so far have shown of one value's translation."""
@@ -70,13 +80,19 @@ class Measured:
 
 
 def verify(
-    network: Network, analysis: Analysis, seed: int = 0, program: Program | None = None
+    network: Network,
+    analysis: Analysis,
+    seed: int = 0,
+    program: Program | None = None,
+    weights: State | None = None,
+    told: Told = untold,
 ) -> Verification:
-    """Hold every claim of the analysis to the lowered network.
+    """Hold every claim of the analysis to the lowered network, with `weights` of its own or random ones.
 
     Those of scale need the network at another size, and so the `program` that it was compiled from.
-    All extents must be numbers. Raises `TooMuch` before anything is computed, `ArchError` where the network
-    can't be lowered, and torch's `RuntimeError` or `ValueError` where it does not compute it.
+    All extents must be numbers. Raises `TooMuch` before anything is computed, `Unfitting` where the weights
+    are not the network's, `ArchError` where it can't be lowered, and torch's `RuntimeError` or `ValueError`
+    where it does not compute it.
     """
     flow = analysis.flow
     inputs = set(flow.inputs)
@@ -91,10 +107,13 @@ def verify(
         Wire(flow.nodes[flow.makers[value]], value - flow.starts[flow.makers[value]]) for value in numbers
     ]
     bench = _Bench(network, analysis, numbers, wires, seed, program)
-    if (flops := bench.passes() * analysis.totals.flops) > MOST_FLOPS:
-        raise TooMuch(f"{bench.passes()} passes take {flops:,} FLOPs, and at most {MOST_FLOPS:,} are made")
-    findings = [*bench.translations(), *bench.turns(), *bench.scales()]
-    return Verification(network, seed, TOLERANCE, bench.decided(findings))
+    planned = bench.planned()
+    if (flops := sum(planned)) > MOST_FLOPS:
+        raise TooMuch(f"{len(planned)} passes take {flops:,} FLOPs, and at most {MOST_FLOPS:,} are made")
+    told(0)
+    state = drawn(network, seed) if weights is None else in_double(weights)
+    findings = bench.findings(state, Progress(max(flops, 1), told))
+    return Verification(network, seed, TOLERANCE, findings, state, weights is not None)
 
 
 class _Bench:
@@ -118,26 +137,66 @@ class _Bench:
         self._rolls = self._planned_rolls()
         self._patches = self._planned_patches()
         self._enlarged = [] if program is None else self._planned_enlargement()
+        self._varying: dict[int, bool] = {}
 
-    def passes(self) -> int:
-        """How often the network is run."""
-        axes = sum(len(shift) for shift in self._patches)
-        enlarged = FACTOR ** self._axes() if self._enlarged else 0
-        return 2 + len(self._rolls) + len(self._patches) + axes + len(TURNS) + enlarged
+    def planned(self) -> list[int]:
+        """What each pass takes, in FLOPs; one more may tell whether what seems to answer varies at all."""
+        found = [self._spent(range(len(self._numbers))), *map(self._spent, self._rolls.values())]
+        for shift, patch in self._patches.items():
+            found += [self._spent(patch.places)] * (1 + len(shift))
+        found += [self._spent(self._answers(motion)) for motion in TURNS.values() if self._turns(motion)]
+        if self._enlarged:
+            found.append(self._spent(self._enlarged) * FACTOR ** self._axes())
+        return found
+
+    def findings(self, state: State, progress: Progress) -> list[Finding]:
+        """Make all moves, with these weights."""
+        self._state, self._progress = state, progress
+        self._run = Passes(self._network, self._analysis.flow, self._wires, state, self._seed)
+        generator = torch.Generator().manual_seed(self._seed)
+        self._x: Inputs = [_noise(shape, generator) for shape in self._shapes]
+        self._others: Inputs = [_noise(shape, generator) for shape in self._shapes]
+        everything = range(len(self._numbers))
+        self._y = self._run(self._x, everything)
+        self._scales = self._scales_of(self._x, self._y)
+        self._went(everything)
+        return self._decided([*self._translations(), *self._turned(), *self._scaled()])
+
+    def _spent(self, places: Iterable[int]) -> int:
+        return spent(self._analysis.flow, (self._numbers[place] for place in places))
+
+    def _went(self, places: Iterable[int], times: int = 1) -> None:
+        """Tell that a pass for these places is done, or needs not be made."""
+        self._progress.went(times * self._spent(places))
+
+    def _vary(self, places: Iterable[int]) -> None:
+        """Find out which values change with the inputs, where that is not known."""
+        unknown = [place for place in places if place not in self._varying]
+        if unknown:
+            other = self._run(self._others, unknown)
+            for i, z in other.items():
+                y = self._y[i]
+                self._varying[i] = bool(y.isfinite().all()) and not _alike(y, z, self._scales[i])
 
     # -------------------------------------------------------------------------- plans
 
-    def _planned_rolls(self) -> list[tuple[int, int]]:
-        """The axes and shifts by which some value is measured in a ring."""
-        found: set[tuple[int, int]] = set()
-        for value, shape, certificate in zip(self._numbers, self._made, self._certificates, strict=True):
+    def _planned_rolls(self) -> dict[tuple[int, int], list[int]]:
+        """The axes and shifts by which some values are measured in a ring, and the places of these values."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for i, (value, shape, certificate) in enumerate(
+            zip(self._numbers, self._made, self._certificates, strict=True)
+        ):
+            moves: Iterable[tuple[int, int]] = ()
             if certificate.translation == "equivariant" and self._local[value]:
-                found.update((axis, motion.shift) for axis, motion in enumerate(certificate.motions))
+                told = _axes_told(certificate, shape)
+                moves = ((axis, certificate.motions[axis].shift) for axis in told)
             elif certificate.translation == "none":
-                found.update(self._suggested(shape))
+                moves = self._suggested(shape)
             elif not certificate.motions:
-                found.update((axis, 1) for axis in range(self._axes()))
-        return sorted(found)
+                moves = ((axis, 1) for axis in range(self._axes()))
+            for move in moves:
+                found.setdefault(move, []).append(i)
+        return dict(sorted(found.items()))
 
     def _suggested(self, made: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         """The moves that a value's extents suggest where nothing is claimed of it; one sample otherwise."""
@@ -150,9 +209,9 @@ class _Bench:
     def _axes(self) -> int:
         return max((len(shape) - 1 for shape in self._shapes), default=0)
 
-    def _planned_patches(self) -> dict[tuple[int, ...], tuple[int, list[bool]]]:
-        """For each shift that is measured on a background: the patch's extent, and by value if that tells."""
-        found: dict[tuple[int, ...], tuple[int, list[bool]]] = {}
+    def _planned_patches(self) -> dict[tuple[int, ...], Patch]:
+        """How each shift is measured that is measured on a background."""
+        found: dict[tuple[int, ...], Patch] = {}
         for value, certificate in zip(self._numbers, self._certificates, strict=True):
             shift = tuple(motion.shift for motion in certificate.motions)
             if (
@@ -163,8 +222,18 @@ class _Bench:
                 continue
             tried = [(extent, self._clear(extent, shift)) for extent in PATCHES]
             # The patch by which most can be told, and of such the largest.
-            found[shift] = max(tried, key=lambda one: sum(one[1]))
-        return {shift: plan for shift, plan in found.items() if any(plan[1])}
+            extent, clear = max(tried, key=lambda one: sum(one[1]))
+            found[shift] = Patch(extent, [i for i in self._by_patch(shift) if clear[self._numbers[i]]])
+        return {shift: patch for shift, patch in found.items() if patch.places}
+
+    def _by_patch(self, shift: tuple[int, ...]) -> Iterator[int]:
+        """The places of the values of which a claim about this shift takes a background."""
+        for i, (value, certificate) in enumerate(zip(self._numbers, self._certificates, strict=True)):
+            if tuple(motion.shift for motion in certificate.motions) == shift and (
+                certificate.translation == "invariant"
+                or (not self._local[value] and _axes_told(certificate, self._made[i]))
+            ):
+                yield i
 
     def _clear(self, extent: int, shift: tuple[int, ...]) -> list[bool]:
         spans: dict[int, tuple[Span, ...]] = {}
@@ -184,39 +253,43 @@ class _Bench:
 
     def _planned_enlargement(self) -> list[int]:
         """The places of the values of which an exact claim of scale is made of what depends on an input."""
-        found: list[int] = []
-        for i, value in enumerate(self._numbers):
-            answer = self._analysis.symmetries[value].of(Motion.SCALE)
-            if answer is not None and answer.fibre is not None and answer.fibre.exact:
-                found.append(i)
+        answers = self._answers(Motion.SCALE).items()
+        found = [i for i, answer in answers if answer.fibre is not None and answer.fibre.exact]
         room = sum(self._analysis.flow.counts[self._numbers[i]] for i in found) * FACTOR ** self._axes()
         return found if room <= MOST_NUMBERS else []
 
+    def _before(self, places: list[int]) -> list[int]:
+        """The places of values and of all that they are made of."""
+        needed = needed_for(self._analysis.flow, (self._numbers[i] for i in places))
+        return [i for i, value in enumerate(self._numbers) if self._analysis.flow.makers[value] in needed]
+
     # -------------------------------------------------------------------------- translation
 
-    def translations(self) -> list[Finding]:
-        self._run = Running(self._network, self._wires, self._seed)
-        generator = torch.Generator().manual_seed(self._seed)
-        self._x: Inputs = [_noise(shape, generator) for shape in self._shapes]
-        self._y = self._run(self._x)
-        self._scales = self._scales_of(self._x, self._y)
-        other = self._run([_noise(shape, generator) for shape in self._shapes])
-        self._varies = [
-            bool(y.isfinite().all()) and _difference(y, z, scale) > TOLERANCE
-            for y, z, scale in zip(self._y, other, self._scales, strict=True)
-        ]
+    def _translations(self) -> list[Finding]:
         measured = [Measured() for _ in self._numbers]
         found: list[list[str | None]] = [[] for _ in self._numbers]
-        for axis, samples in self._rolls:
-            moved = self._rolled(self._x, axis, samples)
+        for (axis, samples), places in self._rolls.items():
+            # What does not answer along one axis is not tried along the next.
+            telling = [i for i in places if None not in found[i]]
+            moved = self._rolled(self._x, axis, samples, telling)
             self._compare_rolled(axis, samples, moved, measured, found)
+            self._went(places)
         self._compare_patches(measured)
+        self._vary(
+            i
+            for i, certificate in enumerate(self._certificates)
+            if (
+                _all_answer(found[i])
+                if certificate.translation == "none"
+                else measured[i].difference is None and not certificate.motions
+            )
+        )
         return [
             self._translation(i, wire, certificate, measured[i], found[i])
             for i, (wire, certificate) in enumerate(zip(self._wires, self._certificates, strict=True))
         ]
 
-    def _scales_of(self, inputs: Inputs, values: list[Tensor]) -> list[float]:
+    def _scales_of(self, inputs: Inputs, values: dict[int, Tensor]) -> dict[int, float]:
         """What differences of each value are shares of: its largest number.
 
         Or, where that is next to nothing beside what it was made of, as the mean of a normalised map, a small
@@ -226,38 +299,36 @@ class _Bench:
         largest = dict(zip([flow.starts[i] for i in flow.inputs], map(_largest, inputs), strict=True))
         # What is made of rounding is rounding still.
         rounding: dict[int, float] = {}
-        for value, made in zip(self._numbers, values, strict=True):
+        for i, made in values.items():
+            value = self._numbers[i]
             feeds = flow.feeds[flow.makers[value]]
             known = [largest.get(feed, 0.0) for feed in feeds]
             shares = [CANCELLED * one for one in known if isfinite(one)]
             rounding[value] = max((*shares, *(rounding.get(feed, 0.0) for feed in feeds)), default=0.0)
             largest[value] = _largest(made)
-        return [max(largest[value], rounding[value]) or 1.0 for value in self._numbers]
+        return {i: max(largest[self._numbers[i]], rounding[self._numbers[i]]) or 1.0 for i in values}
 
     def _compare_rolled(
         self,
         axis: int,
         samples: int,
-        moved: list[Tensor],
+        moved: dict[int, Tensor],
         measured: list[Measured],
         found: list[list[str | None]],
     ) -> None:
-        for i, (value, certificate) in enumerate(zip(self._numbers, self._certificates, strict=True)):
-            y, there = self._y[i], moved[i]
-            if certificate.translation == "equivariant" and self._local[value]:
-                if axis < len(certificate.motions) and certificate.motions[axis].shift == samples:
-                    _compare(measured[i], certificate, axis, y, there, self._scales[i])
-            elif certificate.translation == "none" and (axis, samples) in self._suggested(self._made[i]):
+        for i, there in moved.items():
+            y, certificate = self._y[i], self._certificates[i]
+            if certificate.translation == "equivariant":
+                _compare(measured[i], certificate, axis, y, there, self._scales[i])
+            elif certificate.translation == "none":
                 found[i].append(self._found(i, axis, samples, there))
-            elif certificate.translation == "invariant" and not certificate.motions:
+            else:
                 _note(measured[i], _difference(y, there, self._scales[i]))
 
     def _found(self, i: int, axis: int, samples: int, moved: Tensor) -> str | None:
         """What a value of which nothing is claimed does, seen along one axis."""
         y, scale = self._y[i], self._scales[i]
-        if not self._varies[i]:
-            return None
-        if _difference(y, moved, scale) <= TOLERANCE:
+        if _alike(y, moved, scale):
             return "invariant"
         if y.dim() <= 2 + axis or y.shape[2 + axis] < LEAST_FOUND:
             return None
@@ -266,24 +337,23 @@ class _Bench:
         border = extent // 4
         if by * whole != samples * extent or by == 0 or extent - 2 * border - by < LEAST_FOUND:
             return None
-        off = _units_off(y, moved, axis, by, scale)
-        needed = _needed(off)
+        needed = _needed(_units_off(y, moved, axis, by, scale))
         return "equivariant" if needed is not None and needed <= border else None
 
     def _compare_patches(self, measured: list[Measured]) -> None:
-        for shift, (extent, clear) in self._patches.items():
+        for shift, (extent, places) in self._patches.items():
             patch = self._patch(extent, shift)
-            base = self._run(patch)
+            base = self._run(patch, self._before(places))
             scales = self._scales_of(patch, base)
+            self._went(places)
             for axis in range(len(shift)):
-                moved = self._rolled(patch, axis, shift[axis])
-                for i, (value, certificate) in enumerate(zip(self._numbers, self._certificates, strict=True)):
-                    if tuple(motion.shift for motion in certificate.motions) != shift or not clear[value]:
-                        continue
+                for i, there in self._rolled(patch, axis, shift[axis], places).items():
+                    certificate = self._certificates[i]
                     if certificate.translation == "invariant":
-                        _note(measured[i], _difference(base[i], moved[i], scales[i]))
-                    elif not self._local[value]:
-                        _compare(measured[i], certificate, axis, base[i], moved[i], scales[i])
+                        _note(measured[i], _difference(base[i], there, scales[i]))
+                    else:
+                        _compare(measured[i], certificate, axis, base[i], there, scales[i])
+                self._went(places)
 
     def _patch(self, extent: int, shift: tuple[int, ...]) -> Inputs:
         """Noise on a uniform background."""
@@ -299,9 +369,9 @@ class _Bench:
             made.append(x)
         return made
 
-    def _rolled(self, inputs: Inputs, axis: int, samples: int) -> list[Tensor]:
+    def _rolled(self, inputs: Inputs, axis: int, samples: int, places: list[int]) -> dict[int, Tensor]:
         """What the network makes of inputs that are moved circularly along an axis."""
-        return self._run([x.roll(samples, 2 + axis) if x.dim() > 2 + axis else x for x in inputs])
+        return self._run([x.roll(samples, 2 + axis) if x.dim() > 2 + axis else x for x in inputs], places)
 
     def _translation(
         self, i: int, wire: Wire, certificate: Equivariance, measured: Measured, found: list[str | None]
@@ -318,13 +388,12 @@ class _Bench:
         if not self._y[i].isfinite().all():
             return replace(claim, verdict="unmeasured", reason="no finite numbers")
         if certificate.translation == "none":
-            kinds = set(found)
-            if not kinds or None in kinds:
+            if not _all_answer(found) or not self._varying[i]:
                 return claim
-            return replace(claim, verdict="found", found=min(kinds, key=str))
+            return replace(claim, verdict="found", found=min(map(str, found)))
         if measured.difference is None and not certificate.motions:
             # There is nothing that moves, and it depends on no input.
-            still = not self._varies[i]
+            still = not self._varying[i]
             return replace(claim, verdict="holds" if still else "refuted", difference=0.0 if still else None)
         if measured.difference is None:
             return replace(claim, verdict="unmeasured", reason=self._too_small(certificate))
@@ -340,11 +409,11 @@ class _Bench:
             return "border not known"
         return "input too small"
 
-    def decided(self, findings: list[Finding]) -> list[Finding]:
+    def _decided(self, findings: list[Finding]) -> list[Finding]:
         """Without what is refuted by nothing but places of maxima that rounding chose."""
         if not any(finding.verdict == "refuted" for finding in findings):
             return findings
-        chance = undecided(self._analysis.flow, dict(zip(self._numbers, self._y, strict=True)))
+        chance = undecided(self._analysis.flow, {self._numbers[i]: y for i, y in self._y.items()})
         wires = {wire for value, wire in zip(self._numbers, self._wires, strict=True) if value in chance}
         reason = "maxima equal but for rounding"
         return [
@@ -356,26 +425,39 @@ class _Bench:
 
     # -------------------------------------------------------------------------- turns
 
-    def turns(self) -> list[Finding]:
+    def _turned(self) -> list[Finding]:
         found: list[Finding] = []
         for name, motion in TURNS.items():
-            needs = ACTED_ON[motion]
-            maps = [shape for shape in self._shapes if len(shape) > needs]
-            square = motion is not Motion.ROTATION or all(shape[-1] == shape[-2] for shape in maps)
-            if not maps:
-                continue
-            moved = None
-            if square:
+            answers = self._answers(motion)
+            moved: dict[int, Tensor] = {}
+            if self._turns(motion):
                 # Not a view: some layers of torch take none of a volume.
-                moved = self._run([_turned(name, x).contiguous() for x in self._x])
-            for i, (value, wire) in enumerate(zip(self._numbers, self._wires, strict=True)):
-                answer = self._analysis.symmetries[value].of(motion)
-                if answer is not None:
-                    found.append(self._turn(i, wire, name, answer, None if moved is None else moved[i]))
+                moved = self._run([_turned(name, x).contiguous() for x in self._x], list(answers))
+                self._went(answers)
+            unclaimed = {
+                i: _turn_found(name, self._y[i], there, self._scales[i])
+                for i, there in moved.items()
+                if answers[i].answer == "none"
+            }
+            self._vary(i for i, kind in unclaimed.items() if kind is not None)
+            for i, answer in answers.items():
+                found.append(self._turn(i, name, answer, moved.get(i), unclaimed.get(i)))
         return found
 
-    def _turn(self, i: int, wire: Wire, name: MotionName, answer: Answer, moved: Tensor | None) -> Finding:
-        y = self._y[i]
+    def _answers(self, motion: Motion) -> dict[int, Answer]:
+        """What is claimed of a motion, by place, of the values of which anything is said."""
+        answers = ((i, self._analysis.symmetries[value].of(motion)) for i, value in enumerate(self._numbers))
+        return {i: answer for i, answer in answers if answer is not None}
+
+    def _turns(self, motion: Motion) -> bool:
+        """Whether an input can be moved so, and comes to lie where it was."""
+        maps = [shape for shape in self._shapes if len(shape) > ACTED_ON[motion]]
+        return bool(maps) and (motion is not Motion.ROTATION or all(shape[-1] == shape[-2] for shape in maps))
+
+    def _turn(
+        self, i: int, name: MotionName, answer: Answer, moved: Tensor | None, unclaimed: str | None
+    ) -> Finding:
+        y, wire = self._y[i], self._wires[i]
         fibre = answer.fibre
         channels = None if fibre is None or answer.answer != "equivariant" else fibre.kind
         claim = Finding(wire, name, answer.answer, "none", channels=channels, ended_by=answer.ended_by)
@@ -385,8 +467,8 @@ class _Bench:
         if not y.isfinite().all():
             return replace(claim, verdict="unmeasured", reason="no finite numbers")
         if answer.answer == "none":
-            seen = _turn_found(name, y, moved, self._scales[i]) if self._varies[i] else None
-            return claim if seen is None else replace(claim, verdict="found", found=seen)
+            answers = unclaimed is not None and self._varying[i]
+            return replace(claim, verdict="found", found=unclaimed) if answers else claim
         if fibre is not None and not fibre.exact:
             reason = "of continuous pictures"
             return replace(claim, verdict="unmeasured", reason=reason)
@@ -400,17 +482,12 @@ class _Bench:
 
     # -------------------------------------------------------------------------- scale
 
-    def scales(self) -> list[Finding]:
+    def _scaled(self) -> list[Finding]:
         """What is claimed of scale, where there is a program that gives the network another size."""
         if self._program is None:
             return []
         made = self._of_larger(self._program)
-        found: list[Finding] = []
-        for i, (value, wire) in enumerate(zip(self._numbers, self._wires, strict=True)):
-            answer = self._analysis.symmetries[value].of(Motion.SCALE)
-            if answer is not None:
-                found.append(self._scale(i, wire, answer, made.get(i)))
-        return found
+        return [self._scale(i, answer, made.get(i)) for i, answer in self._answers(Motion.SCALE).items()]
 
     def _of_larger(self, program: Program) -> dict[int, Tensor]:
         """What the network of enlarged inputs makes of them, by the place of the value."""
@@ -420,16 +497,17 @@ class _Bench:
         nodes = {node.name: node for node in network.nodes}
         places = [i for i in self._enlarged if self._wires[i].node.name in nodes]
         wires = [Wire(nodes[self._wires[i].node.name], self._wires[i].port) for i in places]
-        run = Running(network, wires, self._seed)
-        run.take_weights(self._run)
+        run = Running(network, wires, fitted(network, self._state, self._seed), self._seed)
         inputs = [
             enlarged(x) if has_positions(node.shape) else x
             for node, x in zip(self._network.inputs, self._x, strict=True)
         ]
-        return dict(zip(places, run(inputs), strict=True))
+        made = run(inputs)
+        self._went(self._enlarged, FACTOR ** self._axes())
+        return dict(zip(places, made, strict=True))
 
-    def _scale(self, i: int, wire: Wire, answer: Answer, made: Tensor | None) -> Finding:
-        y, fibre = self._y[i], answer.fibre
+    def _scale(self, i: int, answer: Answer, made: Tensor | None) -> Finding:
+        y, wire, fibre = self._y[i], self._wires[i], answer.fibre
         channels = None if fibre is None or answer.answer != "equivariant" else fibre.kind
         claim = Finding(wire, "scale", answer.answer, "none", channels=channels, ended_by=answer.ended_by)
         if answer.answer == "none":
@@ -469,17 +547,36 @@ def _difference(a: Tensor, b: Tensor, scale: float) -> float:
     return largest if largest == largest else float("inf")
 
 
+def _alike(a: Tensor, b: Tensor, scale: float) -> bool:
+    """Whether two values differ by no more than rounding. Most that differ do so in their first channels."""
+    few = slice(None), slice(0, 4)
+    return a.shape == b.shape and all(
+        _difference(c, d, scale) <= TOLERANCE for c, d in ((a[few], b[few]), (a, b))
+    )
+
+
 # ------------------------------------------------------------------------------ along one axis
+
+
+def _axes_told(certificate: Equivariance, shape: Sequence[int]) -> list[int]:
+    """The axes along which a value of this shape has units that lie outside the border, moved or not."""
+    found: list[int] = []
+    for axis, (extent, motion, border) in enumerate(
+        zip(shape[1:], certificate.motions, certificate.border or [], strict=False)
+    ):
+        if border is not None and ((motion.ring and border == 0) or extent - motion.units > 2 * border):
+            found.append(axis)
+    return found
 
 
 def _compare(
     measured: Measured, certificate: Equivariance, axis: int, y: Tensor, moved: Tensor, scale: float
 ) -> None:
     """Hold what one move along an axis did to a certificate."""
-    motion = certificate.motions[axis]
-    border = (certificate.border or [])[axis]
-    if border is None or y.dim() <= 2 + axis:
+    if axis not in _axes_told(certificate, y.shape[1:]):
         return
+    motion, border = certificate.motions[axis], (certificate.border or [])[axis]
+    assert border is not None
     if motion.ring and border == 0:
         difference = _difference(y.roll(motion.units, 2 + axis), moved, scale)
         _note(measured, difference)
@@ -488,10 +585,7 @@ def _compare(
             needed = _needed(_units_off(y, moved, axis, motion.units, scale))
     else:
         off = _units_off(y, moved, axis, motion.units, scale)
-        inner = [share for u, share in enumerate(off) if _depth(u, len(off)) >= border]
-        if not inner:
-            return
-        _note(measured, max(inner))
+        _note(measured, max(share for u, share in enumerate(off) if _depth(u, len(off)) >= border))
         needed = _needed(off)
     if measured.needed is None:
         measured.needed = [None] * len(certificate.motions)
@@ -512,6 +606,11 @@ def _units_off(y: Tensor, moved: Tensor, axis: int, by: int, scale: float) -> li
     there = moved.narrow(2 + axis, by, extent - by)
     share = (here - there).abs().movedim(2 + axis, 0).flatten(1).amax(1) / scale
     return [float("inf") if one != one else one for one in share.tolist()]
+
+
+def _all_answer(kinds: list[str | None]) -> bool:
+    """Whether a value was moved, and answered along each axis."""
+    return bool(kinds) and None not in kinds
 
 
 def _depth(unit: int, pairs: int) -> int:
@@ -567,13 +666,9 @@ def _acted(name: MotionName, fibre: Fibre, y: Tensor) -> Tensor | None:
 
 def _turn_found(name: MotionName, y: Tensor, moved: Tensor, scale: float) -> str | None:
     """What a value of which nothing is claimed does."""
-    if _difference(y, moved, scale) <= TOLERANCE:
+    if _alike(y, moved, scale):
         return "invariant"
     needs = ACTED_ON[TURNS[name]]
-    if (
-        y.dim() >= 2 + needs
-        and prod(y.shape[-needs:]) > 1
-        and _difference(_turned(name, y), moved, scale) <= TOLERANCE
-    ):
+    if y.dim() >= 2 + needs and prod(y.shape[-needs:]) > 1 and _alike(_turned(name, y), moved, scale):
         return "equivariant"
     return None

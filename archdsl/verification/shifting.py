@@ -27,10 +27,12 @@ from archdsl.compiler import Network, Wire
 from archdsl.drawing.choosing import layer_named
 from archdsl.drawing.shifts import Frame, Panel, Shares
 from archdsl.drawing.undrawable import Undrawable
+from archdsl.progress import Progress, Told, untold
 from archdsl.verification import measuring
 from archdsl.verification.findings import Finding, Verification
 from archdsl.verification.influence import Span, inside, local
 from archdsl.verification.measuring import TOLERANCE, TooMuch
+from archdsl.verification.passes import spent
 from archdsl.verification.running import Inputs, Running
 from archdsl.verification.text import WORDS, claimed
 
@@ -72,7 +74,9 @@ class Moves:
         return x
 
 
-def shifted(found: Verification, analysis: Analysis, names: Sequence[str] = ()) -> tuple[str, list[Panel]]:
+def shifted(
+    found: Verification, analysis: Analysis, names: Sequence[str] = (), told: Told = untold
+) -> tuple[str, list[Panel]]:
     """How the input was moved, and a panel for each layer that is named.
 
     Without names, for the outputs and where what is claimed changes. Raises `Undrawable` and `TooMuch`.
@@ -82,7 +86,7 @@ def shifted(found: Verification, analysis: Analysis, names: Sequence[str] = ()) 
         raise Undrawable(f"no input of {network.name} has an axis along which it could be moved")
     findings = {one.wire: one for one in found.findings if one.motion == "translation"}
     wires = _named(network, names) if names else _telling(network, analysis, findings)
-    return _Shifting(network, analysis, wires, found.seed).panels([findings[wire] for wire in wires])
+    return _Shifting(found, analysis, wires).panels([findings[wire] for wire in wires], told)
 
 
 def _named(network: Network, names: Sequence[str]) -> list[Wire]:
@@ -118,17 +122,18 @@ def _changes(analysis: Analysis, wire: Wire) -> bool:
 class _Shifting:
     """The moves of one network, and some of its values."""
 
-    def __init__(self, network: Network, analysis: Analysis, wires: list[Wire], seed: int) -> None:
-        self._network, self._analysis, self._wires, self._seed = network, analysis, wires, seed
+    def __init__(self, found: Verification, analysis: Analysis, wires: list[Wire]) -> None:
+        self._found, self._analysis, self._wires = found, analysis, wires
         self._numbers = [analysis.flow.number(wire) for wire in wires]
         self._certificates = [analysis.equivariance(wire) for wire in wires]
         self._shapes = [
-            tuple(extent for extent in node.shape if isinstance(extent, int)) for node in network.inputs
+            tuple(extent for extent in node.shape if isinstance(extent, int)) for node in found.network.inputs
         ]
         self._extents = [
             min(shape[1 + axis] for shape in self._shapes if len(shape) > 1 + axis)
             for axis in range(max(map(len, self._shapes)) - 1)
         ]
+        self._spent = spent(analysis.flow, self._numbers)
         self._moves = self._planned()
         self._local = local(analysis.flow)
         self._extent, clear = self._patched()
@@ -137,19 +142,18 @@ class _Shifting:
         self._by_patch = [one and clear[value] for one, value in zip(wanted, self._numbers, strict=True)]
         self._lacking = [one and not clear[value] for one, value in zip(wanted, self._numbers, strict=True)]
         ways = any(self._by_patch) + (not all(self._by_patch))
-        passes = ways * (2 + prod(self._moves.steps))
-        if (flops := passes * analysis.totals.flops) > measuring.MOST_FLOPS:
+        self._passes = ways * (2 + prod(self._moves.steps))
+        if (flops := self._passes * self._spent) > measuring.MOST_FLOPS:
             raise TooMuch(
-                f"{passes} passes take {flops:,} FLOPs, and at most {measuring.MOST_FLOPS:,} are made"
+                f"{self._passes} passes take {flops:,} FLOPs, and at most {measuring.MOST_FLOPS:,} are made"
             )
 
     # -------------------------------------------------------------------------- plans
 
     def _planned(self) -> Moves:
-        flops = self._analysis.totals.flops
         room = FARTHEST**2
-        if isinstance(flops, int) and flops:
-            room = measuring.MOST_FLOPS // (2 * flops) - 2
+        if self._spent:
+            room = measuring.MOST_FLOPS // (2 * self._spent) - 2
         last = len(self._extents) - 1
         if last > 0 and self._extents[last - 1] > 1:
             steps = tuple(min(max(FEWEST, 2 * self._span(a)), self._extents[a]) for a in (last - 1, last))
@@ -204,21 +208,25 @@ class _Shifting:
 
     # -------------------------------------------------------------------------- moves
 
-    def panels(self, findings: list[Finding]) -> tuple[str, list[Panel]]:
-        run = Running(self._network, self._wires, self._seed)
+    def panels(self, findings: list[Finding], told: Told) -> tuple[str, list[Panel]]:
+        found, progress = self._found, Progress(self._passes, told)
+        told(0)
+        run = Running(found.network, self._wires, found.state, found.seed)
         shares: list[Shares] = [[] for _ in self._wires]
         units: list[tuple[Shares, Frame | None] | None] = [None] * len(self._wires)
         for patched in (False, True):
             shown = [k for k, by_patch in enumerate(self._by_patch) if by_patch == patched]
             if not shown:
                 continue
-            generator = torch.Generator().manual_seed(self._seed)
+            generator = torch.Generator().manual_seed(found.seed)
             make = self._patch if patched else self._picture
             inputs, others = make(generator), make(generator)
             base, other = run(inputs), run(others)
+            progress.went(2)
             scale = {k: _root(base[k] - other[k]) for k in shown}
             for shift in self._moves.all():
                 moved = run([self._moves.rolled(x, shift) for x in inputs])
+                progress.went()
                 for k in shown:
                     seen = self._seen(k, base[k], moved[k], shift)
                     self._take(shares[k], shift, seen, scale[k])
@@ -336,7 +344,8 @@ class _Shifting:
             rows = "rows along the first, columns along the second"
             along = f"{'both axes' if axes == 2 else 'the last two axes'}: {rows}"
         far = " and ".join(f"0 to {steps - 1}" for steps in dict.fromkeys(self._moves.steps))
-        return f"the input is moved by {far} samples along {along}"
+        weights = ", with trained weights" if self._found.trained else ""
+        return f"the input is moved by {far} samples along {along}{weights}"
 
     def _panel(
         self, k: int, finding: Finding, shares: Shares, units: tuple[Shares, Frame | None] | None

@@ -23,7 +23,8 @@ def text(found: Verification, width: int | None = None, style: Style | None = No
     style = style or Style()
     inputs = ", ".join(f"{node.name} {shape_text(list(node.shape))}" for node in found.network.inputs)
     name = style.paint(visible(found.network.name), BOLD)
-    lines = [f"{name}  {visible(inputs)}, weights and inputs by chance (seed {found.seed})"]
+    chance = "trained weights, inputs" if found.trained else "weights and inputs"
+    lines = [f"{name}  {visible(inputs)}, {chance} by chance (seed {found.seed})"]
     for motion in MOTIONS:
         findings = [finding for finding in found.findings if finding.motion == motion]
         if not findings:
