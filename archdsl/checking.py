@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from archdsl.collection import uncollected
 from archdsl.compiler import Options, Program, Work
 from archdsl.compiler.frames import Frame
 from archdsl.diagnostics import Diagnostic
 from archdsl.net import Checked, check_network, program_of
+from archdsl.precision import STANDARD, Measure
 from archdsl.recipes.reader import read_recipe
 from archdsl.source import Source
 from archdsl.syntax.tree import Train
@@ -37,21 +39,25 @@ def check_file(
     allow_python: bool = False,
     teach: bool = False,
     options: Options | None = None,
+    measure: Measure = STANDARD,
 ) -> CheckedFile:
     """Check a file: the network that is named, or all of them; one of blocks alone as far as it goes.
 
     With `allow_python` the Python files from which it imports layers are run; with `teach` what one should
-    know of the networks is said, too.
+    know of the networks is said, too. `measure` is what the peaks that it expects are for.
     """
-    return check_program(program_of(source, allow_python), network, teach=teach, options=options)
+    program = program_of(source, allow_python)
+    return check_program(program, network, teach=teach, options=options, measure=measure)
 
 
+@uncollected()
 def check_program(
     program: Program,
     network: str | None = None,
     work: Work | None = None,
     teach: bool = False,
     options: Options | None = None,
+    measure: Measure = STANDARD,
 ) -> CheckedFile:
     """As `check_file`, of a file that has been read; `work` bounds it together with others.
 
@@ -63,7 +69,7 @@ def check_program(
     checked = []
     shares = program.shared_out(options) if options and network is None else {}
     for name in names:
-        checked.append(check_network(program, name, shares.get(name, options), work, teach))
+        checked.append(check_network(program, name, shares.get(name, options), work, teach, measure))
         if work.left < 0:
             break
     found = [d for one in checked for d in one.diagnostics]

@@ -87,6 +87,9 @@ class ArchError(Exception):
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"{first.span.source.name}:{first.span.line}: {first.message}{more}")
 
+    def __reduce__(self) -> tuple[type[ArchError], tuple[list[Diagnostic]]]:
+        return ArchError, (self.diagnostics,)
+
 
 def _place(span: Span) -> dict[str, Any]:
     line, column = span.source.position(span.start)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from archdsl.problems import Fault
 from archdsl.problems.files import ImportNotFound, ImportOutside
-from archdsl.project import MAX_BYTES, PYTHON, bundled
+from archdsl.project import MAX_BYTES, PYTHON, TOO_LARGE, bundled, bundled_names, decoded
 from archdsl.source import Source
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str] | Non
 def read_at(revision: str, path: str, folder: Path, name: str) -> tuple[Source, Load]:
     """A file of a revision, called `name`, and what it may import: its files beside that one and below.
 
+    Which are bundled ones and which are not is told as `imports_of` does.
     `path` is from the root of the repository or, where it begins with `./` or `../`, from `folder`, which is
     in it. Raises `Unavailable`.
     """
@@ -61,20 +62,22 @@ def read_at(revision: str, path: str, folder: Path, name: str) -> tuple[Source, 
     source = Source(name, text)
     # What stands before the last part is kept as it is: `./` says from where it is meant.
     root = path[: len(path) - len(posixpath.basename(path))]
-    places = {name: ""}
+    places = {name: posixpath.basename(path)}
 
     def load(wanted: str, importer: Source) -> Source:
-        inside = posixpath.normpath(posixpath.join(places.get(importer.name, ""), wanted))
-        if posixpath.isabs(inside) or inside.split("/")[0] == "..":
-            raise Fault(ImportOutside(wanted))
-        try:
-            found = _text(revision, root + inside, folder)
-        except Unavailable as error:
-            raise Fault(ImportNotFound(wanted, str(error))) from None
-        if found is not None:
-            called = f"{revision}:{root}{inside}"
-            places[called] = posixpath.dirname(inside)
-            return Source(called, found)
+        if importer.name in places:
+            own = places[importer.name]
+            inside = posixpath.normpath(posixpath.join(posixpath.dirname(own), wanted))
+            if posixpath.isabs(inside) or inside.split("/")[0] == "..":
+                raise Fault(ImportOutside(wanted))
+            try:
+                found = _text(revision, root + inside, folder)
+            except Unavailable as error:
+                raise Fault(ImportNotFound(wanted, str(error))) from None
+            if found is not None and (inside != own or wanted not in bundled_names()):
+                called = f"{revision}:{root}{inside}"
+                places[called] = inside
+                return Source(called, found)
         shipped = None if wanted.endswith(PYTHON) else bundled(wanted)
         if shipped is None:
             raise Fault(ImportNotFound(wanted, f"there is no such file at {revision}"))
@@ -99,12 +102,11 @@ def _text(revision: str, path: str, folder: Path) -> str | None:
     if kind != b"blob":
         raise Unavailable(f"{path} at {revision} is a folder; name an .arch file in it")
     if size > MAX_BYTES:
-        raise Unavailable(f"{path} at {revision} is larger than {MAX_BYTES:,} bytes, the most that is read")
-    content = _asked("--batch", [asked], folder).partition(b"\n")[2][:size]
+        raise Unavailable(f"{path} at {revision}: {TOO_LARGE}")
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Unavailable(f"{path} at {revision} is not UTF-8 text") from None
+        return decoded(_asked("--batch", [asked], folder).partition(b"\n")[2][:size])
+    except Fault as fault:
+        raise Unavailable(f"{path} at {revision}: {fault.problem.message()}") from None
 
 
 def _absent(revision: str, path: str, folder: Path) -> str:

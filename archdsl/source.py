@@ -21,6 +21,11 @@ class Source:
         # A lone carriage return ended the lines of old Macs; one that stands before a newline stays.
         self.text = _LONE_RETURN.sub("\n", text) if "\r" in text else text
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is called as a file is: not `<standard input>`, nor by an option (`--set classes`)."""
+        return not self.name.startswith(("<", "--"))
+
     @cached_property
     def _line_starts(self) -> list[int]:
         return [0, *(newline.end() for newline in _NEWLINE.finditer(self.text))]

@@ -33,7 +33,9 @@ from archdsl.layers.arguments import Kind, Parameter, written
 from archdsl.net import Net
 from archdsl.problems import CATALOGUE, Problem
 from archdsl.project import bundled, bundled_networks
-from archdsl.recipes.keys import KEYS, OF_PARTS, Key
+from archdsl.recipes.keys import KEYS, LENGTH, OF_PARTS, Key
+from archdsl.recipes.reader import read_recipe
+from archdsl.recipes.recipe import Recipe
 from archdsl.report.columns import field_texts
 from archdsl.report.units import separated
 
@@ -83,11 +85,15 @@ def recipes_page() -> str:
         "",
         "## Keys",
         "",
-        "| key | takes | what it says |",
-        "| --- | --- | --- |",
+        "| key | default | takes | what it says |",
+        "| --- | --- | --- | --- |",
     ]
-    lines += [f"| `{name}` | {_takes(key)} | {key.documentation} |" for name, key in KEYS.items()]
-    lines += [f"| `PART.{name}` | {_takes(key)} | {key.documentation} |" for name, key in OF_PARTS.items()]
+    default = defaults()
+    lines += [
+        f"| `{name}` | {default.get(name, '')} | {_takes(key)} | {key.documentation} |"
+        for name, key in KEYS.items()
+    ]
+    lines += [f"| `PART.{name}` |  | {_takes(key)} | {key.documentation} |" for name, key in OF_PARTS.items()]
     families = {key.takes.family: key.takes for key in KEYS.values() if isinstance(key.takes, type)}
     for family, words in families.items():
         lines += ["", f"## {family.capitalize()}"]
@@ -102,6 +108,17 @@ def recipes_page() -> str:
             ]
             lines += arguments_table(word.arguments)
     return "\n".join(lines) + "\n"
+
+
+def defaults() -> dict[str, str]:
+    """What a recipe says that sets no key but those it must, by key; the others have no default."""
+    must = "\n".join(key.example for key in KEYS.values() if key.example)
+    net = archdsl.loads(f"network Small {{ input x: [1, 40]\nflatten -> linear(10) }}\ntrain {{ {must} }}")
+    recipe, _ = read_recipe(net.network.train, net.network)
+    assert recipe is not None
+    found = Recipe.stored_settings(recipe.to_dict())
+    own = (name for name, key in KEYS.items() if key.example is None and name not in LENGTH)
+    return {name: f"`{found.get(name, 'none')}`" for name in own}
 
 
 def _takes(key: Key) -> str:

@@ -9,7 +9,6 @@ import pytest
 from programs import Program
 
 from archdsl.checking import check_file
-from archdsl.compiler.expressions import bodies_of
 from archdsl.project import bundled
 from archdsl.source import Source
 from archdsl.syntax import tree
@@ -30,7 +29,7 @@ def uses(text: str) -> list[tree.Use]:
     for body in bodies:
         for line in body:
             for item in line.items if isinstance(line, tree.Line) else ():
-                bodies += bodies_of(item)
+                bodies += tree.bodies_of(item)
                 found += [item] if isinstance(item, tree.Use) else []
     return found
 

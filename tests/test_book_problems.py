@@ -489,7 +489,7 @@ def test_the_page_has_the_epochs_and_the_initialisation() -> None:
     recipe, _ = read_recipe(net.network.train, net.network)
     assert recipe is not None
     (quoted,) = re.findall(r"^```text\n(.*?)^```$", of_the_page("Problem 10.12"), re.M | re.S)
-    assert quoted in explained(net.network, recipe, net.analysis(recipe.batch))
+    assert quoted in explained(net.network, recipe)
     assert f" {PROBLEMS['10.12']:,} epochs" in quoted
     said = of_the_page("Problem 10.19")
     weights, channels = (int(n) for n in figures("Problem 10.19")[0])

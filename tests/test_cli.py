@@ -114,6 +114,20 @@ def test_a_file_here_comes_before_a_bundled_one(folder: Path) -> None:
     assert json.loads(run("analyze", "alexnet.arch", "--json", cwd=folder).out)["network"] == "Small"
 
 
+def test_a_file_called_like_a_bundled_one_is_not_that_one(folder: Path) -> None:
+    """It means the bundled one by its own name, and bundled files never mean it."""
+    net = "network {0} {{\n  input image: [3, 64, 64]\n  {1}\n}}\n"
+    own = 'import Head, Stem from "resnet.arch"\n' + net.format("Own", "Stem -> Head(5)")
+    (folder / "resnet.arch").write_text(own, encoding="utf-8")
+    (folder / "blocks.arch").write_text("block Mine {\n  relu\n}\n", encoding="utf-8")
+    both = 'import Mine from "blocks.arch"\nimport Stages from "resnext.arch"\n'
+    both += net.format("Both", "Mine -> Stages([1], 1, 4)")
+    (folder / "both.arch").write_text(both, encoding="utf-8")
+    found = run("check", "resnet.arch", "both.arch", "ResNeXt50", "vit.arch", cwd=folder)
+    assert (found.code, found.out) == (0, "")
+    assert found.err.startswith("resnet.arch: 1 network")
+
+
 @pytest.mark.parametrize(
     "target", ["alexnet.arch", "googlenet.arch", "resnet.arch:ResNet50", "lenet5.arch:LeNet5"]
 )
@@ -216,8 +230,52 @@ def test_check_shows_everything(folder: Path) -> None:
     assert "2 errors and 1 warning in 2 files" in found.err
 
 
-def test_check_of_a_warning_fails_nothing(folder: Path) -> None:
+def test_check_of_a_warning_fails_where_it_is_to(folder: Path) -> None:
     assert run("check", "warned.arch", cwd=folder).code == 0
+    strict = run("check", "warned.arch", "--strict", cwd=folder)
+    assert strict.code == 1
+    assert strict.err.endswith("\n1 warning in warned.arch; --strict lets no warning pass\n")
+
+
+def test_check_of_a_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    for place in (".hidden", "inner", "none"):
+        Path(place).mkdir()
+        if place != "none":
+            Path(place, "wrong.arch").write_text(WRONG, encoding="utf-8")
+    assert command_line.run(["check", ".", "wrong.arch", "--format", "json"]) == 1
+    said = json.loads(capsys.readouterr().out)["diagnostics"]
+    files = ["inner/wrong.arch", "warned.arch", "wrong.arch"]
+    assert [*dict.fromkeys(one["file"].replace(os.sep, "/") for one in said)] == files
+    assert command_line.run(["check", "none"]) == 0
+    assert capsys.readouterr().err == "no .arch file in none\n"
+
+
+def test_peaks_are_expected_as_they_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For the optimizer of the file, and in `check` for a batch and a precision."""
+    monkeypatch.chdir(tmp_path)
+    recipe = (
+        "train { data = mnist1d\n loss = cross_entropy\n optimizer = adam(lr=0.1)\n batch = 9\n steps = 9 }"
+    )
+    text = f"network Small {{ input x: [1, 40]\n flatten -> linear(10)\n expect PEAK }}\n{recipe}\n"
+    totals = archdsl.loads(text.replace("PEAK", "true")).report
+    for given, asked in (({}, ""), ({"batch": 64, "precision": "float16"}, "--batch 64 --precision float16")):
+        found = totals(**given).to_dict()["totals"]
+        peaks = " and ".join(
+            f"{peak} == {found[f'{peak}_bytes']}" for peak in ("training_peak", "forward_peak")
+        )
+        Path("small.arch").write_text(text.replace("PEAK", peaks), encoding="utf-8")
+        assert command_line.run(["check", "small.arch", *asked.split()]) == 0
+        for other in ("--batch 2", "--precision float64"):
+            assert command_line.run(["check", "small.arch", *asked.split(), *other.split()]) == 1
+    assert (
+        "small.arch: 1 network, 1 expectation holds; peaks are of batch 64, float16\n"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_mistake_of_the_file_is_said_once_for_all_networks(tmp_path: Path) -> None:
@@ -341,7 +399,7 @@ def test_export_runs_without_archdsl(folder: Path) -> None:
 def test_an_output_that_cannot_be_written(folder: Path) -> None:
     found = run("export", "good.arch", "--to", "torch", "-o", "nowhere/small.py", cwd=folder)
     assert (found.code, found.out) == (1, "")
-    assert found.err == "error: can't write nowhere/small.py: No such file or directory\n"
+    assert found.err == "error: nowhere/small.py can't be written: No such file or directory\n"
 
 
 def test_train(tmp_path: Path) -> None:
@@ -391,19 +449,36 @@ def test_wrong_command_lines(folder: Path, arguments: tuple[str, ...], said: str
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"network A {\n  \xff\n}\n", "error: bad.arch:2: byte 0xff is not UTF-8 text\n"),
-        (b"# " + b"x" * (1 << 20), "error: bad.arch is larger than 1,048,576 bytes, the most that is read\n"),
+        (b"network A {\n  \xff\n}\n", "byte 0xff in line 2 is not UTF-8 text"),
+        (b"# " + b"x" * (1 << 20), "the file is larger than 1,048,576 bytes, the most that is read"),
+        (GOOD.encode("utf-16"), "the file looks like UTF-16; save it as UTF-8"),
+        (GOOD.encode("utf-16-le"), "the file looks like UTF-16; save it as UTF-8"),
     ],
 )
-def test_files_that_are_no_text(tmp_path: Path, content: bytes, said: str) -> None:
-    (tmp_path / "bad.arch").write_bytes(content)
-    found = run("check", "bad.arch", cwd=tmp_path)
-    assert (found.code, found.err) == (1, "1 error in bad.arch\n")
-    assert found.out == f"{said.replace('error:', 'error[unreadable-file]:')}  --> bad.arch\n\n"
-    analysed = run("analyze", "bad.arch", cwd=tmp_path)
-    assert (analysed.code, analysed.out, analysed.err) == (1, "", said)
-    piped = run("analyze", "-", cwd=tmp_path, stdin=content)
-    assert (piped.code, piped.err) == (1, said.replace("bad.arch", "-"))
+def test_files_that_are_no_text(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    said: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    Path("bad.arch").write_bytes(content)
+    bad = f"error: bad.arch: {said}\n"
+    for arguments in ("analyze", "draw", "export --to torch", "verify", "diff good.arch", "fmt"):
+        assert command_line.run([*arguments.split(), "bad.arch"]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == "" and shown.err.removesuffix("1 file not laid out\n") == bad, arguments
+    assert command_line.run(["check", "good.arch", "bad.arch", "wrong.arch"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"error[unreadable-file]: {said}\n  --> bad.arch\n\n")
+    assert shown.err.endswith("3 errors in 2 files\n")
+    piped = run("analyze", "-", cwd=folder, stdin=content)
+    assert (piped.code, piped.err) == (2, bad.replace("bad.arch", "-"))
+    with pytest.raises(archdsl.ArchError) as raised:
+        archdsl.load("bad.arch")
+    assert str(raised.value) == f"bad.arch:1: {said}"
+    assert [d.name for d in raised.value.diagnostics] == ["unreadable-file"]
 
 
 def test_byte_order_marks_and_windows_line_ends(tmp_path: Path) -> None:
@@ -474,7 +549,8 @@ def test_an_import_through_links_that_lead_in_a_circle(folder: Path) -> None:
 def test_a_full_disk_is_said(folder: Path) -> None:
     command = f"{sys.executable} -m archdsl analyze good.arch > /dev/full"
     done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: can't write the result: No space left on device\n")
+    assert done.returncode == 1
+    assert done.stderr == "error: the result can't be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("<&-", 0), ("2>&-", 0)])

@@ -725,6 +725,17 @@ def test_imports_are_read_from_what_is_open(tmp_path: Path) -> None:
     assert [d.name for d in checker.check(document).diagnostics] == ["import-not-found"]
 
 
+def test_the_bundled_file_of_a_files_own_name_is_another(tmp_path: Path) -> None:
+    text = 'import Stem from "resnet.arch"\nnetwork A {\n  input x: [3, 64, 64]\n  Stem\n}\n'
+    (tmp_path / "resnet.arch").write_text(text)
+    library = Library()
+    document = Document(str(tmp_path / "resnet.arch"), text)
+    library.put(document)
+    assert not Checker(library).check(document).diagnostics
+    found = navigation.definition(library, document, offset_of(text, "Stem\n"))
+    assert found is not None and found.name != document.name and Path(found.name).is_file()
+
+
 def test_what_an_import_imports_is_followed(tmp_path: Path) -> None:
     """A file that is changed behind another: its names are found where they stand now."""
     (tmp_path / "far.arch").write_text("block Far {\n  relu\n}\n")

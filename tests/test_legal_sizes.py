@@ -16,9 +16,9 @@ from open_programs import OpenProgram
 import archdsl
 from archdsl.analysis.legal_sizes import LegalSizes, legal_sizes
 from archdsl.compiler import Options
-from archdsl.fitting import holding
 from archdsl.net import program_of
 from archdsl.report.legal_sizes import to_dict
+from archdsl.residues import holding
 from archdsl.sizes import Question, Size, maximum, minimum, substitute, symbol
 from archdsl.source import Source
 

@@ -337,6 +337,59 @@ def test_names_that_the_network_has_decide(
     assert [int(tensor[0, 0]) for tensor in weights] == wanted
 
 
+EQUAL = """network Equal {
+  input x: [6, 16]
+  body: {
+    c1: conv(6, kernel=3, padding=1, bias=false)
+    n1: batch_norm -> relu
+    c2: conv(6, kernel=3, padding=1, bias=false)
+    n2: batch_norm -> relu
+    c3: conv(6, kernel=3, padding=1, bias=false)
+    n3: batch_norm -> relu
+  }
+  head: flatten -> linear(4)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "spoil", "said"),
+    [
+        # By the ends of nested labels, in whatever order; one that is too much or too little is named.
+        ("head c3 n3 c1 n1 c2 n2", "", ""),
+        ("fc c3 n3 c1 n1 c2 n2", "", ""),
+        ("head c3 n3 c1 n1 c2 n2 c9", "", r'to leave them out: `ignored=\["c9"\]`'),
+        ("head c3 n3 c1 n1", "", r"nothing for 2 layers: `body.c2` .* and `body.n2.batch_norm`"),
+        # Where order alone tells, all that may be meant are named, and how many of them.
+        ("l.0 m.0 l.1 m.1 l.2 m.2 e fc", "", r'with one of "l.0", "l.1", "l.2" or "e"'),
+        ("l.0 m.0 l.1 m.1 fc", "", r"nothing for 2 layers among these: `body.c1`"),
+        ("l.0 m.0 l.1 m.1 l.2 m.2 fc", "running", "no `running_mean` and `running_var` for 3 layers"),
+    ],
+)
+def test_layers_of_equal_shape(tmp_path: Path, names: str, spoil: str, said: str) -> None:
+    state: dict[str, Tensor] = {}
+    for number, name in enumerate(names.split()):
+        module: nn.Module = nn.Conv1d(6, 6, 3, bias=False)
+        if name in ("fc", "head"):
+            module = nn.Linear(96, 4)
+        elif name[0] in "nm":
+            module = nn.BatchNorm1d(6)
+        assert isinstance(module.weight, Tensor)
+        nn.init.constant_(module.weight, number)
+        state |= {f"{name}.{own}": tensor for own, tensor in module.state_dict().items()}
+    torch.save({k: v for k, v in state.items() if not spoil or spoil not in k}, tmp_path / "weights.pth")
+    net = archdsl.loads(EQUAL)
+    if not said:
+        own = net.build(weights=tmp_path / "weights.pth").state_dict()
+        assert torch.equal(own["body.c1.weight"], state["c1.weight"])
+        assert torch.equal(own["body.n3.batch_norm.weight"], state["n3.weight"])
+        return
+    with pytest.raises(archdsl.ArchError) as refused:
+        net.build(weights=tmp_path / "weights.pth")
+    (diagnostic,) = refused.value.diagnostics
+    assert re.search(said, " ".join([diagnostic.message, diagnostic.help or ""])), diagnostic
+
+
 def test_an_order_that_agrees_less_with_the_scopes_is_refused(tmp_path: Path) -> None:
     """A shortcut that stands before its branch, of the same shapes."""
     text = """network Residual {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from math import lcm
 from typing import Any
@@ -293,6 +294,71 @@ def test_random_programs(seed: int, axes: int) -> None:
     net, fields = load(nodes)
     assert_by_definition(nodes, fields)
     assert_by_gradient(net, nodes, fields[nodes[-1]["id"]])
+
+
+def resizing(rng: random.Random, axes: int) -> str:
+    """A network without padding that brings its maps to given sizes, so that periods are longer than maps."""
+    size = [rng.randint(9, 24) for _ in range(axes)]
+    lines = [f"input x: [1, {', '.join(map(str, size))}]"]
+
+    def window(most: int = 3) -> list[int]:
+        return [rng.randint(1, min(most, extent)) for extent in size]
+
+    for number in range(rng.randint(2, 5)):
+        kind = rng.choice(["conv", "conv", "avg_pool", "adaptive_avg_pool", "upsample", "parallel"])
+        if kind in ("conv", "avg_pool"):
+            k, s = window(), window(2)
+            lines.append(f"{kind}({'2, ' if kind == 'conv' else ''}{k}, stride={s})")
+            size = [(extent - kernel) // step + 1 for extent, kernel, step in zip(size, k, s, strict=True)]
+        elif kind == "adaptive_avg_pool":
+            size = [rng.randint(min(2, extent), extent) for extent in size]
+            lines.append(f"adaptive_avg_pool({size})" if max(size) > 1 else "relu")
+        elif kind == "upsample":
+            size = [rng.randint(extent, 2 * extent) for extent in size]
+            how = rng.choice(["nearest", "linear, align_corners=true"])
+            lines.append(f"upsample(size={size}, mode={how})")
+        else:
+            k = window()
+            size = [extent - kernel + 1 for extent, kernel in zip(size, k, strict=True)]
+            other = rng.choice([f"crop({size})", f"adaptive_avg_pool({size})" if max(size) > 1 else "crop"])
+            lines.append(f"parallel concat {{\nconv(1, {k})\n{other}\n}}".replace("\ncrop\n", f"\ncrop({size})\n"))
+    lines.append("end: conv(1, 1)")
+    return "network Resizing {\n" + "\n".join(lines) + "\n}\n"
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_only_units_that_exist_are_counted(axes: int) -> None:
+    """Without padding a field is the largest support of the gradients of the units that there are."""
+    rng = random.Random(axes)
+    shorter = 0
+    for _ in range(30):
+        net = archdsl.loads(resizing(rng, axes))
+        layers = net.report().to_dict()["layers"]
+        field, shape = layers[-1]["receptive_field"], layers[-1]["shape"]
+        model = linear_twin(net, axes)
+        for axis in range(axes):
+            units = gradient_units(model, layers[0]["shape"], axis)
+            assert field["size"][axis] == max(last - first + 1 for first, last, _ in units), net.source()
+            assert field["taps"][axis] == max(count for *_, count in units), net.source()
+            if field["stride"] is not None:
+                ends = [reported_ends(field, axis, unit) for unit in range(shape[1 + axis])]
+                assert ends == [unit[:2] for unit in units], net.source()
+                phases = field["phases"][axis] if field["phases"] else []
+                assert len(phases) <= shape[1 + axis]
+                shorter += len(phases) == shape[1 + axis]
+    assert shorter > 10
+
+
+def test_paths_are_aligned_where_all_units_that_exist_are() -> None:
+    """A fourth unit of the two would see 6 to 13, and 8 to 10."""
+    text = """network Aligned {
+        input x: [1, 11]
+        a: adaptive_avg_pool(5)
+        both: parallel add { { conv(1, 3) } { crop(3, offset=1) } }
+        expect both.receptive_field == 7
+    }"""
+    field = archdsl.loads(text).report().to_dict()["layers"][-1]["receptive_field"]
+    assert field["aligned"] is True and field["phases"] == [[[0, 6], [2, 8], [4, 10]]]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ from archdsl.recipes.schedules import (
     WarmUp,
     rate_factor,
 )
-from archdsl.report.units import human_bytes
+from archdsl.report.units import human, human_bytes
 from archdsl.training.initialisation import initialise
 from archdsl.training.loop import Plateau as PlateauSoFar
 from archdsl.training.loop import train
@@ -588,6 +588,32 @@ def test_a_recipe_in_words() -> None:
     )
 
 
+def test_what_a_recipe_comes_to() -> None:
+    """By hand: of 200 examples in batches of 30 the last of an epoch has 20; what is frozen has no gradient,
+    and neither has what an input takes."""
+    text = """network Two {
+      input signal: [1, 40]
+      first: conv(8, kernel=3, stride=2)
+      second: conv(8, kernel=3, stride=2)
+      spare: from first -> conv(2, kernel=1)
+      head: from second -> flatten -> linear(10)
+      output head, spare
+    }"""
+    net = archdsl.loads(text)
+    for frozen, macs in (
+        ({}, 2 * 456 + 304 + 3 * (1728 + 720)),
+        ({"first.rate": "0"}, 456 + 304 + 2 * 1728 + 3 * 720),
+    ):
+        settings = {"batch": "30", "steps": "20", "measurements": "500", "data": "mnist1d(examples=200)"}
+        given = {**WHOLE, **settings, **frozen, "loss": "cross_entropy(head)"}
+        recipe, _ = read_recipe(None, net.network, given)
+        assert recipe is not None
+        said = explained(net.network, recipe)
+        assert "20 steps of 30 examples, 7 steps an epoch, the last of 20" in said
+        assert "580 examples in all" in said and "measured        20 times" in said
+        assert f"work            {human(30 * macs)} MACs" in said
+
+
 SAID: dict[str, tuple[str, str]] = {
     "data": ("mnist1d(examples=2000)", "2,000 examples to train on and 1,000 to test on; one of 10 classes"),
     "loss": ("cross_entropy(label_smoothing=0.1)", "loss            cross_entropy(label_smoothing=0.1)"),
@@ -604,7 +630,7 @@ SAID: dict[str, tuple[str, str]] = {
     "moving_average": ("0.99", "over about the last 100 steps; measured and saved"),
     "precision": ("bfloat16", "bfloat16 in the layers, weights in float32"),
     "metrics": ("[error, top_error(2)]", "metrics         error, top_error(k=2)"),
-    "measurements": ("7", "7 times, and saved"),
+    "measurements": ("7", "8 times, and saved"),
     "seed": ("9", "seed            9"),
     "stem.rate": ("0.5", "stem            0.5 times the rate (2 layers)"),
     "stem.initialize": ("orthogonal", "stem            begins as orthogonal (2 layers)"),
@@ -642,8 +668,13 @@ def test_the_command_explains_and_estimates(tmp_path: Any) -> None:
     assert done.return_value == 0, done.output
     assert re.search(r"time +\S+ (s|min|h).* on cpu, by steps of \S+ ms timed now", done.output)
     assert not list(tmp_path.iterdir())
-    without = CliRunner().invoke(command, ["alexnet.arch", "--explain"], standalone_mode=False)
-    assert without.return_value == 0 and "pca_color" in without.output and "timed now" not in without.output
+    # What is known without the data and the weights is said, and that they are not there.
+    asked = ["mnist1d_conv.arch", "--explain", "--set"]
+    for missing in (["alexnet.arch", "--explain"], [*asked, 'train.initialize=pretrained("none.pth")']):
+        without = CliRunner().invoke(command, missing, standalone_mode=False)
+        assert without.return_value == 1 and "  optimizer " in without.output
+        assert re.search(r"error\[(no-data|bad-weights)\]: .* (is no|is not)", without.output)
+        assert "timed now" not in without.output
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

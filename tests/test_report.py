@@ -6,6 +6,7 @@ import csv as standard_csv
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -516,10 +517,16 @@ def test_findings_as_json() -> None:
 
 
 def test_findings_as_github() -> None:
-    found = diagnostic("conv(3)", "3", message="50% is\ntoo much", help="less, please")
+    found = diagnostic("conv(3)", "3", message="50% is\ntoo much", help="less, please", notes=("by 20%",))
     assert as_github([found]) == (
         "::error file=file.arch,line=1,col=6,title=some-name,endColumn=7"
-        "::50%25 is%0Atoo much%0Ahere%0Ahelp: less, please"
+        "::50%25 is%0Atoo much%0Ahere%0Anote: by 20%25%0Ahelp: less, please"
+    )
+    # What is beside the place is in the message, and there is no file to show it in.
+    with pytest.raises(archdsl.ArchError) as raised:
+        archdsl.loads("network 100 { relu }", name="<standard input>")
+    assert as_github(raised.value.diagnostics) == (
+        "::error title=unexpected-text::<standard input>:1:9: expected a name, found `100`"
     )
 
 
@@ -539,6 +546,24 @@ def test_findings_as_sarif() -> None:
     assert location["artifactLocation"]["uri"] == "a%20b.arch"
     assert location["region"]["startLine"] == 2
     assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    assert run["tool"]["driver"]["version"] == archdsl.__version__
+
+
+def test_where_texts_are_in_sarif() -> None:
+    def artifact(name: str) -> Any:
+        with pytest.raises(archdsl.ArchError) as raised:
+            archdsl.loads("network N { input x: [3, 4]\n conv(2, kernal=3) }", name=name)
+        log = json.loads(as_sarif(raised.value.diagnostics))
+        Sarif.model_validate(log)
+        result = log["runs"][0]["results"][0]
+        location = result["locations"][0]["physicalLocation"]["artifactLocation"]
+        assert result["fixes"][0]["artifactChanges"][0]["artifactLocation"] == location
+        return location
+
+    absolute = Path(__file__).with_name("a b.arch")
+    assert artifact(str(absolute)) == {"uri": absolute.as_uri()}
+    assert artifact("nets/a:b.arch") == {"uri": "nets/a%3Ab.arch"}
+    assert artifact("<standard input>") == {"description": {"text": "standard input"}}
 
 
 def test_sarif_of_everything_is_of_its_schema() -> None:

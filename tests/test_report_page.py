@@ -576,5 +576,5 @@ def test_the_command(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes])
         assert run(["analyze", "AlexNet", *arguments]) == 2
         assert said in capsysbinary.readouterr().err
     assert run(["analyze", "AlexNet", "--html", str(tmp_path / "none" / "out.html")]) == 1
-    assert b"can't write" in capsysbinary.readouterr().err
+    assert b"out.html can't be written" in capsysbinary.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html"]

@@ -19,9 +19,9 @@ from programs import Program
 import archdsl
 from archdsl.checking import check_file
 from archdsl.diagnostics import Diagnostic
-from archdsl.fitting import Values, agreeing
 from archdsl.layers import LAYERS
 from archdsl.problems import CATALOGUE
+from archdsl.residues import Values, agreeing
 from archdsl.sizes import maximum, minimum, substitute, symbol
 from archdsl.source import Source, Span
 from archdsl.teaching.allowing import divided

@@ -2,7 +2,7 @@
 
 A rule asks `sizes.equal` and `sizes.at_least` for all that open sizes leave undecided. Here it is asked
 again with every answer in turn: so it becomes a formula of questions about sizes, true where the layer fits.
-`fitting` knows for which values of one symbol a question is answered by yes, from some value on in a period,
+`residues` knows for which values of one symbol a question is answered by yes, from some value on in a period,
 and so all values are known when those of one period are. Questions about several symbols at once stay as
 they are, and are said.
 
@@ -19,11 +19,11 @@ from math import gcd, lcm
 from typing import Any, NamedTuple
 
 from archdsl.compiler.network import Network, Node, Wire
-from archdsl.fitting import Values, holding, tried
 from archdsl.layers.layer import LAYERS, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
 from archdsl.problems.values import BadArgument, BadShape
+from archdsl.residues import Values, holding, tried
 from archdsl.sizes import Question, Quotient, Size, Symbolic, TooLarge, answering, substitute, symbols_of
 
 LONGEST = 32_768

@@ -13,6 +13,7 @@ Networks" (Distill, 2019): size, effective stride, effective padding (minus the 
   depend on the whole input, and so it stays. A vector that is an input is global from the start.
 - `aligned` is false where two paths that meet have different strides, or units whose centres (the middle
   of the first and last position) differ, and stays false after it. Units that see nothing are left out.
+- All figures are of units that the value has: where it has fewer than a period, of those alone.
 - Where strides differ there is no one stride, padding or phase: both lattices are carried on, and size
   and taps are the largest over the units that the value really has; None where its extents are symbols.
 - A map of extent 1 that is broadcast has stride 0.
@@ -61,14 +62,14 @@ class Measures(NamedTuple):
     """The figures of a field along one axis.
 
     `size` and `taps` are None where they aren't known, `stride` is where paths of different strides have met,
-    and `padding` there or where unit 0 sees nothing.
+    and `padding` there or where unit 0 sees nothing. `turns` is how many units differ in turn.
     """
 
     size: int | None
     taps: int | None
     stride: int | Fraction | None
     padding: int | None
-    period: int
+    turns: int
 
 
 class Field:
@@ -132,12 +133,12 @@ class Field:
 
     @property
     def phases(self) -> list[list[list[int | None]]] | None:
-        """The ends of each unit of a period, per axis, where units differ in turn."""
-        if self.stride is None or all(m.period == 1 for m in self._measures):
+        """The ends of each unit of a period that there is, per axis, where units differ in turn."""
+        if self.stride is None or all(m.turns == 1 for m in self._measures):
             return None
         return [
-            [[None, None] if seen is None else [seen.first, seen.last] for seen in axis[0].phases]
-            for axis in self.axes
+            [[None, None] if seen is None else [seen.first, seen.last] for seen in axis[0].phases[: m.turns]]
+            for axis, m in zip(self.axes, self._measures, strict=True)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,14 +154,14 @@ class Field:
                 "global": self.reach == "global",
                 "at_most": self.at_most,
             }
-        sizes, taps, strides, paddings, periods = zip(*self._measures, strict=True)
+        sizes, taps, strides, paddings, turns = zip(*self._measures, strict=True)
         met = None in strides
         return {
             "size": None if None in sizes else [*sizes],
             "stride": None if met else [s if type(s) is int else str(s) for s in strides],
             "padding": None if met else [*paddings],
             "taps": None if None in taps else [*taps],
-            "phases": None if met or max(periods) == 1 else self.phases,
+            "phases": None if met or max(turns) == 1 else self.phases,
             "aligned": self.aligned,
             "global": False,
             "at_most": self.at_most,
@@ -347,7 +348,7 @@ def _joined(a: Field, b: Field, extents: tuple[Size, ...]) -> Field:
         if j and left is a.axes[j - 1] and right is b.axes[j - 1]:
             axes.append(axes[-1])
             continue
-        both = _union(left, right)
+        both = _union(left, right, extents[j])
         if both is None:
             return UNKNOWN
         axis, agree = both
@@ -431,18 +432,21 @@ def _repeats(phases: tuple[Positions | None, ...], period: int, step: int) -> bo
     )
 
 
-def _union(a: Axis, b: Axis) -> tuple[Axis, bool] | None:
-    """What units see that see both, and whether centres and strides agree; None where it grows too much."""
+def _union(a: Axis, b: Axis, extent: Size | None = None) -> tuple[Axis, bool] | None:
+    """What units see that see both, and whether strides agree, and centres of the first `extent` units.
+
+    None where it grows too much.
+    """
     if a is b:
         return a, True
     if len(a) == 1 and len(b) == 1 and a[0].step * b[0].period == b[0].step * a[0].period:
-        both = _overlaid(a[0], b[0])
+        both = _overlaid(a[0], b[0], extent)
         return None if both is None else ((both[0],), both[1])
     lattices = list(a)
     for lattice in b:
         for i, other in enumerate(lattices):
             if lattice.step * other.period == other.step * lattice.period:
-                both = _overlaid(other, lattice)
+                both = _overlaid(other, lattice, extent)
                 if both is None:
                     return None
                 lattices[i] = both[0]
@@ -452,8 +456,8 @@ def _union(a: Axis, b: Axis) -> tuple[Axis, bool] | None:
     return None if len(lattices) > MAX_LATTICES else (tuple(lattices), False)
 
 
-def _overlaid(a: Lattice, b: Lattice) -> tuple[Lattice, bool] | None:
-    """Two lattices of one stride as one, and whether their centres agree."""
+def _overlaid(a: Lattice, b: Lattice, extent: Size | None) -> tuple[Lattice, bool] | None:
+    """Two lattices of one stride as one, and whether the centres of the first `extent` units agree."""
     if a is b:
         return a, True
     if a.period == 1 == b.period:
@@ -466,14 +470,18 @@ def _overlaid(a: Lattice, b: Lattice) -> tuple[Lattice, bool] | None:
     period = a.period * b.period // gcd(a.period, b.period)
     if period > MAX_PERIOD:
         return None
-    agree = True
-    phases: list[Positions | None] = []
-    for unit in range(period):
-        left, right = a.at(unit), b.at(unit)
-        if left is not None and right is not None and left.first + left.last != right.first + right.last:
-            agree = False
-        phases.append(union(left, right))
+    pairs = [(a.at(unit), b.at(unit)) for unit in range(period)]
+    agree = all(
+        left is None or right is None or left.first + left.last == right.first + right.last
+        for left, right in pairs[: units_in_turn(period, extent)]
+    )
+    phases = [union(left, right) for left, right in pairs]
     return _shortest(period, a.step * period // a.period, tuple(phases)), agree
+
+
+def units_in_turn(period: int, extent: Size | None) -> int:
+    """How many units of a period there are in a map: all where its extent is open."""
+    return min(period, extent) if isinstance(extent, int) else period
 
 
 def _measured(axis: Axis, extent: Size) -> Measures:
@@ -486,13 +494,14 @@ def _measured(axis: Axis, extent: Size) -> Measures:
     padding = None if first is None else -first.first
     if lattice.period == 1 and first is not None:
         return Measures(first.last - first.first + 1, first.number, lattice.step, padding, 1)
-    seen = [phase for phase in lattice.phases if phase is not None]
+    turns = units_in_turn(lattice.period, extent)
+    seen = [phase for phase in lattice.phases[:turns] if phase is not None]
     counts = [phase.number for phase in seen]
     size = max((phase.last - phase.first + 1 for phase in seen), default=0)
     taps = None if None in counts else max((count for count in counts if count), default=0)
     whole, rest = divmod(lattice.step, lattice.period)
     stride = Fraction(lattice.step, lattice.period) if rest else whole
-    return Measures(size, taps, stride, padding, lattice.period)
+    return Measures(size, taps, stride, padding, turns)
 
 
 def _largest_hull(axis: Axis, extent: int) -> int | None:

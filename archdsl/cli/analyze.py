@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import message, result, show, style, width, write_file
-from archdsl.cli.settings import network_options, python_option, recipe_settings, teach_option
+from archdsl.cli.output import json_result, message, result, show, style, width, write_file
+from archdsl.cli.settings import (
+    Names,
+    batch_options,
+    network_options,
+    python_option,
+    recipe_settings,
+    teach_option,
+)
 from archdsl.cli.targets import File, Target
 
 if TYPE_CHECKING:
@@ -22,24 +30,10 @@ ANSWERED = frozenset({"fits-only-where", "undecided-size", "reads-depend-on-size
 """What is said of open sizes layer by layer, and by `--legal-sizes` in full."""
 
 
-class Columns(click.ParamType):
-    """`name,shape,macs`."""
+def _columns() -> Iterable[str]:
+    from archdsl.report.columns import COLUMNS
 
-    name = "COLUMN,..."
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        from archdsl.problems import listed, nearest
-        from archdsl.report.columns import COLUMNS
-
-        keys = tuple(key.strip() for key in value.split(","))
-        for key in keys:
-            if key not in COLUMNS:
-                meant = nearest(key, COLUMNS)
-                known = f"did you mean {meant}?" if meant else f"there are {listed(COLUMNS)}"
-                self.fail(f"there is no column {key!r}; {known}", parameter, context)
-        return keys
+    return COLUMNS
 
 
 @click.command(short_help="Show a network's layers and totals.")
@@ -53,15 +47,9 @@ class Columns(click.ParamType):
     metavar="FILE",
     help="A page to explore, in one file; - for standard output.",
 )
-@click.option("--columns", type=Columns(), help="The columns to show, as in name,shape,macs.")
+@click.option("--columns", type=Names("column", _columns), help="The columns to show, as in name,shape,macs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
-@click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "float16", "bfloat16", "float64"]),
-    default="float32",
-    help="What numbers are stored as [float32].",
-)
+@batch_options
 @click.option("--legal-sizes", is_flag=True, help="Say for which open sizes the network fits, and why.")
 @teach_option
 @python_option
@@ -100,9 +88,7 @@ def analyze(
         return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
     report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
     if form == "json":
-        import json
-
-        result(json.dumps(report.to_dict(), indent=2))
+        json_result(report.to_dict())
     elif html is not None:
         _page(html, net, report)
     elif form == "markdown":
@@ -142,9 +128,7 @@ def _legal_sizes(net: Net, form: str | None) -> None:
 
     found = legal_sizes(net.network)
     if form == "json":
-        import json
-
-        result(json.dumps(to_dict(found), indent=2))
+        json_result(to_dict(found))
     else:
         result(words(found, width(sys.stdout), style(sys.stdout)))
 
@@ -162,15 +146,12 @@ def _page(path: Path, net: Net, report: Report) -> None:
 
 
 def _picture(net: Net) -> str | None:
-    from archdsl.sizes import symbols_of
+    from archdsl.drawing.undrawable import OpenSizes
 
-    if any(symbols_of(extent) for node in net.network.inputs for extent in node.shape):
-        return None
     try:
-        from archdsl.drawing.blocks import blocks
-    except ImportError:
+        return net.draw().svg
+    except (ImportError, OpenSizes):
         return None
-    return blocks(net.network, net.analysis().flow)
 
 
 def _optimizer_state(net: Net, settings: dict[str, str]) -> int | None:

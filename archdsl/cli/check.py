@@ -8,8 +8,9 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import message, result, show
-from archdsl.cli.settings import network_options, parameters, python_option, teach_option
-from archdsl.cli.targets import File, Target, Unreadable
+from archdsl.cli.settings import batch_options, network_options, parameters, python_option, teach_option
+from archdsl.cli.targets import Unreadable, targets_of
+from archdsl.precision import STANDARD, Measure
 
 if TYPE_CHECKING:
     from archdsl.checking import CheckedFile
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Check files for errors and warnings.")
-@click.argument("files", type=File(several=True), metavar="FILE...", nargs=-1, required=True)
+@click.argument("places", metavar="FILE|FOLDER...", nargs=-1, required=True)
 @click.option(
     "--format",
     "form",
@@ -25,49 +26,63 @@ if TYPE_CHECKING:
     default="text",
     help="How to say it: for people, for programs, for code scanning, for GitHub's annotations [text].",
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 where there is a warning, too.")
+@batch_options
 @network_options
 @teach_option
 @python_option
 def check(
-    files: tuple[Target | Unreadable, ...],
+    places: tuple[str, ...],
     form: str,
+    strict: bool,
+    batch: int,
+    precision: str,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int | str, ...]], ...],
     teach: bool,
     allow_python: bool,
 ) -> int:
-    """Check files: every error and warning, and every expectation.
+    """Check files: every error and warning, and every expectation. Of a folder, all .arch files below it.
 
-    What is set goes to the networks that have it. An expectation that does not hold is then no error.
+    What is set goes to the networks that have it. An expectation that does not hold is then no error. Peaks
+    of memory are held to what is expected of them for --batch examples at a --precision.
     """
     from archdsl.checking import check_file
     from archdsl.compiler import Options
+    from archdsl.problems import listed
 
     options = Options(parameters(settings), dict(sizes), dict(inputs))
     found: list[Diagnostic] = []
     names: list[str] = []
     right: list[str] = []
-    for file in files:
+    unread = False
+    measure = Measure(batch, precision)
+    for file in targets_of(places):
         if isinstance(file, Unreadable):
             found.append(_unreadable(file))
-            names.append(file.name)
+            names.append(file.file)
+            unread = True
             continue
-        checked = check_file(file.source, file.network, allow_python, teach, options)
+        checked = check_file(file.source, file.network, allow_python, teach, options, measure)
         found += checked.diagnostics
         if checked.diagnostics:
             names.append(file.source.name)
         if not checked.wrong:
-            right.append(_confirmation(file.source.name, checked))
+            right.append(_confirmation(file.source.name, checked, measure))
+    failed = {d.severity for d in found} & ({"error", "warning"} if strict else {"error"})
     _report(found, form)
+    if not (right or found):
+        message(f"no .arch file in {listed(places)}")
     if form == "text":
         for line in right:
             message(line)
         wrong = summary_line(found, names)
         if wrong:
-            message(wrong)
-    codes = [file.exit_code for file in files if isinstance(file, Unreadable)]
-    return max([WRONG if any(d.severity == "error" for d in found) else 0, *codes])
+            message(f"{wrong}; --strict lets no warning pass" if failed == {"warning"} else wrong)
+    if unread:
+        return Unreadable.exit_code
+    return WRONG if failed else 0
 
 
 def _unreadable(file: Unreadable) -> Diagnostic:
@@ -75,7 +90,7 @@ def _unreadable(file: Unreadable) -> Diagnostic:
     from archdsl.problems.files import UnreadableFile
     from archdsl.source import Source, Span
 
-    return Diagnostic.of(UnreadableFile(file.reason), Span(Source(file.name, ""), 0, 0))
+    return Diagnostic.of(UnreadableFile(file.reason), Span(Source(file.file, ""), 0, 0))
 
 
 def _report(found: list[Diagnostic], form: str) -> None:
@@ -90,7 +105,7 @@ def _report(found: list[Diagnostic], form: str) -> None:
         result(text)
 
 
-def _confirmation(name: str, checked: CheckedFile) -> str:
+def _confirmation(name: str, checked: CheckedFile, measure: Measure) -> str:
     """`alexnet.arch: 2 networks, 12 expectations hold`."""
     from archdsl.problems import plural
 
@@ -104,6 +119,8 @@ def _confirmation(name: str, checked: CheckedFile) -> str:
     more = f", {open_ones} can't be decided for all sizes" if open_ones else ""
     if broken:
         more += f", {broken} do{'es' if broken == 1 else ''} not with what was set"
+    if measure != STANDARD:
+        more += f"; peaks are of {measure}"
     return f"{name}: {networks}, {said}{more}"
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.networks import WRONG, compiled
-from archdsl.cli.output import Refused, result, style, width
+from archdsl.cli.output import Refused, json_result, result, style, width
 from archdsl.cli.pictures import draw_to, form_of, theme_option
-from archdsl.cli.settings import network_options, python_option, recipe_settings
+from archdsl.cli.settings import batch_options, network_options, python_option, recipe_settings
 from archdsl.cli.targets import STANDARD_INPUT, File, Target
 
 if TYPE_CHECKING:
@@ -59,13 +59,7 @@ def _at(revision: str, path: str, folder: Path, name: str, network: str | None) 
 @theme_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where the structure differs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
-@click.option("--batch", type=click.IntRange(1, 2**31), default=1, metavar="N", help="Examples at once [1].")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "float16", "bfloat16", "float64"]),
-    default="float32",
-    help="What numbers are stored as [float32].",
-)
+@batch_options
 @python_option
 @network_options
 def diff(
@@ -110,9 +104,7 @@ def diff(
     if output is not None:
         draw_to(output, form, theme, lambda: _drawn(found))
     elif as_json:
-        import json
-
-        result(json.dumps(found.to_dict(), indent=2))
+        json_result(found.to_dict())
     else:
         from archdsl.comparison.text import text
 

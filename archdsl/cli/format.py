@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import Refused, message, result, show, style, write_file, written
-from archdsl.cli.targets import STANDARD_INPUT, source_of
+from archdsl.cli.targets import STANDARD_INPUT, Unreadable, files_of, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,10 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
         message(f"error: {error.message}")
         codes.append(error.exit_code)
 
-    for name in _files(places, failed):
+    for name in files_of(places):
+        if isinstance(name, Unreadable):
+            failed(name)
+            continue
         try:
             files.append(_laid_out(name))
         except ArchError as error:
@@ -78,39 +80,6 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
     if set(places) != {"-"}:
         message(_summary(changed, same, len(codes) - 1, check or diff))
     return max(*codes, WRONG if check and changed else 0)
-
-
-def _files(places: tuple[str, ...], failed: Callable[[click.ClickException], None]) -> Iterator[str]:
-    """The files that are meant, each once: those that are named, and those in folders."""
-    seen = set()
-    for place in places:
-        if place == "-":
-            found = [STANDARD_INPUT]
-        elif os.path.isdir(place):
-            found = _in_folder(place, failed)
-        else:
-            found = [place]
-        for name in found:
-            real = os.path.realpath(name)
-            if real not in seen:
-                seen.add(real)
-                yield name
-
-
-def _in_folder(folder: str, failed: Callable[[click.ClickException], None]) -> list[str]:
-    """The .arch files of a folder and those below it. Links and hidden names are passed over."""
-    from archdsl.project import ARCH
-
-    def unreadable(error: OSError) -> None:
-        failed(Refused(f"{error.filename} can't be read: {error.strerror}"))
-
-    found = []
-    for place, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        meant = (name for name in names if name.lower().endswith(ARCH) and name[0] != ".")
-        paths = [os.path.join(place, name) for name in meant]
-        found += [path for path in paths if not os.path.islink(path)]
-    return sorted(found)
 
 
 def _laid_out(name: str) -> _LaidOut:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from archdsl.cli.networks import WRONG
-from archdsl.cli.output import Refused, message, show, written
+from archdsl.cli.output import Refused, message, show, writing, written
 
 TASKS = ("classify", "segment", "signal")
 CARRIED = ("digits", "mnist", "mnist1d")
@@ -122,13 +122,12 @@ def new(
     if file == "-":
         written(text.encode())
         return 0
-    try:
-        with open(name, "x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise _there_already(name) from None
-    except OSError as error:
-        raise click.ClickException(f"can't write {name}: {error.strerror}") from None
+    with writing(name):
+        try:
+            with open(name, "x", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+        except FileExistsError:
+            raise _there_already(name) from None
     quoted = shlex.quote(name)
     then = "" if plan.data == NO_DATA else f", then `archdsl train {quoted}`"
     message(f"wrote {name}; see `archdsl analyze {quoted}`{then}")

@@ -36,7 +36,7 @@ def layers(name: str | None, file: str | None, allow_python: bool) -> int:
         if block is not None:
             use = f'import {name} from "{block}"'
             raise Refused(f"{name} is a block: `{use}`; `archdsl list {block}` shows it")
-        raise Refused(_unknown("layer", name, known, f"archdsl layers{f' --from {file}' if file else ''}"))
+        raise Refused(_unknown_layer(name, known, file))
     result(_layer(known[name]))
     return 0
 
@@ -68,7 +68,7 @@ def explain(name: str | None) -> int:
         _list(CATALOGUE)
         return 0
     if name not in CATALOGUE:
-        raise Refused(_unknown("problem", name, CATALOGUE, "archdsl explain"))
+        raise Refused(_unknown_problem(name, CATALOGUE))
     from archdsl.explanation import explanation
     from archdsl.report.terminal import BOLD
 
@@ -159,12 +159,31 @@ def _list(documented: Mapping[str, type]) -> None:
         result(f"{name:<{longest}}  {summary(documented[name])}")
 
 
-def _unknown(what: str, name: str, known: Mapping[str, type], command: str) -> str:
+def _unknown_layer(name: str, known: Mapping[str, type[Layer]], file: str | None) -> str:
+    """What is said of a name that is no layer of the language, or none of a Python file."""
+    from archdsl.compiler.names import unknown_layer
     from archdsl.problems import nearest
 
-    meant = nearest(name, known)
+    if file is not None:
+        return _unknown("layer", name, nearest(name, known), f"`archdsl layers --from {file}` lists them")
+    problem = unknown_layer(name)
+    return _unknown("layer", name, problem.meant, problem.foreign or "`archdsl layers` lists them")
+
+
+def _unknown_problem(name: str, known: Mapping[str, type]) -> str:
+    from archdsl.layers import LAYERS
+    from archdsl.problems import nearest
+    from archdsl.problems.problem import kebab
+
+    if name in LAYERS:
+        return _unknown("problem", name, None, f"`archdsl layers {name}` shows the layer")
+    return _unknown("problem", name, nearest(kebab(name), known), "`archdsl explain` lists them")
+
+
+def _unknown(what: str, name: str, meant: str | None, remark: str) -> str:
+    """That there is none of a name, with what was most likely meant; `remark` helps where nothing was."""
     said = f"there is no {what} {name!r}"
-    return f"{said}; did you mean {meant}?" if meant else f"{said} (`{command}` lists them)"
+    return f"{said}; did you mean {meant}?" if meant else f"{said} ({remark})"
 
 
 def _layer(layer: type[Layer]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,25 +30,22 @@ class Target(NamedTuple):
     load: Load | None = None
 
 
-class Unreadable(NamedTuple):
-    """A FILE of the command line that can't be read, why, and the exit code that this gives."""
+class Unreadable(Refused):
+    """A FILE of the command line that can't be read, and why, which may have `named` it."""
 
-    name: str
-    reason: str
-    exit_code: int
+    def __init__(self, file: str, reason: str, named: bool = False) -> None:
+        super().__init__(reason if named else f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
 
 
 class File(click.ParamType):
-    """FILE, or FILE:NETWORK where a command is about one network.
-
-    With `several`, one that can't be read does not end the command: it becomes `Unreadable`.
-    """
+    """FILE, or FILE:NETWORK where a command is about one network."""
 
     name = "FILE"
 
-    def __init__(self, with_network: bool = True, several: bool = False) -> None:
+    def __init__(self, with_network: bool = True) -> None:
         self._with_network = with_network
-        self._several = several
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -60,44 +59,92 @@ class File(click.ParamType):
                 parameter,
                 context,
             )
+        return Target(source_of(file), network)
+
+
+class FileOrRun(File):
+    """FILE[:NETWORK], or the folder of a run, as its path."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if isinstance(value, str) and (Path(value) / "recipe.json").is_file():
+            return Path(value)
+        return super().convert(value, parameter, context)
+
+
+def targets_of(places: Iterable[str]) -> Iterator[Target | Unreadable]:
+    """The files of `files_of`, read; one that can't be read does not end the command."""
+    from archdsl.project import divided
+
+    for place in files_of(places):
+        if isinstance(place, Unreadable):
+            yield place
+            continue
+        file, network = divided(place)
         try:
-            return Target(source_of(file), network)
-        except click.ClickException as error:
-            if self._several:
-                return Unreadable(file, error.message, error.exit_code)
-            raise
+            yield Target(source_of(file), network)
+        except Unreadable as error:
+            yield error
+
+
+def files_of(places: Iterable[str]) -> Iterator[str | Unreadable]:
+    """The files that are meant by FILE|FOLDER..., each once: those that are named, and those in folders."""
+    seen = set()
+    for place in places:
+        if place == "-":
+            found: list[str | Unreadable] = [STANDARD_INPUT]
+        elif os.path.isdir(place):
+            found = _in_folder(place)
+        else:
+            found = [place]
+        for one in found:
+            real = one if isinstance(one, Unreadable) else os.path.realpath(one)
+            if real not in seen:
+                seen.add(real)
+                yield one
+
+
+def _in_folder(folder: str) -> list[str | Unreadable]:
+    """The .arch files of a folder and those below it. Links and hidden names are passed over."""
+    from archdsl.project import ARCH
+
+    unreadable: list[OSError] = []
+    found = []
+    for place, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        meant = (name for name in names if name.lower().endswith(ARCH) and name[0] != ".")
+        paths = [os.path.join(place, name) for name in meant]
+        found += [path for path in paths if not os.path.islink(path)]
+    here = os.path.join(".", "")
+    names = sorted(path.removeprefix(here) for path in found)
+    return [*(_no_access(error.filename, error) for error in unreadable), *names]
+
+
+def _no_access(file: str, error: OSError) -> Unreadable:
+    return Unreadable(file, f"{file} can't be read: {error.strerror}", named=True)
 
 
 def source_of(file: str) -> Source:
     """The text of a file, of a bundled one where there is none here, or of standard input.
 
-    Raises `Refused` or `click.ClickException` with one line on what is wrong.
+    Raises `Unreadable`.
     """
-    from archdsl.project import MAX_BYTES, bundled, read
+    from archdsl.problems import Fault
+    from archdsl.project import MAX_BYTES, bundled, decoded, read
     from archdsl.source import Source
 
     try:
         if file in ("-", STANDARD_INPUT):
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
-            if len(data) > MAX_BYTES:
-                raise ValueError
-            return Source(STANDARD_INPUT, data.decode("utf-8-sig"))
+            return Source(STANDARD_INPUT, decoded(sys.stdin.buffer.read(MAX_BYTES + 1)))
         found = None if Path(file).exists() else bundled(file)
         return found or read(file)
     except FileNotFoundError:
-        raise Refused(_missing(file)) from None
+        raise Unreadable(file, _missing(file), named=True) from None
     except IsADirectoryError:
-        raise Refused(_folder(file)) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        byte = error.object[error.start]
-        raise click.ClickException(f"{file}:{line}: byte 0x{byte:02x} is not UTF-8 text") from None
-    except ValueError:
-        raise click.ClickException(
-            f"{file} is larger than {MAX_BYTES:,} bytes, the most that is read"
-        ) from None
+        raise Unreadable(file, _folder(file), named=True) from None
+    except Fault as fault:
+        raise Unreadable(file, fault.problem.message()) from None
     except OSError as error:
-        raise Refused(f"{file} can't be read: {error.strerror}") from None
+        raise _no_access(file, error) from None
 
 
 def _folder(file: str) -> str:

@@ -39,10 +39,20 @@ WIDEST = 24
 def evaluate(
     run: Path, settings: tuple[tuple[str, str], ...], as_json: bool, allow_python: bool, device: str
 ) -> int:
-    """Measure a trained run on the test examples of its data, and show which classes it confuses."""
+    """Measure a trained run on the test examples of its data, and show which classes it confuses.
+
+    Other data that --set names may lack classes; where they have no part for testing, all of them are.
+    """
     keys = recipe_settings(settings)
     if len(keys) != len(settings):
         raise click.UsageError("only keys of the recipe can be set here: --set train.KEY=VALUE")
+    from archdsl.problems import listed
+    from archdsl.recipes.keys import KEYS, MEASURING, OF_PARTS
+
+    for key in keys:
+        if key not in MEASURING and (key in KEYS or key.rpartition(".")[2] in OF_PARTS):
+            those = listed([f"train.{one}" for one in MEASURING])
+            raise click.UsageError(f"train.{key} changes nothing of what a trained run scores; {those} do")
     trained = read_run(run, keys, device, True, allow_python)
     if trained is None:
         return WRONG
@@ -59,16 +69,17 @@ def evaluate(
     if as_json:
         confusion = None if score.confusion is None else score.confusion.tolist()
         figures = {"examples": score.examples, "metrics": score.metrics, "confusion": confusion}
-        json_result({"schema": 1, "run": str(run), "classes": trained.classes, **figures})
+        json_result({"schema": 1, "run": str(run), "classes": trained.names, **figures})
         return 0
     percent = {metric.title: metric.percent for metric in trained.recipe.metrics}
     wide = max(len(name) for name in percent)
     for name, value in score.metrics.items():
         text = f"{value:.2%}" if percent[name] else f"{value:.5g}"
         result(f"{name.replace('_', ' '):<{wide}}  {text:>7}")
-    message(f"on {score.examples:,} test examples")
+    examples = "1 test example" if score.examples == 1 else f"{score.examples:,} test examples"
+    message(f"on {examples} of {keys['data']}" if "data" in keys else f"on {examples}")
     if score.confusion is not None:
-        result("\n" + _confusion(score.confusion, trained.classes))
+        result("\n" + _confusion(score.confusion, trained.names))
     return 0
 
 
@@ -102,7 +113,7 @@ def predict(
                 values = output.flatten().tolist()
                 said.append({"input": name, "classes" if scores else "values": values})
                 if not as_json:
-                    words = _likeliest(output, trained.classes, top) if scores else _values(values)
+                    words = _likeliest(output, trained.names, top) if scores else _values(values)
                     result(f"{name}  {words}")
         except click.exceptions.Exit:
             # Which is a RuntimeError: nobody reads any more.
@@ -111,7 +122,7 @@ def predict(
             message(f"error: {str(error).splitlines()[0]}")
             wrong = True
     if as_json:
-        json_result({"schema": 1, "run": str(run), "classes": trained.classes, "said": said})
+        json_result({"schema": 1, "run": str(run), "classes": trained.names, "said": said})
     return WRONG if wrong else 0
 
 

@@ -1,9 +1,14 @@
 """Two sequences aligned: which members of one are which of the other, in order.
 
-What both begin and end with is taken as it is. Between, members that each side has once are anchors (the
-patience of Bram Cohen), and what lies between anchors is aligned by the shortest edit script (Eugene Myers,
-"An O(ND) Difference Algorithm and Its Variations", Algorithmica 1986). Where that is long, it is given up for
-a walk that takes the next member that fits, so that the time stays near linear.
+`weighed` finds the alignment that is worth most, where pairs may be more or less alike and what is left out
+costs less in one stretch than in many (Osamu Gotoh, "An improved algorithm for matching biological
+sequences", Journal of Molecular Biology 1982). Its time is the product of the lengths.
+
+`aligned` is for sequences that are too long for that, and pairs equal members alone. What both begin and end
+with is taken as it is. Between, members that each side has once are anchors (the patience of Bram Cohen), and
+what lies between anchors is aligned by the shortest edit script (Eugene Myers, "An O(ND) Difference Algorithm
+and Its Variations", Algorithmica 1986). Where that is long, it is given up for a walk that takes the next
+member that fits, so that the time stays near linear.
 """
 
 from __future__ import annotations
@@ -16,6 +21,73 @@ Pair = tuple[int, int]
 
 LONGEST_SCRIPT = 256
 """Edits beyond which no shortest script is looked for."""
+
+NEVER = -(1 << 40)
+"""What a pair is worth that can't be."""
+
+_BEFORE, _AFTER, _GOES_ON_BEFORE, _GOES_ON_AFTER = 1, 2, 4, 8
+
+
+def weighed(
+    worth: Sequence[Sequence[int]], before: Sequence[int], after: Sequence[int], opening: int
+) -> tuple[int, list[Pair]]:
+    """The alignment that is worth most, and its worth.
+
+    `worth` has a row for each member of the first sequence, with what its pair with each of the second is
+    worth. A member that is in no pair costs what `before` or `after` says, and each stretch of such members
+    `opening`. Of alignments that are worth the same, it is one that leaves out what is last.
+    """
+    n, m = len(before), len(after)
+    best, gone = [0] * (m + 1), [NEVER] * (m + 1)
+    for j, cost in enumerate(after):
+        best[j + 1] = (best[j] if j else -opening) - cost
+    ways: list[bytearray] = []
+    for row, cost in zip(worth, before, strict=True):
+        way = bytearray(m)
+        diagonal = best[0]
+        best[0] = left = (diagonal if ways else -opening) - cost
+        come = NEVER
+        for j in range(m):
+            above = best[j + 1]
+            taken = 0
+            opened = above - opening
+            lasting = gone[j + 1]
+            if lasting > opened:
+                opened, taken = lasting, _GOES_ON_BEFORE
+            gone[j + 1] = opened = opened - cost
+            left -= opening
+            if come > left:
+                left, taken = come, taken | _GOES_ON_AFTER
+            come = left = left - after[j]
+            both = diagonal + row[j]
+            diagonal = above
+            if both > opened and both > left:
+                left = both
+            elif opened >= left:
+                left, taken = opened, taken | _BEFORE
+            else:
+                taken |= _AFTER
+            best[j + 1] = left
+            way[j] = taken
+        ways.append(way)
+    return best[m], _back(ways, n, m)
+
+
+def _back(ways: Sequence[bytearray], i: int, j: int) -> list[Pair]:
+    """The pairs of the best alignment, from its end on."""
+    found: list[Pair] = []
+    stretch = 0
+    while i and j:
+        taken = ways[i - 1][j - 1]
+        stretch = stretch or taken & (_BEFORE | _AFTER)
+        if stretch == _BEFORE:
+            i, stretch = i - 1, stretch if taken & _GOES_ON_BEFORE else 0
+        elif stretch == _AFTER:
+            j, stretch = j - 1, stretch if taken & _GOES_ON_AFTER else 0
+        else:
+            i, j = i - 1, j - 1
+            found.append((i, j))
+    return found[::-1]
 
 
 def aligned(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[Pair]:

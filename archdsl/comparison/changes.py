@@ -274,7 +274,8 @@ def _goes_on(last: Entry, entry: Entry) -> bool:
     """Whether a layer belongs to one run with the one before it."""
     if entry.status == "moved":
         return last.status == "moved" and last.before + 1 == entry.before
-    return entry.status == last.status and entry.status != "changed"
+    in_order = entry.before < 0 or last.before < entry.before
+    return in_order and entry.status == last.status and entry.status != "changed"
 
 
 def _without(inputs: list[_Input], taken: Counter[tuple[int, int]]) -> list[_Input]:
@@ -308,7 +309,8 @@ def _origins(outline: Outline, kept: list[int], moved: set[int]) -> list[frozens
 def _arguments(x: Layer, y: Layer) -> Iterator[Detail]:
     """Arguments that differ, but for those that are by default what another is that differs."""
     for name in y.values:
-        if not differ(name, x, y):
+        # Padding that is `same` is another of another kernel, but the file says what it said.
+        if x.values.get(name) == y.values[name] or not differ(name, x, y):
             continue
         default = y.arguments[name].default if name in y.arguments else None
         if isinstance(default, SameAs):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archdsl.comparison.changes import Change, Changes, minus
+from archdsl.comparison.groups import Group, grouped, told
 from archdsl.comparison.matching import Matching
 from archdsl.comparison.outline import Outline
 from archdsl.comparison.parts import FIGURES, Part, Parts
@@ -133,7 +134,12 @@ class Difference:
     @cached_property
     def changes(self) -> list[Change]:
         """What was added, removed, changed and moved, in order of execution."""
-        return [change for change in self.sequence if change.status not in ("same", "affected")]
+        return told(self.sequence)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The changes with those that are alike as one, in order of the first of each."""
+        return grouped(self.changes)
 
     @cached_property
     def affected(self) -> list[Change]:
@@ -189,6 +195,7 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string."""
+        numbers = {id(change): number for number, change in enumerate(self.changes)}
         return {
             "schema": SCHEMA,
             "before": _network(self.before),
@@ -196,6 +203,7 @@ class Difference:
             "same": self.same,
             "totals": {total.name: _total(total) for total in self.totals},
             "changes": [change.to_dict() for change in self.changes],
+            "groups": [group.to_dict(numbers) for group in self.groups],
             "affected": [
                 {"before": _affected(change.before), "after": _affected(change.after)}
                 for change in self.affected

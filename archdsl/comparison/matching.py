@@ -1,30 +1,26 @@
 """Which layer of one network is which of another.
 
-The trees of scopes are walked together from the outermost. Within a pair of scopes the members are aligned:
-by the labels that the file gives, then by equal structure, then the rounds of loops by their numbers, and
-what is left between those by how alike it is. A run of layers on one side and a block of the same layers on
-the other are a matter of writing, and their layers are matched one by one. What is left at last is moved
-where the other network has the same somewhere else, and added or removed where it has not.
+Networks that are the same are found to be by what each layer is computed from and what is computed from it,
+so that branches may be executed in any order. Of others the layers are aligned in order of execution by how
+alike they are (`rows.py`), whatever blocks, groups and loops they stand in. A stretch that only one network
+has may often lie at several places that are as good, as when one of five equal blocks is gone: it is the one
+that fits the labels, then the blocks, then the last. What is left and is the same somewhere else was moved;
+the rest was added or removed. Scopes are each other where they hold the same layers of those that both have.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
+from itertools import accumulate
 
-from archdsl.comparison.alignment import Pair, aligned, gaps, increasing
-from archdsl.comparison.outline import Book, Outline, Unit, differ, label
+from archdsl.comparison.likeness import AROUND, LABEL
+from archdsl.comparison.outline import Book, Outline, Unit, label
+from archdsl.comparison.rows import Rows
 from archdsl.compiler.network import Network, Node, Scope
-from archdsl.layers.layer import Layer
 
-ALIKE = 0.5
-"""The part of the smaller of two scopes of one name that must be in the other for them to be one, changed."""
-REWRITTEN = 0.75
-"""The part of a block's layers that must be on the other side for it to be the same under another name."""
-MOST_COMPARED = 10_000
-"""Pairs of members of which each is held against each; of more, only the kinds are aligned."""
-
-Members = Sequence[Unit]
+MOST_BRANCHES = 100
+"""Layers that take one value of which each is held against each."""
 
 
 class Matching:
@@ -43,29 +39,89 @@ class Matching:
         # Whichever network comes first, they are matched in one way: what is added there is removed here.
         self._turned = _comes_later(before, after)
         self._first, self._second = (self.after, self.before) if self._turned else (self.before, self.after)
-        self._paired: dict[Unit, Unit] = {self._first.network.scope: self._second.network.scope}
-        self._match()
-        pairs = [(x, y) for x, y in self._paired.items() if isinstance(x, Scope) and isinstance(y, Scope)]
-        self.scopes = {y: x for x, y in pairs} if self._turned else dict(pairs)
+        if not self._match_same():
+            self._match(book)
+            self._match_wires()
+        pairs = self._same_scopes()
+        self._paired = dict(pairs)
+        self.scopes = {y: x for x, y in pairs} if self._turned else self._paired
         """The scopes of the first that the second has, too."""
         self._both = {*self.scopes, *self.scopes.values()}
         self._find_moved()
 
     # ------------------------------------------------------------------------ in place
 
-    def _match(self) -> None:
-        waiting = [(self._first.network.scope, self._second.network.scope)]
-        while waiting:
-            x, y = waiting.pop()
-            if self._first.signature(x) == self._second.signature(y):
-                self._pair_all(x, y)
+    def _match_same(self) -> bool:
+        """Pair every layer, if the networks are the same, in whatever order branches are executed."""
+        if len(self.before.nodes) != len(self.after.nodes):
+            return False
+        roles, others = self.before.roles(), self.after.roles()
+        if Counter(roles) != Counter(others):
+            return False
+        waiting: dict[Hashable, deque[int]] = defaultdict(deque)
+        same = range(len(others))
+        for j, role in enumerate(others):
+            waiting[role, self.after.wired(j, same)].append(j)
+        found: list[int] = []
+        for i, role in enumerate(roles):
+            places = waiting[role, self.before.wired(i, found)]
+            if not places:
+                return False
+            found.append(places.popleft())
+        for i, j in enumerate(found):
+            self.after_of[i], self.before_of[j] = j, i
+        return True
+
+    def _match(self, book: Book) -> None:
+        ours, theirs = [-1] * len(self._first.nodes), [-1] * len(self._second.nodes)
+        for i, j in Rows(self._first, self._second, book).pairs():
+            ours[i], theirs[j] = j, i
+        _settle(self._first, self._second, ours, theirs)
+        _settle(self._second, self._first, theirs, ours)
+        for i, j in enumerate(ours):
+            if j >= 0:
+                self._pair(i, j)
+
+    def _match_wires(self) -> None:
+        """Pair what takes the same, also where branches are executed in another order."""
+        for one, other in ((self._second, self._first), (self._first, self._second)):
+            matched, known = self._of(one), set[int]()
+            for number in range(len(matched)):
+                left: int | None = number
+                while left is not None and matched[left] < 0:
+                    left = self._match_wired(one, other, left, known)
+
+    def _match_wired(self, one: Outline, other: Outline, number: int, known: set[int]) -> int | None:
+        """Pair a layer of `one` with one of `other` that takes the same.
+
+        Where that is matched with one that is called or made otherwise, or takes something else of what both
+        have, it is no longer, and that one is given back. `known` are those of `other` that were paired so.
+        """
+        ours, theirs = self._of(one), self._of(other)
+        same = range(len(ours))
+        key, makers = one.wired(number, same), one.makers(number)
+        if key is None or ours[makers[0]] < 0:
+            return None
+        for found in other.takers[ours[makers[0]]][:MOST_BRANCHES]:
+            left = theirs[found]
+            if found in known or other.wired(found, theirs) != key:
                 continue
-            for one, other in self._aligned(x.members, y.members):
-                self._paired[one] = other
-                if isinstance(one, Scope) and isinstance(other, Scope):
-                    waiting.append((one, other))
-                else:
-                    self._pair(self._first.ranges[one][0], self._second.ranges[other][0])
+            if left >= 0:
+                name, was, called = one.labels[number][0], one.labels[left][0], other.labels[found][0]
+                another = one.nodes[left].kind != one.nodes[number].kind
+                another |= was != name == called is not None and one.kinds[left] != one.kinds[number]
+                kept = all(ours[maker] >= 0 for maker in one.makers(left))
+                if not another and not (kept and one.wired(left, same) != key):
+                    continue
+                ours[left] = -1
+            known.add(found)
+            self._pair(*((number, found) if one is self._first else (found, number)))
+            return left if left >= 0 else None
+        return None
+
+    def _of(self, outline: Outline) -> list[int]:
+        """For each layer of a network that of the other."""
+        return self.after_of if outline is self.before else self.before_of
 
     def _pair(self, i: int, j: int, moved: bool = False) -> None:
         before, after = (j, i) if self._turned else (i, j)
@@ -73,110 +129,32 @@ class Matching:
         if moved:
             self.moved.add(after)
 
-    def _pair_all(self, x: Unit, y: Unit, moved: bool = False) -> None:
+    def _pair_all(self, x: Unit, y: Unit) -> None:
         for i, j in zip(self._first.layers(x), self._second.layers(y), strict=True):
-            self._pair(i, j, moved)
+            node = self._first.nodes[i]
+            # What takes nothing is nowhere, but for the inputs, which have their order.
+            self._pair(i, j, moved=bool(node.inputs) or node.kind == "input")
 
-    def _aligned(self, xs: Members, ys: Members) -> Iterator[tuple[Unit, Unit]]:
-        """Members that are each other. Layers of blocks that are only written otherwise are paired here."""
-        pairs = increasing(self._by_name(xs, ys, label))
-        for step in (self._by_structure, self._by_round, self._by_likeness):
-            found = [
-                (i0 + i, j0 + j)
-                for i0, i1, j0, j1 in gaps(pairs, len(xs), len(ys))
-                for i, j in step(xs[i0:i1], ys[j0:j1])
-            ]
-            pairs = sorted([*pairs, *found])
-        for i0, i1, j0, j1 in gaps(pairs, len(xs), len(ys)):
-            self._pair_rewritten(xs[i0:i1], ys[j0:j1])
-        return ((xs[i], ys[j]) for i, j in pairs)
-
-    def _by_name(self, xs: Members, ys: Members, name: Callable[[Unit], str | None]) -> Iterator[Pair]:
-        named = {name(y): j for j, y in enumerate(ys)}
-        for i, x in enumerate(xs):
-            key = name(x)
-            if key is not None and key in named and self._may_be(x, ys[named[key]]):
-                yield i, named[key]
-
-    def _may_be(self, x: Unit, y: Unit) -> bool:
-        """Whether two units of one name can be the same, changed."""
-        if isinstance(x, Node) and isinstance(y, Node):
-            return _related(x.layer, y.layer)
-        if isinstance(x, Scope) and isinstance(y, Scope):
-            return _same_block(x, y) or self._likeness(x, y, min) >= ALIKE
-        return False
-
-    def _by_structure(self, xs: Members, ys: Members) -> list[Pair]:
-        return aligned([self._first.signature(x) for x in xs], [self._second.signature(y) for y in ys])
-
-    def _by_round(self, xs: Members, ys: Members) -> list[Pair]:
-        return increasing(self._by_name(xs, ys, _round))
-
-    def _by_likeness(self, xs: Members, ys: Members) -> list[Pair]:
-        """The pairs in order that are most alike in all."""
-        n, m = len(xs), len(ys)
-        if n * m > MOST_COMPARED:
-            return aligned([_sort(x) for x in xs], [_sort(y) for y in ys])
-        best = [[0.0] * (m + 1) for _ in range(n + 1)]
-        scores = [[self._score(x, y) for y in ys] for x in xs]
-        for i in range(n - 1, -1, -1):
-            for j in range(m - 1, -1, -1):
-                together = scores[i][j] + best[i + 1][j + 1] if scores[i][j] else 0.0
-                best[i][j] = max(best[i + 1][j], best[i][j + 1], together)
-        found, i, j = [], 0, 0
-        while i < n and j < m:
-            if scores[i][j] and best[i][j] == scores[i][j] + best[i + 1][j + 1]:
-                found.append((i, j))
-                i, j = i + 1, j + 1
-            elif best[i][j] == best[i + 1][j]:
-                i += 1
-            else:
-                j += 1
-        return found
-
-    def _score(self, x: Unit, y: Unit) -> float:
-        """How alike two members are; 0 where they can't be the same."""
-        same_name = 0.25 if x.key == y.key else 0.0
-        if isinstance(x, Node) and isinstance(y, Node):
-            if x.kind == y.kind:
-                return 1 + _share_of_arguments(x.layer, y.layer) + same_name
-            return 0.5 + same_name if _related(x.layer, y.layer) else 0.0
-        if isinstance(x, Scope) and isinstance(y, Scope):
-            likeness = self._likeness(x, y, max)
-            return 1 + likeness + same_name if likeness >= REWRITTEN or _same_block(x, y) else 0.0
-        return 0.0
-
-    def _likeness(self, x: Scope, y: Scope, of: Callable[[int, int], int]) -> float:
-        """The part of the layers of the smaller or larger of two scopes that both have."""
-        ours, theirs = self._first.contents(x), self._second.contents(y)
-        return (ours & theirs).total() / max(of(ours.total(), theirs.total()), 1)
-
-    def _pair_rewritten(self, xs: Members, ys: Members) -> None:
-        """Pair the layers of what one side has in a block and the other has not, or in another."""
-        if all(isinstance(unit, Node) for unit in (*xs, *ys)):
-            return
-        ours = [i for x in xs for i in self._first.layers(x)]
-        theirs = [j for y in ys for j in self._second.layers(y)]
-        pairs = [
-            (ours[i], theirs[j])
-            for i, j in aligned([self._first.kinds[i] for i in ours], [self._second.kinds[j] for j in theirs])
-        ]
-        while True:
-            left, right = {i for i, _ in pairs}, {j for _, j in pairs}
-            poor_left = _poor(self._first, xs, left)
-            poor_right = _poor(self._second, ys, right)
-            kept = [(i, j) for i, j in pairs if i not in poor_left and j not in poor_right]
-            if len(kept) == len(pairs):
-                break
-            pairs = kept
-        for i, j in pairs:
-            self._pair(i, j)
+    def _same_scopes(self) -> list[tuple[Scope, Scope]]:
+        """The scopes that hold the same layers of those that both have; of several, the innermost first."""
+        ours, theirs = self._of(self._first), self._of(self._second)
+        found: dict[tuple[int, int], list[Scope]] = defaultdict(list)
+        for scope, span in _held(self._second, [j if i >= 0 else -1 for j, i in enumerate(theirs)]):
+            found[span].append(scope)
+        pairs = [(self._first.network.scope, self._second.network.scope)]
+        same: dict[tuple[int, int], list[Scope]] = defaultdict(list)
+        for scope, span in _held(self._first, ours):
+            same[span].append(scope)
+        for span, scopes in same.items():
+            pairs += zip(scopes, found[span], strict=False)
+        return pairs
 
     # ------------------------------------------------------------------------ moved
 
     def _find_moved(self) -> None:
         """Pair what is left on both sides and is the same, or has one name within one scope."""
         ours, theirs = self._left(self._first), self._left(self._second)
+        gap = self._gap_of()
         places: dict[Hashable, deque[Unit]] = defaultdict(deque)
         often: Counter[int] = Counter()
         for y in theirs:
@@ -195,9 +173,9 @@ class Matching:
                 waiting = places[key]
                 while waiting and waiting[0] in taken:
                     waiting.popleft()
-                if waiting:
+                if waiting and gap[x] != gap[waiting[0]]:
                     taken.update((x, waiting[0]))
-                    self._pair_all(x, waiting[0], moved=True)
+                    self._pair_all(x, waiting[0])
                     break
         named = {(self._second.parents[y], label(y)): y for y in theirs if y not in taken}
         for x in ours:
@@ -205,12 +183,25 @@ class Matching:
             if x in taken or label(x) is None or not isinstance(around, Scope):
                 continue
             found = named.get((around, label(x)))
-            if isinstance(x, Node) and isinstance(found, Node) and x.kind == found.kind:
-                self._pair_all(x, found, moved=True)
+            if (
+                isinstance(x, Node)
+                and isinstance(found, Node)
+                and x.kind == found.kind
+                and gap[x] != gap[found]
+            ):
+                self._pair_all(x, found)
+
+    def _gap_of(self) -> dict[Unit, int]:
+        """How many layers that both have stand before each unit: what moved has passed some of them."""
+        found: dict[Unit, int] = {}
+        for outline in (self.before, self.after):
+            before = [0, *accumulate(number >= 0 for number in self._of(outline))]
+            found.update((unit, before[start]) for unit, (start, _) in outline.ranges.items())
+        return found
 
     def _left(self, outline: Outline) -> list[Unit]:
         """The largest units of which nothing is matched."""
-        matched = self.after_of if outline is self.before else self.before_of
+        matched = self._of(outline)
         units = []
         waiting: list[Unit] = [*reversed(outline.network.scope.members)]
         while waiting:
@@ -240,38 +231,60 @@ def _comes_later(network: Network, other: Network) -> bool:
     return False
 
 
-def _round(unit: Unit) -> str | None:
-    return unit.key if isinstance(unit, Scope) and unit.loop is not None else None
+def _held(outline: Outline, matched: list[int]) -> Iterator[tuple[Scope, tuple[int, int]]]:
+    """The scopes within a network, inner ones first, with the first and last that they hold of `matched`."""
+    for scope, (start, stop) in outline.ranges.items():
+        if isinstance(scope, Scope) and scope in outline.parents:
+            held = [number for number in matched[start:stop] if number >= 0]
+            if held:
+                yield scope, (held[0], held[-1])
 
 
-def _sort(unit: Unit) -> tuple[str, str | None]:
-    return ("layer", unit.kind) if isinstance(unit, Node) else ("block", unit.block)
+def _settle(one: Outline, other: Outline, matched: list[int], back: list[int]) -> None:
+    """Move each stretch that `one` alone has to the best of the places where it may as well lie.
 
+    `matched` has for each layer of `one` that of `other`, and `back` the other way round.
+    """
+    around = other.blocks()
 
-def _same_block(x: Scope, y: Scope) -> bool:
-    return x.block is not None and x.block == y.block
+    def alike(i: int, j: int) -> int:
+        labels = zip(one.labels[i], other.labels[j], (LABEL, AROUND), strict=True)
+        return sum(points for label, name, points in labels if label is not None and label == name)
 
+    def fit() -> tuple[int, int]:
+        place = start + steps, stop + steps
+        return -one.passing(place), -one.cut(place) - around[at + steps]
 
-def _related(x: Layer, y: Layer) -> bool:
-    """Whether one layer may have been put in place of another: two convolutions, two activations."""
-    return x.kind == y.kind or type(x).__module__ == type(y).__module__
-
-
-def _share_of_arguments(x: Layer, y: Layer) -> float:
-    same = sum(not differ(name, x, y) for name in x.values)
-    return same / max(len(x.values), 1)
+    stop = 0
+    while (start := next((k for k in range(stop, len(matched)) if matched[k] < 0), -1)) >= 0:
+        stop = next((k for k in range(start, len(matched)) if matched[k] >= 0), len(matched))
+        at = matched[start - 1] + 1 if start else 0
+        if at != (matched[stop] if stop < len(matched) else len(back)):
+            continue
+        steps = labels = 0
+        best = (labels, fit(), steps)
+        while start + steps > 0 and matched[start + steps - 1] == at + steps - 1 >= 0:
+            steps -= 1
+            if one.kinds[start + steps] != one.kinds[stop + steps]:
+                break
+            labels += alike(stop + steps, at + steps) - alike(start + steps, at + steps)
+            best = max(best, (labels, fit(), steps))
+        steps = labels = 0
+        while stop + steps < len(matched) and matched[stop + steps] == at + steps:
+            if one.kinds[start + steps] != one.kinds[stop + steps]:
+                break
+            labels += alike(start + steps, at + steps) - alike(stop + steps, at + steps)
+            steps += 1
+            best = max(best, (labels, fit(), steps))
+        steps = best[2]
+        for k in range(steps, 0):
+            back[at + k], matched[stop + k] = stop + k, at + k
+        for k in range(steps):
+            back[at + k], matched[start + k] = start + k, at + k
+        matched[start + steps : stop + steps] = [-1] * (stop - start)
+        stop += max(steps, 0)
 
 
 def _counts(unit: Unit) -> bool:
     """Whether a unit is enough to be known again anywhere: one activation is like every other."""
     return isinstance(unit, Scope) or bool(unit.layer.weights(*[wire.shape for wire in unit.inputs]))
-
-
-def _poor(outline: Outline, units: Members, matched: set[int]) -> set[int]:
-    """The layers of blocks too few of whose layers are matched."""
-    found: set[int] = set()
-    for unit in units:
-        layers = outline.layers(unit)
-        if sum(i in matched for i in layers) < REWRITTEN * len(layers):
-            found.update(layers)
-    return found

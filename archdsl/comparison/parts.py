@@ -68,6 +68,15 @@ class Part:
         }
 
 
+def together(parts: Sequence[Part]) -> Part:
+    """Parts in order, with what lies between them left out, as one."""
+    return Part(
+        tuple(unit for part in parts for unit in part.units),
+        tuple(node for part in parts for node in part.layers),
+        {name: sum(part.figures[name] for part in parts) for name in FIGURES},
+    )
+
+
 class Parts:
     """Makes the parts of one network."""
 
@@ -146,6 +155,8 @@ def _row(layers: Sequence[Node]) -> str:
 def _block(unit: Unit) -> str:
     if isinstance(unit, Node):
         return layer_call(unit)
+    if unit.block is None and len(unit.members) == 1:
+        return _block(unit.members[0])
     if unit.block is None:
         return plural(len([*_nodes(unit)]), "layer")
     return block_call(unit)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from archdsl.comparison.changes import Change, Detail, Status
+from archdsl.comparison.changes import Change
+from archdsl.comparison.groups import Group, common, from_to, grouped, readable, starred, told
 from archdsl.problems.problem import plural
 from archdsl.report.columns import field_texts, shape_text
 from archdsl.report.table import plain_signs
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 FOLLOWING = 10
 """The most lines on what follows from the changes, and on names."""
-
-MANY = 16
-"""Lines of changes; of more, those of which the same is said are one, wherever they are."""
-
-READABLE = 32
-"""Lines of changes beyond which scopes are folded."""
-
-DEEPEST = 6
-"""The depth from which on they are."""
 
 LONGEST_SIDE = 24
 """A total that is longer is an expression in symbols, and is said without columns."""
@@ -73,17 +64,6 @@ class Line(NamedTuple):
     costs: str = ""
 
 
-@dataclass(slots=True)
-class Group:
-    """Changes that are alike."""
-
-    status: Status
-    names: list[str]
-    said: str
-    parameters: list[Size | None]
-    macs: list[Size | None]
-
-
 def text(
     difference: Difference, width: int | None = None, style: Style | None = None, depth: int | None = None
 ) -> str:
@@ -97,7 +77,7 @@ def text(
     if difference.same:
         parts.append(f" {_sameness(difference)}")
     lines = [
-        [_line(group) for group in _groups(difference, depth)] + _outputs(difference),
+        [_line(group) for group in grouped(told(readable(difference, depth)))] + _outputs(difference),
         _affected(difference, depth or 1),
         _renamed(difference),
         _recipe(difference),
@@ -122,11 +102,6 @@ def _title(difference: Difference, width: int | None, style: Style) -> str:
     return "\n".join([style.paint(_cut(names, width), BOLD), *lines])
 
 
-def from_to(before: str, after: str) -> str:
-    """Both where they differ."""
-    return before if before == after else f"{before} → {after}"
-
-
 def _sameness(difference: Difference) -> str:
     if difference.identical:
         return "no difference"
@@ -145,90 +120,16 @@ def _named_alike(difference: Difference) -> Iterable[bool]:
 # ------------------------------------------------------------------------------ changes
 
 
-def _groups(difference: Difference, depth: int | None) -> list[Group]:
-    """The changes, folded at a depth or as deep as they stay readable."""
-    if depth is not None:
-        return grouped(_told(difference.folded(depth)))
-    found = grouped(difference.changes)
-    for deep in range(DEEPEST, 0, -1):
-        if len(found) <= READABLE:
-            break
-        found = grouped(_told(difference.folded(deep)))
-    return found
-
-
-def _told(changes: Iterable[Change]) -> list[Change]:
-    return [change for change in changes if change.status not in ("same", "affected")]
-
-
-def grouped(changes: Iterable[Change]) -> list[Group]:
-    """Changes of which the same is said, and whose names differ in numbers alone, as one."""
-    found: dict[tuple[str, ...], Group] = {}
-    for change in changes:
-        words = said(change)
-        key = (change.status, _starred(change.part.name), re.sub(r"(?<=_)\d+", "*", words))
-        group = found.setdefault(key, Group(change.status, [], words, [], []))
-        group.names.append(change.part.name)
-        group.parameters.append(change.figure("parameters"))
-        group.macs.append(change.figure("macs"))
-        if group.said != words:
-            group.said = common([group.said, words])
-    if len(found) <= MANY:
-        return list(found.values())
-    merged: dict[tuple[str, str], Group] = {}
-    for group in found.values():
-        first = merged.setdefault((group.status, group.said), group)
-        if first is not group:
-            first.names += group.names
-            first.parameters += group.parameters
-            first.macs += group.macs
-    return list(merged.values())
-
-
-def named(group: Group) -> str:
-    """What the parts of a group are called, and how many they are."""
-    if len(set(map(_starred, group.names))) > 1:
-        return f"{group.names[0]} and {len(group.names) - 1} more"
-    often = f"  × {len(group.names)}" if len(group.names) > 1 else ""
-    return common(group.names) + often
-
-
 def _line(group: Group) -> Line:
-    costs = [_sum(group.parameters, "parameters"), _sum(group.macs, "MACs", short=True)]
-    return Line(group.status, named(group), group.said, ", ".join(filter(None, costs)))
+    return Line(group.status, f"{group.name}  {group.often}".rstrip(), group.said, costs(group))
 
 
-def common(names: Sequence[str]) -> str:
-    """Names that differ in numbers alone as one, with `*` for the numbers that differ."""
-    pieces = [re.split(r"(\d+)", name) for name in names]
-    columns = zip(*pieces, strict=True)
-    return "".join(column[0] if len(set(column)) == 1 else "*" for column in columns)
-
-
-def said(change: Change) -> str:
-    """What is said of a change: what was added, or what is otherwise."""
-    if change.status in ("added", "removed"):
-        return change.part.kind.replace(" -> ", " → ")
-    if not change.details and change.before and change.after:
-        return f"{from_to(str(len(change.before.layers)), str(len(change.after.layers)))} layers"
-    return ", ".join(map(_detail, change.details))
-
-
-def _detail(detail: Detail) -> str:
-    """`kernel 3 → 5`."""
-    before, after = detail.before or "nothing", detail.after or "nothing"
-    name = "" if detail.what == "kind" else f"{detail.name} "
-    return f"{name}{before} → {after}"
-
-
-def _sum(figures: Iterable[Size | None], noun: str, short: bool = False) -> str:
-    """`+590,080 parameters`; nothing where it is 0 or not known."""
-    total: Size = 0
-    for figure in figures:
-        if figure is None:
-            return ""
-        total = total + figure
-    return "" if total == 0 else f"{signed(total, short)} {noun}"
+def costs(group: Group) -> str:
+    """`+590,080 parameters, +1.85 G MACs`; nothing of what is 0 or not known."""
+    figures = [(name, group.figure(name)) for name in ("parameters", "macs")]
+    return ", ".join(
+        f"{signed(figure, short=name == 'macs')} {NAMES[name]}" for name, figure in figures if figure
+    )
 
 
 def signed(number: Size, short: bool = False) -> str:
@@ -264,21 +165,23 @@ def _affected(difference: Difference, depth: int) -> list[Line]:
     def place(change: Change) -> str:
         return ".".join(change.part.name.split(".")[:depth])
 
-    found = []
+    alike: dict[tuple[str, str], list[tuple[str, list[Change]]]] = {}
     for name, some in groupby(difference.affected, place):
         changes = list(some)
         last = changes[-1]
         assert last.before is not None and last.after is not None
         shapes = [shape_text(list(part.shape)) for part in (last.before, last.after)]
-        said = f"{shapes[0]} → {shapes[1]}" if shapes[0] != shapes[1] else "other figures"
+        words = f"{shapes[0]} → {shapes[1]}" if shapes[0] != shapes[1] else "other figures"
         if len(changes) > 1:
-            said = f"{plural(len(changes), 'layer')}, {said}"
-        costs = [
-            _sum((change.figure("parameters") for change in changes), "parameters"),
-            _sum((change.figure("macs") for change in changes), "MACs", short=True),
-        ]
+            words = f"{plural(len(changes), 'layer')}, {words}"
         shown = name if len(changes) > 1 else last.part.name
-        found.append(Line("affected", shown, said, ", ".join(filter(None, costs))))
+        alike.setdefault((starred(shown), words), []).append((shown, changes))
+    found = []
+    for (_, words), ones in alike.items():
+        often = f"  × {len(ones)}" if len(ones) > 1 else ""
+        shown = common([name for name, _ in ones]) + often
+        whole = Group(tuple(change for _, changes in ones for change in changes))
+        found.append(Line("affected", shown, words, costs(whole)))
     return _first(found, "affected")
 
 
@@ -298,7 +201,7 @@ def _renamed(difference: Difference) -> list[Line]:
     for one in renamed:
         if _bare(one.before) != _bare(one.after):
             names = _outer(one)
-            groups.setdefault((_starred(names[0]), _starred(names[1])), []).append(" → ".join(names))
+            groups.setdefault((starred(names[0]), starred(names[1])), []).append(" → ".join(names))
     found = [
         Line("renamed", common(names), plural(len(names), "layer") if len(names) > 1 else "")
         for names in groups.values()
@@ -309,10 +212,6 @@ def _renamed(difference: Difference) -> list[Line]:
         many = f"{plural(len(numbered), 'layer')} with other numbers, as " if len(numbered) > 1 else ""
         found.append(Line("renamed", f"{many}{before} → {after}", ""))
     return found
-
-
-def _starred(name: str) -> str:
-    return re.sub(r"\d+", "*", name)
 
 
 def _outer(one: Renaming) -> tuple[str, str]:
@@ -368,7 +267,7 @@ def _shown(line: Line, width: int | None, style: Style) -> str:
     indent = " " * LEFT
     lines = [head + _cut(name, room)]
     beside = f"{said}   {costs}" if costs else said
-    if text_width(beside) <= room:
+    if beside and text_width(beside) <= room:
         lines.append(indent + said + (f"   {style.paint(costs, DIM)}" if costs else ""))
     else:
         lines += [indent + piece for piece in _wrapped(said, room)]

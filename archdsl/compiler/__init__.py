@@ -13,7 +13,7 @@ from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.depth import deep
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
-from archdsl.compiler.modules import Load, Modules, no_imports
+from archdsl.compiler.modules import Kept, Load, Modules, no_imports
 from archdsl.compiler.names import check_names, check_use
 from archdsl.compiler.needs import Needs, expectations_of
 from archdsl.compiler.network import Network, Node, Scope, Wire
@@ -102,24 +102,34 @@ class Program:
         self.file = file
         self._parsed = found
         self._load = load
+        self._imported: dict[tuple[str, str], Source] = {}
         self._allow_python = allow_python
         self._last: tuple[dict[str, int], Declared] | None = None
         self.lines: list[LineResult] | None = None
         """Where it is a list, each line that is compiled is put into it with what it gave, errors or not."""
         self.whole = True
         """Whether the file is all there: of a part of one, nothing is said to be unused."""
-        self.networks = [d.name for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
+        networks = [d for d in file.declarations if isinstance(d, tree.Block) and d.is_network]
+        self.networks = [network.name for network in networks]
+        self._places = {network.name: network.name_span for network in reversed(networks)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is read again from the same texts, and needs no files."""
+        return read, (self.source, Kept(self._imported), self._allow_python)
+
+    def _find(self, path: str, importer: Source) -> Source:
+        found = self._imported[path, importer.name] = self._load(path, importer)
+        return found
 
     def chosen(self, name: str | None = None) -> str | Diagnostic:
         """The network that is meant: the one named, the only one, or the one named like the file."""
         at = Span(self.source, 0, 0)
-        first = next((d for d in self.file.declarations if isinstance(d, tree.Block) and d.is_network), None)
         if name is not None:
-            if name in self.networks:
+            if name in self._places:
                 return name
             known = tuple(self.networks)
             return Diagnostic.of(UnknownNetwork(name, known, nearest(name, known)), at)
-        if first is None:
+        if not self.networks:
             return Diagnostic.of(NoNetwork(), at)
         if len(self.networks) == 1:
             return self.networks[0]
@@ -127,7 +137,8 @@ class Program:
         named_alike = [n for n in self.networks if _bare(n) == stem]
         if len(named_alike) == 1:
             return named_alike[0]
-        return Diagnostic.of(WhichNetwork(self.source.name, tuple(self.networks)), first.name_span)
+        first = self._places[self.networks[0]]
+        return Diagnostic.of(WhichNetwork(self.source.name, tuple(self.networks)), first)
 
     def compile(
         self, name: str | None = None, options: Options | None = None, work: Work | None = None
@@ -251,7 +262,7 @@ class Program:
         reporter = Reporter()
         reporter.diagnostics.extend(self._parsed)
         with suppress(Stop), deep():
-            modules = Modules(reporter, self._load, self._allow_python)
+            modules = Modules(reporter, self._find, self._allow_python)
             module = modules.module(self.source, self.file)
             evaluator = Evaluator(reporter, dict(sizes))
             definitions = Definitions(evaluator, reporter)

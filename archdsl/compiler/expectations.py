@@ -79,7 +79,7 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame, uneven: b
             continue
         values.append(value)
         literal = isinstance(side, tree.Name) and side.id in words
-        if not literal and not isinstance(side, tree.Number | tree.List | tree.Constant):
+        if not literal and not isinstance(side, tree.Number | tree.String | tree.List | tree.Constant):
             sides.append((f"`{side.span.text}`", _shown(value)))
     difference = None
     unlike = any(isinstance(value, PerAxis) and len(set(value)) > 1 for value in values)

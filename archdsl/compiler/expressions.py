@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from archdsl.compiler import limits
 from archdsl.compiler.frames import Frame
+from archdsl.compiler.functions import FUNCTIONS, LIST_FUNCTIONS, TooLong
 from archdsl.compiler.network import Node, Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Signature, bind
@@ -21,6 +22,9 @@ from archdsl.compiler.values import (
     PerAxis,
     Rounds,
     Unknown,
+    is_list,
+    is_number,
+    items_of,
     show,
 )
 from archdsl.layers import LAYERS
@@ -47,8 +51,6 @@ from archdsl.sizes import (
     divide_exactly,
     equal,
     is_size,
-    maximum,
-    minimum,
     symbol,
     symbols_of,
 )
@@ -126,10 +128,21 @@ class Evaluator:
             raise self.reporter.fail(not_a_condition(node, value), node.span)
         return value
 
-    def wires(self, node: tree.Expression, frame: Frame) -> list[Wire]:
-        """The values that an expression names: one, or all of a list."""
+    def wires(self, node: tree.Expression, frame: Frame, numbers: str | None = None) -> list[Wire]:
+        """The values that an expression names: one, or all of a list.
+
+        `numbers` is the argument that takes them where this one takes values.
+        """
         found: list[Wire] = []
-        self._flatten(self.evaluate(node, frame), node.span, found)
+        value = self.evaluate(node, frame)
+        items = items_of(value) if is_list(value) else (value,)
+        if items and all(is_number(one) for one in items):
+            meant = None
+            if isinstance(node, tree.Attribute) and node.name in VALUE_FACTS:
+                meant = node.value.span.text
+            instead = None if numbers is None else f"{numbers}={node.span.text}"
+            raise self.reporter.fail(NotAValue(show(value), meant, instead), node.span)
+        self._flatten(value, node.span, found)
         return found
 
     def _flatten(self, value: Any, span: Span, into: list[Wire]) -> None:
@@ -185,7 +198,7 @@ class Evaluator:
             return name
         if any(f.tainted for f in frame.around()):
             raise Failed
-        later = any(f.block is not None and name in labels_of(f.block.body) for f in frame.around())
+        later = any(f.block is not None and name in tree.labels_of(f.block.body) for f in frame.around())
         own = [n for f in frame.around() for n in f.names]
         meant = nearest(name, own) or nearest(name, [*frame.module.blocks, *frame.module.layers], 0.7)
         raise self.reporter.fail(UnknownName(name, meant, later, _rounds_there_are(name, frame)), node.span)
@@ -295,7 +308,7 @@ class Evaluator:
         if node.operator == "not":
             return not self.condition(node.operand, frame)
         value = self.evaluate(node.operand, frame)
-        if not _is_number(value):
+        if not is_number(value):
             raise self.reporter.fail(
                 WrongType(f"`{node.operator}`", show(value), "a number"), node.operand.span
             )
@@ -328,11 +341,11 @@ class Evaluator:
                 raise
             symbols = tuple(sorted(_symbols_in(left) | _symbols_in(right)))
             raise self.reporter.fail(UndecidedCondition(f"`{node.span.text}`", symbols), node.span) from None
-        if _is_number(left) and _is_number(right):
+        if is_number(left) and is_number(right):
             return self._arithmetic(node, left, right)
-        if operator == "+" and _is_list(left) and _is_list(right):
-            return self._bounded((*_items(left), *_items(right)), node.span)
-        wrong, at = (left, node.left) if not _is_number(left) else (right, node.right)
+        if operator == "+" and is_list(left) and is_list(right):
+            return self._bounded((*items_of(left), *items_of(right)), node.span)
+        wrong, at = (left, node.left) if not is_number(left) else (right, node.right)
         mend = None
         if operator in VALUES_JOINED and all(isinstance(side, Wire | Labelled) for side in (left, right)):
             sides = f"{node.left.span.text}, {node.right.span.text}"
@@ -361,12 +374,12 @@ class Evaluator:
 
     def _same(self, left: Any, right: Any) -> bool:
         """Equality, of numbers by value and of lists element by element; a truth value is no number."""
-        if isinstance(left, PerAxis) and _is_number(right):
+        if isinstance(left, PerAxis) and is_number(right):
             right = (right,) * len(left)
-        elif isinstance(right, PerAxis) and _is_number(left):
+        elif isinstance(right, PerAxis) and is_number(left):
             left = (left,) * len(right)
-        if _is_list(left) and _is_list(right):
-            left, right = _items(left), _items(right)
+        if is_list(left) and is_list(right):
+            left, right = items_of(left), items_of(right)
             if len(left) != len(right):
                 return False
             undecided = False
@@ -455,7 +468,7 @@ class Evaluator:
         known = [*FUNCTIONS, *frame.module.blocks, *frame.module.layers]
         known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
         later = any(let.name == name for let in frame.module.lets) or any(
-            f.block is not None and name in labels_of(f.block.body) for f in frame.around()
+            f.block is not None and name in tree.labels_of(f.block.body) for f in frame.around()
         )
         remark = "a function sees what stands above its own line, so it can't use itself" if later else None
         raise self.reporter.fail(UnknownName(name, nearest(name, known), later, remark), node.callee_span)
@@ -497,10 +510,10 @@ class Evaluator:
         except ValueError:
             shown = ", ".join(show(v) for v in values)
             raise self.reporter.fail(OutOfDomain(name, shown), node.span) from None
-        except _TooLong:
+        except TooLong:
             raise self.reporter.fail(ListTooLong(limits.LIST), node.span) from None
         except TypeError:
-            wrong = next((v for v in values if not _is_number(v)), values[0] if values else None)
+            wrong = next((v for v in values if not is_number(v)), values[0] if values else None)
             expected = "a list" if name in LIST_FUNCTIONS else "numbers"
             if name == "range":
                 wrong = next((v for v in values if not isinstance(v, int)), wrong)
@@ -509,7 +522,7 @@ class Evaluator:
             raise self.reporter.fail(WrongType(f"`{name}`", show(wrong), expected), node.span) from None
         if isinstance(result, int) and abs(result) > limits.NUMBER:
             raise self.reporter.fail(NumberTooLarge(), node.span)
-        return self._bounded(result, node.span) if _is_list(result) else result
+        return self._bounded(result, node.span) if is_list(result) else result
 
 
 def _rounds_there_are(name: str, frame: Frame) -> str | None:
@@ -519,36 +532,6 @@ def _rounds_there_are(name: str, frame: Frame) -> str | None:
     if not number.isdigit() or not isinstance(rounds, Rounds):
         return None
     return f"the loop `{loop}` has {plural(len(rounds.rounds), 'round')}, counted from 1"
-
-
-def labels_of(body: list[tree.Statement]) -> set[str]:
-    """Every label, input and `let` that a body makes, in its unlabelled parts too."""
-    found: set[str] = set()
-    for statement in body:
-        if isinstance(statement, tree.Line):
-            found.update(label.name for label in statement.labels)
-            if not statement.labels:
-                for item in statement.items:
-                    for inner in bodies_of(item):
-                        found |= labels_of(inner)
-        elif isinstance(statement, tree.Input):
-            found.update(label.name for label in statement.names)
-        elif isinstance(statement, tree.Let):
-            found.add(statement.name)
-        elif isinstance(statement, tree.Shared):
-            found.add(statement.label.name)
-        elif isinstance(statement, tree.Broken):
-            found.update(label.name for label in statement.names)
-    return found
-
-
-def bodies_of(item: tree.Item) -> list[list[tree.Statement]]:
-    """The bodies in braces of an item of a chain."""
-    if isinstance(item, tree.Use):
-        return []
-    if isinstance(item, tree.If):
-        return [item.then, item.otherwise]
-    return [item.body]
 
 
 # ------------------------------------------------------------------------------ words
@@ -613,33 +596,13 @@ def compared_with_answers(expression: tree.Expression) -> set[tree.Name]:
 # ------------------------------------------------------------------------------ numbers and lists
 
 
-class _TooLong(Exception):
-    pass
-
-
-def _is_number(value: Any) -> bool:
-    return is_size(value) or isinstance(value, float)
-
-
-def _is_list(value: Any) -> bool:
-    if isinstance(value, Labelled | Rounds):
-        value = value.value
-    return isinstance(value, tuple) and not isinstance(value, Wire)
-
-
-def _items(value: Any) -> tuple[Any, ...]:
-    items = value.value if isinstance(value, Labelled | Rounds) else value
-    assert isinstance(items, tuple)
-    return items
-
-
 def _pairs(left: Any, right: Any) -> list[tuple[Any, Any]] | None:
     """The numbers to compare: one pair, or one an axis; None where these are no numbers."""
-    if isinstance(left, PerAxis) and _is_number(right):
+    if isinstance(left, PerAxis) and is_number(right):
         return [(one, right) for one in left]
-    if isinstance(right, PerAxis) and _is_number(left):
+    if isinstance(right, PerAxis) and is_number(left):
         return [(left, one) for one in right]
-    return [(left, right)] if _is_number(left) and _is_number(right) else None
+    return [(left, right)] if is_number(left) and is_number(right) else None
 
 
 def _word(value: Any) -> str | None:
@@ -667,96 +630,6 @@ def _symbols_in(value: Any) -> set[str]:
     return set()
 
 
-def _extreme(choose: Callable[..., Any], symbolic: Callable[..., Any]) -> Callable[..., Any]:
-    def extreme(*values: Any) -> Any:
-        numbers = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
-        if not numbers:
-            raise ValueError
-        if any(isinstance(n, Symbolic) for n in numbers):
-            return symbolic(*_sized(numbers))
-        return choose(_numbers(numbers))
-
-    return extreme
-
-
-def _numbers(values: Any) -> Any:
-    if not all(_is_number(v) for v in values):
-        raise TypeError
-    return values
-
-
-def _sized(values: Any) -> Any:
-    if not all(is_size(v) for v in values):
-        raise TypeError
-    return values
-
-
-def _rounded(rounding: Callable[[Any], int]) -> Callable[[Any], Any]:
-    def rounded(value: Any) -> Any:
-        if is_size(value):
-            return value
-        if not isinstance(value, float):
-            raise TypeError
-        return rounding(value)
-
-    return rounded
-
-
-def _round(value: Any, digits: Any = None) -> Any:
-    if digits is None:
-        return _rounded(round)(value)
-    if isinstance(value, Symbolic) or not _is_number(value) or not isinstance(digits, int):
-        raise TypeError
-    return round(value, max(-20, min(20, digits)))
-
-
-def _sqrt(value: Any) -> Any:
-    if isinstance(value, Symbolic) or not _is_number(value):
-        raise TypeError
-    if isinstance(value, int) and value >= 0 and math.isqrt(value) ** 2 == value:
-        return math.isqrt(value)
-    return math.sqrt(value)
-
-
-def _log2(value: Any) -> Any:
-    if isinstance(value, Symbolic) or not _is_number(value):
-        raise TypeError
-    if isinstance(value, int) and value > 0 and value & (value - 1) == 0:
-        return value.bit_length() - 1
-    return math.log2(value)
-
-
-def _sequence(value: Any) -> tuple[Any, ...]:
-    if not _is_list(value):
-        raise TypeError
-    return _items(value)
-
-
-def _sum(values: Any) -> Any:
-    total: Any = 0
-    for value in _numbers(_sequence(values)):
-        total = total + value
-    if isinstance(total, int) and abs(total) > limits.NUMBER:
-        raise OverflowError
-    return total
-
-
-def _range(*ends: Any) -> tuple[int, ...]:
-    whole = [int(e) if isinstance(e, float) and e.is_integer() else e for e in ends]
-    if any(isinstance(e, bool) or not isinstance(e, int) for e in whole):
-        raise TypeError
-    numbers = range(*whole)
-    # A range of up to 2**64 numbers has no len().
-    steps = abs(numbers.stop - numbers.start) // abs(numbers.step)
-    if steps > limits.LIST:
-        raise _TooLong
-    return tuple(numbers)
-
-
-def _zip(*lists: Any) -> tuple[Any, ...]:
-    return tuple(zip(*(_sequence(one) for one in lists), strict=False))
-
-
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -775,18 +648,3 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
-FUNCTIONS: dict[str, tuple[Signature, Callable[..., Any]]] = {
-    "min": (Signature.of_builtin("min", ("values",), many=True), _extreme(min, minimum)),
-    "max": (Signature.of_builtin("max", ("values",), many=True), _extreme(max, maximum)),
-    "ceil": (Signature.of_builtin("ceil", ("x",)), _rounded(math.ceil)),
-    "floor": (Signature.of_builtin("floor", ("x",)), _rounded(math.floor)),
-    "round": (Signature.of_builtin("round", ("x", "digits"), optional=1), _round),
-    "sqrt": (Signature.of_builtin("sqrt", ("x",)), _sqrt),
-    "log2": (Signature.of_builtin("log2", ("x",)), _log2),
-    "len": (Signature.of_builtin("len", ("list",)), lambda values: len(_sequence(values))),
-    "sum": (Signature.of_builtin("sum", ("list",)), _sum),
-    "range": (Signature.of_builtin("range", ("start", "end", "step"), optional=2), _range),
-    "reverse": (Signature.of_builtin("reverse", ("list",)), lambda values: _sequence(values)[::-1]),
-    "zip": (Signature.of_builtin("zip", ("lists",), many=True), _zip),
-}
-LIST_FUNCTIONS = ("len", "sum", "reverse", "zip")

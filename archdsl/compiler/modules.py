@@ -28,6 +28,17 @@ def no_imports(path: str, importer: Source) -> Source:
     raise Fault(ImportNotFound(path, "this program is not in a file, so it can import nothing"))
 
 
+class Kept:
+    """A `Load` of what another one has found, by path and importer: it needs no files, and can be pickled."""
+
+    def __init__(self, found: dict[tuple[str, str], Source]) -> None:
+        self._found = found
+
+    def __call__(self, path: str, importer: Source) -> Source:
+        source = self._found.get((path, importer.name))
+        return no_imports(path, importer) if source is None else source
+
+
 class Modules:
     """The files of one compilation, each parsed once. Python among them is run only with `allow_python`."""
 
@@ -69,6 +80,7 @@ class Modules:
                 module.frame.tainted = True
             elif self._define(declaration.name, declaration.name_span, defined):
                 module.blocks[declaration.name] = (declaration, module)
+                module.frame.names.pop(declaration.name, None)
                 if declaration.is_network:
                     module.networks[declaration.name] = declaration
         self._open.pop()
@@ -87,6 +99,11 @@ class Modules:
             self._import_layers(statement, module, defined)
             return
         imported = self._imported(statement, module)
+        if imported is module:
+            # What it declares, above or below, is not defined a second time by that.
+            names = (label.name for label in statement.names if label.name not in module.blocks)
+            module.frame.names.update(dict.fromkeys(names, UNKNOWN))
+            return
         for label in statement.names:
             if not self._define(label.name, label.span, defined):
                 continue
@@ -97,8 +114,11 @@ class Modules:
             if label.name in imported.own:
                 module.take(imported.own[label.name])
             elif found is None:
-                known = tuple(name for name, (block, _) in imported.blocks.items() if not block.is_network)
-                problem = UnknownImport(label.name, statement.path, nearest(label.name, known), known)
+                there = {name: of for name, (block, of) in imported.blocks.items() if not block.is_network}
+                known = tuple(name for name, of in there.items() if of is imported)
+                passed = tuple(name for name in there if name not in known)
+                meant = nearest(label.name, there)
+                problem = UnknownImport(label.name, statement.path, meant, known, passed=passed)
                 self._reporter.report(problem, label.span)
                 module.frame.names[label.name] = UNKNOWN
             elif found[0].is_network:
@@ -158,13 +178,14 @@ class Modules:
             return None
 
     def _imported(self, statement: Import, module: Module) -> Module | None:
+        """The module that is imported, itself where a file imports itself; None after saying why not."""
         source = self._source(statement, module)
         if source is None:
             return None
         if source.name in self._open:
             circle = (*self._open[self._open.index(source.name) :], source.name)
             self._reporter.report(ImportCycle(circle), statement.path_span)
-            return None
+            return module if source.name == module.source.name else None
         if source.name in self._done:
             return self._done[source.name]
         return self.module(source)

@@ -10,13 +10,12 @@ from archdsl.compiler.elsewhere import ARGUMENT_WORDS_ELSEWHERE, FUNCTIONS_ELSEW
 from archdsl.compiler.expressions import (
     ALL_WORDS,
     ANSWER_WORDS,
-    FUNCTIONS,
     NETWORK_FACTS,
     SYMBOL,
-    bodies_of,
     compared_with_answers,
 )
 from archdsl.compiler.frames import Module
+from archdsl.compiler.functions import FUNCTIONS
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS
@@ -37,7 +36,7 @@ LITERALS = frozenset({tree.Number, tree.Constant, tree.String})
 """What names nothing, and is by far the most frequent expression."""
 
 
-def unknown_layer(name: str, usable: Iterable[str]) -> UnknownLayer:
+def unknown_layer(name: str, usable: Iterable[str] = ()) -> UnknownLayer:
     """The problem of a name that is no layer, with what was most likely meant."""
     elsewhere = layer_elsewhere(name)
     if elsewhere is not None:
@@ -157,7 +156,7 @@ class Names:
                 self._expression(item.values)
             elif isinstance(item, tree.If):
                 self._expression(item.test)
-            for body in bodies_of(item):
+            for body in tree.bodies_of(item):
                 self._body(body)
 
     def _use(self, use: tree.Use) -> None:
@@ -337,7 +336,7 @@ def _defined_in(body: list[tree.Statement]) -> tuple[set[str], set[str]]:
                     found.update(_targets(item.target))
                 if isinstance(item, tree.For | tree.Repeat) and isinstance(statement, tree.Line):
                     loops.update([label.name for label in statement.labels])
-                bodies += bodies_of(item)
+                bodies += tree.bodies_of(item)
     return found, loops
 
 
@@ -354,5 +353,5 @@ def _shared_in(body: list[tree.Statement]) -> Iterator[str]:
         if isinstance(statement, tree.Shared):
             yield statement.label.name
         for item in statement.items if isinstance(statement, tree.Line) else []:
-            for inner in bodies_of(item):
+            for inner in tree.bodies_of(item):
                 yield from _shared_in(inner)

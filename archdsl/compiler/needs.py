@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archdsl.compiler.expressions import bodies_of
 from archdsl.syntax import tree
 
 _WORD = re.compile(r"\w+")
@@ -61,4 +60,4 @@ def expectations_of(declaration: tree.Declaration) -> Iterator[tree.Expect]:
                 yield statement
             elif isinstance(statement, tree.Line | tree.Shared):
                 for item in statement.items:
-                    bodies += bodies_of(item)
+                    bodies += tree.bodies_of(item)

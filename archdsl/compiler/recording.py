@@ -16,9 +16,11 @@ from archdsl.layers.layer import Layer
 from archdsl.layers.shapes import Shape
 from archdsl.sizes import Symbolic
 from archdsl.source import Span
-from archdsl.syntax.tree import Block
+from archdsl.syntax.tree import Block, Quoted
 
 Key = tuple[Any, ...]
+
+PLAIN = frozenset((int, str, Quoted, bool, float, Symbolic))
 
 _new = tuple.__new__
 """Makes a Wire in a third of the time; one is made for every layer that is repeated."""
@@ -195,7 +197,7 @@ def key_of(block: Block, arguments: Mapping[str, Any], inputs: tuple[Wire, ...])
 def _plain(value: Any) -> Any:
     """A value with its type, since 1, 1.0 and true are equal. Raises `TypeError` where it is not plain."""
     kind = type(value)
-    if kind is int or kind is str or kind is bool or kind is float or value is None or kind is Symbolic:
+    if value is None or kind in PLAIN:
         return (kind, value)
     if isinstance(value, tuple) and kind is not Wire:
         return (kind, *[_plain(one) for one in value])

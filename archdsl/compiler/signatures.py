@@ -10,7 +10,7 @@ from archdsl.compiler import limits
 from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE, CHANNELS_FOLLOW
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Reporter
-from archdsl.compiler.values import Maker, show
+from archdsl.compiler.values import Labelled, Maker, show
 from archdsl.diagnostics import Label
 from archdsl.layers.arguments import Parameter, SameAs, written
 from archdsl.layers.layer import LAYERS, MANY, Layer
@@ -20,7 +20,7 @@ from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, Missing
 from archdsl.problems.names import UnknownName
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
-from archdsl.syntax.tree import Argument, Block, Let, Name, Number, Use
+from archdsl.syntax.tree import Argument, Block, Let, Name, Number, Quoted, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +198,31 @@ def held(
         checked = parameter.kind.check(whole(found))
         is_none = found is None and parameter.default is not None and parameter.kind.role == "number"
         if is_none or (checked is None and found is not None):
-            _refuse(parameter, found, bound.arguments[name], signature, reporter)
+            # A value was meant for the argument that takes one.
+            takers = (p.name for p in parameters.values() if p.kind.role != "number" and p.name not in given)
+            taker = next(takers, None) if isinstance(found, Wire | Labelled) else None
+            _refuse(parameter, found, bound.arguments[name], signature, reporter, taker)
             wrong = True
         values[name] = checked
     return None if wrong or not bound.whole else values
 
 
 def _refuse(
-    parameter: Parameter, found: Any, argument: Argument, signature: Signature, reporter: Reporter
+    parameter: Parameter,
+    found: Any,
+    argument: Argument,
+    signature: Signature,
+    reporter: Reporter,
+    taker: str | None,
 ) -> None:
-    """Report a value that is not of the argument's kind."""
+    """Report a value that is not of the argument's kind; `taker` is the argument of whose kind it is."""
     name, kind = parameter.name, parameter.kind
     in_list = isinstance(found, str) and found in kind.words
     meant = nearest(found, kind.words) if isinstance(found, str) and not in_list else None
-    if isinstance(found, str) and isinstance(argument.value, Name) and meant is None and not in_list:
+    if taker is not None:
+        meant = f"{taker}={argument.value.span.text}"
+    is_word = isinstance(found, str) and not isinstance(found, Quoted)
+    if is_word and isinstance(argument.value, Name) and meant is None and not in_list:
         # A word of some other layer's arguments, so it has not been said that nothing is called so.
         problem = UnknownName(found, None, remark=f"`{name}` takes {kind.expected}")
         reporter.report(problem, argument.value.span)

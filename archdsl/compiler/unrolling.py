@@ -435,7 +435,10 @@ class Unroller:
             return self._shared.use(bound, use, value)
         if bound is not None:
             if isinstance(bound, str):
-                self.reporter.report(ValueInChain(use.name, first, f"the word `{bound}`"), use.name_span)
+                what = "string" if isinstance(bound, tree.Quoted) else "word"
+                self.reporter.report(
+                    ValueInChain(use.name, first, f"the {what} {show(bound)}"), use.name_span
+                )
             elif bound is not UNKNOWN:
                 what = "a value" if isinstance(bound, Labelled | Rounds | Wire) else show(bound)
                 self.reporter.report(ValueInChain(use.name, first, what), use.name_span)

@@ -160,11 +160,13 @@ class LayerUses:
     def _value_argument(
         self, parameter: Parameter, argument: tree.Argument, frame: Frame, inputs: list[Wire]
     ) -> Any:
-        wires = self._evaluator.wires(argument.value, frame)
+        like = parameter.kind.role == "like"
+        # What takes the extents of a value takes them as numbers, too.
+        wires = self._evaluator.wires(argument.value, frame, "size" if like else None)
         if len(wires) != 1:
             raise self._reporter.fail(NotAValue(f"a list of {len(wires)} values"), argument.value.span)
         wire = wires[0]
-        if parameter.kind.role == "like":
+        if like:
             return wire.shape
         if parameter.kind.role == "value":
             inputs.append(wire)

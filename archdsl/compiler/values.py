@@ -1,7 +1,7 @@
 """What a name of a file can stand for while the file is compiled.
 
-Numbers, words and truth values are Python's own; a list is a tuple; a value that a layer made is a
-`Wire`, and several of them are a tuple of wires. The rest is here.
+Numbers, words and truth values are Python's own, a string is `Quoted`; a list is a tuple; a value that a
+layer made is a `Wire`, and several of them are a tuple of wires. The rest is here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.layers.layer import Layer
+from archdsl.sizes import is_size
 from archdsl.source import Span
-from archdsl.syntax.tree import Argument, Block, Item, Let
+from archdsl.syntax.tree import Argument, Block, Item, Let, Quoted
 
 
 class Unknown:
@@ -94,6 +95,8 @@ def show(value: Any) -> str:
         return "`true`" if value else "`false`"
     if value is None:
         return "`none`"
+    if isinstance(value, Quoted):
+        return f'`"{value}"`'
     if isinstance(value, str):
         return f"`{value}`"
     if isinstance(value, tuple) and not isinstance(value, Wire):
@@ -109,6 +112,23 @@ def show(value: Any) -> str:
     if isinstance(value, Function):
         return f"the function `{value.definition.name}`"
     return str(value)
+
+
+def is_number(value: Any) -> bool:
+    return is_size(value) or isinstance(value, float)
+
+
+def is_list(value: Any) -> bool:
+    if isinstance(value, Labelled | Rounds):
+        value = value.value
+    return isinstance(value, tuple) and not isinstance(value, Wire)
+
+
+def items_of(value: Any) -> tuple[Any, ...]:
+    """The elements of what `is_list`."""
+    items = value.value if isinstance(value, Labelled | Rounds) else value
+    assert isinstance(items, tuple)
+    return items
 
 
 def wires_in(value: Flow) -> tuple[Wire, ...]:

@@ -362,7 +362,9 @@ def _enlarged(node: Node) -> tuple[int, ...]:
 
 
 def _body(station: Station, name: str, scale: Scale) -> Body:
-    further = [*(f"← {what}" for what in station.joins), *(f"→ {output}" for output in station.outputs)]
+    further = [f"← {what}" for what in station.joins]
+    further += ["output" if output == name else f"output {output}" for output in station.outputs]
+    further += [f"→ {output}" for output in station.departing]
     made = (
         f"{station.channels}" if station.least == station.channels else f"{station.least}–{station.channels}"
     )

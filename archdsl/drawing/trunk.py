@@ -50,7 +50,9 @@ class Station:
     repeated: int = 1
     """How many stations of this shape it stands for."""
     outputs: list[str] = field(default_factory=list)
-    """Outputs of the network that are made from it, but for the one at the end of the trunk."""
+    """Outputs of the network that it stands for, where the network has several."""
+    departing: list[str] = field(default_factory=list)
+    """Outputs that are made from it off the trunk."""
 
     @property
     def channels(self) -> int:
@@ -96,10 +98,13 @@ def trunk(network: Network, flow: Flow) -> Trunk:
             i = above[i]
         return i
 
-    for value, name in zip(flow.outputs, network.output_names, strict=True):
-        if flow.makers[value] != path[-1]:
-            at = anchor(flow.makers[value])
-            stations[0 if at == OUTSIDE else where[at]].outputs.append(name)
+    several = len(flow.outputs) > 1
+    for value, name in zip(flow.outputs, network.output_names, strict=True) if several else ():
+        maker = flow.makers[value]
+        at = anchor(maker)
+        station = stations[0 if at == OUTSIDE else where[at]]
+        shown = flow.nodes[maker] in station.nodes
+        (station.outputs if shown else station.departing).append(name)
     work = _work(flow)
     reached: dict[tuple[int, int], set[int]] = defaultdict(set)
     for before, i in pairwise(path):

@@ -13,10 +13,10 @@ from archdsl.compiler.expressions import (
     ANSWER_WORDS,
     ANSWERS,
     EXPECTED_VALUE_FACTS,
-    FUNCTIONS,
     NETWORK_FACTS,
     VALUE_FACTS,
 )
+from archdsl.compiler.functions import FUNCTIONS
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.context import Context, context_at
 from archdsl.editing.document import Document, Library

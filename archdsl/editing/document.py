@@ -147,7 +147,7 @@ class Library:
             if known is not None and known[0] == state:
                 return known[1]
             document = Document(name, read(name).text)
-        except (OSError, ValueError):
+        except (OSError, ValueError, Fault):
             return None
         if known is not None:
             self._indices.pop(known[1], None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archdsl.compiler.expressions import bodies_of
 from archdsl.editing.checks import Check, Seen
 from archdsl.editing.wording import seen_text, shapes_text
 from archdsl.report.units import separated
@@ -81,7 +80,7 @@ def _in_body(body: list[tree.Statement]) -> Iterator[tree.Line]:
         statement = waiting.pop()
         if not isinstance(statement, tree.Line):
             continue
-        inner = [s for item in statement.items for body in bodies_of(item) for s in body]
+        inner = [s for item in statement.items for body in tree.bodies_of(item) for s in body]
         if inner and id(statement) not in opened:
             opened.add(id(statement))
             waiting.append(statement)

@@ -8,10 +8,10 @@ from archdsl.compiler.expressions import (
     ANSWER_WORDS,
     ANSWERS,
     EXPECTED_VALUE_FACTS,
-    FUNCTIONS,
     NETWORK_FACTS,
     VALUE_FACTS,
 )
+from archdsl.compiler.functions import FUNCTIONS
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.checks import Check, Seen
 from archdsl.editing.completion import described

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from archdsl.compiler.expressions import ANSWER_WORDS, bodies_of, compared_with_answers
+from archdsl.compiler.expressions import ANSWER_WORDS, compared_with_answers
 from archdsl.compiler.signatures import Signature
 from archdsl.layers import LAYERS
 from archdsl.source import Source, Span
@@ -236,7 +236,7 @@ class Index:
                 self._inner[id(item)] = inner
                 self._define_round(item, inner)
             elif not isinstance(item, tree.Use):
-                for body in bodies_of(item):
+                for body in tree.bodies_of(item):
                     self._define_in(body, scope)
 
     def _define_round(self, loop: tree.For | tree.Repeat, scope: Scope) -> None:
@@ -296,7 +296,7 @@ class Index:
             elif isinstance(item, tree.If):
                 self._expression(item.test, scope)
             inner = self._inner.get(id(item), scope)
-            for body in bodies_of(item):
+            for body in tree.bodies_of(item):
                 self._body(body, inner)
 
     def _use(self, use: tree.Use, scope: Scope) -> None:

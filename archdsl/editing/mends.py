@@ -46,14 +46,14 @@ def _allowing(document: Document, diagnostic: Diagnostic) -> Edit:
     source, name = document.source, diagnostic.name
     number = diagnostic.span.line
     line = source.line(number)
-    comments = document.file.comments
-    there = [one for one in allowed(source, comments) if one.line == number]
+    there = [one for one in allowed(source) if one.line == number]
     if there:
         at = there[-1].span.end
         return Edit(Span(source, at, at), f", {name}")
     text = line.rstrip()
     comment = f"# allow {name}"
-    if len(text) + 2 + len(comment) <= WIDTH and not any(c.span.line == number for c in comments):
+    commented = any(one.span.line == number for one in document.file.comments)
+    if len(text) + 2 + len(comment) <= WIDTH and not commented:
         at = source.offset(number, len(text) + 1)
         return Edit(Span(source, at, at), f"  {comment}")
     at = source.offset(number, 1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import lcm
 
-from archdsl.fitting import LONGEST, Values, agreeing, holding, tried
 from archdsl.layers.shapes import Shape
 from archdsl.layers.windows import divides
 from archdsl.problems.arrangement import UndecidedSize, UnevenGroups, UnknownAxis
 from archdsl.problems.problem import Fault, Problem
+from archdsl.residues import LONGEST, Values, agreeing, holding, tried
 from archdsl.sizes import Question, Size, equal, symbols_of
 
 

@@ -17,6 +17,7 @@ from archdsl.layers.windows import (
     PerAxis,
     check_map,
     check_mode,
+    check_one_of,
     cut,
     depends,
     needs,
@@ -24,13 +25,7 @@ from archdsl.layers.windows import (
     per_axis,
     per_side,
 )
-from archdsl.problems.layers import (
-    CropAxesDiffer,
-    CropOutsideInput,
-    EmptyOutput,
-    OneOfTwoArguments,
-    ValueWithoutZeros,
-)
+from archdsl.problems.layers import CropAxesDiffer, CropOutsideInput, EmptyOutput, ValueWithoutZeros
 from archdsl.problems.problem import Fault
 from archdsl.sizes import Size, at_least, maximum, minimum
 
@@ -150,12 +145,18 @@ class Pad(Weightless):
 
 
 class Crop(Weightless):
-    """Cropping: a part of the map, of a given size or of the size of another value.
+    """Cropping: a part of the map, as large as is said or as another value is.
 
     y[c, i] = x[c, i + offset]
 
-    `size` gives the extents of the part, or `like` the label of a value that has them. It is taken from
-    the middle, offset = (n - size) // 2, unless `offset` says where it starts.
+    The extents of the part are given in one of two ways. `size` is numbers: `crop(16)`, `crop([16, 24])`.
+    `like` is the label of a value that was made before, with as many spatial axes and with no larger
+    extents: `crop(like=inner)` cuts to the height and width of `inner`. Of that value nothing but the
+    extents is asked, and the channels stay those of the value that is cropped.
+
+    The part is taken from the middle, offset = (n - size) // 2, so that of an odd rest one sample more is
+    cut off at the end; `offset` says how many samples are cut off before it instead. A crop only cuts:
+    what makes a map larger is `pad` or `upsample`.
 
     FLOPs: none, values are only moved. The backward pass keeps nothing.
 
@@ -173,7 +174,7 @@ class Crop(Weightless):
 
     spreads = True
     size: PerAxis | None = argument(kinds.extent, "extent of the part", None)
-    like: Shape | None = argument(kinds.like, "a value that has the extents of the part", None)
+    like: Shape | None = argument(kinds.like, "value whose extents the part gets", None)
     offset: PerAxis | None = argument(kinds.naturals, "where the part starts; the middle unless given", None)
 
     def output_size(self, x: Shape) -> tuple[Size, ...]:
@@ -188,16 +189,18 @@ class Crop(Weightless):
 
     def shape(self, x: Shape) -> Shape:
         check_map(self.kind, x)
-        if (self.size is None) == (self.like is None):
-            raise Fault(OneOfTwoArguments(self.kind, "size", "like", self.size is not None))
+        check_one_of(self, "size", "like")
         if self.like is not None and self.like.axes != x.axes:
-            raise Fault(CropAxesDiffer(str(x), str(self.like)), "like")
+            raise Fault(CropAxesDiffer(str(x), x.axes, str(self.like), self.like.axes), "like")
         size = self.output_size(x)
         given = None if self.offset is None else per_axis("offset", self.offset, x)
         for n, extent, offset in zip(x.size, size, given or (0,) * x.axes, strict=True):
             if at_least(n - extent - offset, 0) is False:
                 argument = "like" if self.size is None else "size"
-                raise Fault(CropOutsideInput(size, given, x.size), argument if given is None else "offset")
+                like = None if self.like is None else str(self.like)
+                swapped = all(at_least(part - n, 0) is True for n, part in zip(x.size, size, strict=True))
+                problem = CropOutsideInput(size, given, x.size, like, swapped)
+                raise Fault(problem, argument if given is None else "offset")
         return Shape((x.channels, *size))
 
     def flops(self, x: Shape) -> Size:

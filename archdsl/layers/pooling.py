@@ -57,6 +57,8 @@ class Pooling(Weightless, abstract=True):
     padding: Sides = 0
     dilation: PerAxis = 1
     ceil: bool
+    means: ClassVar[bool] = False
+    """Whether it is a mean to torch, whose means along three axes ask for room for a whole window."""
 
     def windows(self, x: Shape) -> tuple[Window, ...]:
         """A window for each spatial axis."""
@@ -76,14 +78,21 @@ class Pooling(Weightless, abstract=True):
                     if at_least(w.kernel // 2 - side, 0) is False:
                         problem = PoolPaddingTooLarge(str(side), str(w.kernel), str(w.kernel // 2))
                         raise Fault(problem, "padding")
-        return Shape((x.channels, *output_size(found, self.ceil, same="padding" in self.arguments)))
+        same = "padding" in self.arguments
+        if not self.may_overhang(x):
+            output_size(found, same=same)
+        return Shape((x.channels, *output_size(found, self.ceil, same)))
+
+    def may_overhang(self, x: Shape) -> bool:
+        """Whether the only window along an axis may be one that reaches past the end."""
+        return self.ceil and not (self.means and x.axes == 3)
 
     def reads(self, x: Shape) -> tuple[Reads, ...]:
         return (along_axes(w.stencil() for w in self.windows(x)),)
 
     def doubts(self, *xs: Shape) -> tuple[Problem, ...]:
         (x,) = xs
-        return window_doubts(self.kind, self.windows(x), self.ceil)
+        return window_doubts(self.kind, self.windows(x), self.may_overhang(x))
 
     def native(self, x: Shape) -> bool:
         """Whether torch's module can pad so itself: the same on both sides, at most half of the kernel."""
@@ -209,7 +218,8 @@ class AvgPool(Pooling):
     d is the number of the window's positions in the input and its padding; with `count_padding=false` in
     the input alone, so that it is the mean of real samples. Padding is zeros; it is at most half of the
     kernel, or `same`. The stride is the kernel unless it is given. The extent follows as for `max_pool`; a
-    last window that reaches past the padding (`ceil=true`) does not count what lies there.
+    last window that reaches past the padding (`ceil=true`) does not count what lies there. Along three axes
+    a whole window has to fit all the same.
 
     FLOPs: kernel - 1 additions and 1 division for each output (kernel: the product over all axes). The
     backward pass keeps the input.
@@ -231,6 +241,13 @@ class AvgPool(Pooling):
     padding: Sides = argument(kinds.padding, "what is added around the input", 0)
     ceil: bool = argument(kinds.boolean, "whether a last window may reach past the end", False)
     count_padding: bool = argument(kinds.boolean, "whether padding counts in the mean", True)
+
+    means = True
+
+    def native(self, x: Shape) -> bool:
+        # Along three axes torch's module takes no extent below the kernel, whatever it adds itself.
+        short = (at_least(w.extent - w.kernel, 0) is not True for w in self.windows(x) if w.before)
+        return super().native(x) and not (x.axes == 3 and any(short))
 
     def linear_map(self, x: Shape) -> LinearMap:
         def samples(w: Window, unit: int) -> int:
@@ -273,7 +290,7 @@ class AvgPool(Pooling):
             return module(x)
         if not self.count_padding:
             # The mean over the window, divided by the share of the window that lies in the input.
-            sides = self.covering(shape)
+            sides = self.covering(shape) if self.ceil else [(w.before, w.after) for w in self.windows(shape)]
             inside = self.padded(torch, torch.ones_like(x), shape, sides)
             return module(self.padded(torch, x, shape, sides)) / module(inside)
         found = self.windows(shape)
@@ -290,9 +307,10 @@ class LpPool(Pooling):
     y[c, i] = (k * mean over taps t of x[c, i*stride + t]**p) ** (1/p)
 
     k is the number of samples in a window, so that this is (sum of x**p) ** (1/p); a last window that
-    reaches past the end (`ceil=true`) takes the mean over the samples it has. p = 1 is the sum, a large p
-    comes near the maximum. Where p is odd or no whole number, the samples should not be negative. The
-    stride is the kernel unless it is given, and there is no padding.
+    reaches past the end (`ceil=true`) takes the mean over the samples it has; along three axes a whole
+    window has to fit all the same. p = 1 is the sum, a large p comes near the maximum. Where p is odd or
+    no whole number, the samples should not be negative. The stride is the kernel unless it is given, and
+    there is no padding.
 
     FLOPs: k powers, k - 1 additions and 1 root for each output. The backward pass keeps the input, its
     powers, and the mean, its sign, its magnitude and the scaled mean of each window.
@@ -308,6 +326,7 @@ class LpPool(Pooling):
     2014. torch.nn.LPPool1d, LPPool2d, LPPool3d.
     """
 
+    means = True
     p: float = argument(kinds.positive_number, "the power")
     kernel: PerAxis = argument(kinds.extent, "extent of the window")
     stride: PerAxis = argument(kinds.extent, "step of the window, in input samples", SameAs("kernel"))

@@ -6,7 +6,6 @@ from fractions import Fraction
 from math import floor, prod
 from typing import TYPE_CHECKING, Any
 
-from archdsl.fitting import agreeing
 from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
 from archdsl.layers.arguments import argument
@@ -18,6 +17,7 @@ from archdsl.layers.symmetry import Fibre, Motion, kept, kept_by_windows
 from archdsl.layers.windows import (
     PerAxis,
     check_map,
+    check_one_of,
     compact,
     depends,
     divides,
@@ -32,9 +32,9 @@ from archdsl.problems.layers import (
     CubicNeedsImage,
     EmptyOutput,
     ExtentsDoNotDivide,
-    OneOfTwoArguments,
 )
 from archdsl.problems.problem import Fault, extents
+from archdsl.residues import agreeing
 from archdsl.sizes import Size, at_least, divide_exactly, equal
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ class Upsample(Weightless):
 
     def shape(self, x: Shape) -> Shape:
         check_map(self.kind, x)
-        if (self.scale is None) == (self.size is None):
-            raise Fault(OneOfTwoArguments(self.kind, "scale", "size", self.scale is not None))
+        check_one_of(self, "scale", "size")
         if self.mode == "cubic" and x.axes != 2:
             raise Fault(CubicNeedsImage(str(x), x.axes), "mode")
         if self.mode == "nearest" and self.align_corners:

@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import stencils
-from archdsl.layers.layer import Fans
+from archdsl.layers.layer import Fans, Layer
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Stencil
@@ -21,12 +21,13 @@ from archdsl.problems.layers import (
     ArgumentAxes,
     FitsOnlyWhere,
     NeedsMap,
+    OneOfTwoArguments,
     PaddingOutsideInput,
     ReadsDependOnSize,
     WindowOutsideInput,
 )
 from archdsl.problems.problem import Fault
-from archdsl.sizes import Size, Symbolic, at_least, ceil_div, equal, maximum, minimum, symbols_of
+from archdsl.sizes import Question, Size, Symbolic, at_least, ceil_div, equal, maximum, minimum, symbols_of
 
 if TYPE_CHECKING:
     from archdsl.problems.problem import Problem
@@ -110,6 +111,14 @@ def check_map(kind: str, x: Shape) -> None:
     """Raise `needs-map` where a layer along spatial axes is given a vector."""
     if not x.axes:
         raise Fault(NeedsMap(kind, str(x)), inputs=(0,))
+
+
+def check_one_of(layer: Layer, first: str, second: str) -> None:
+    """Raise `one-of-two-arguments` unless one of two arguments is given, and one alone."""
+    given = [getattr(layer, name) is not None for name in (first, second)]
+    if given[0] == given[1]:
+        about = (layer.arguments[first].documentation, layer.arguments[second].documentation)
+        raise Fault(OneOfTwoArguments(layer.kind, first, second, given[0], about))
 
 
 def per_axis(argument: str, value: Any, x: Shape) -> tuple[Any, ...]:
@@ -215,8 +224,24 @@ def symbols_in(sizes: Iterable[Size]) -> tuple[str, ...]:
 
 def needs(kind: str, conditions: Iterable[tuple[Size, Size]]) -> tuple[Problem, ...]:
     """A note where "the first is at least the second" is undecided for some of the pairs."""
-    open_ = [f"{a} >= {least}" for a, least in conditions if at_least(a - least, 0) is None]
-    return (FitsOnlyWhere(kind, tuple(dict.fromkeys(open_))),) if open_ else ()
+    open_ = [_least(a, least) for a, least in conditions if at_least(a - least, 0) is None]
+    said = tuple(dict.fromkeys(text for text in open_ if text is not None))
+    return (FitsOnlyWhere(kind, said),) if said else ()
+
+
+def _least(a: Size, least: Size) -> str | None:
+    """That one size is at least another: `H >= 5` where that says it, None where it always is."""
+    names = symbols_of(a - least)
+    said = f"{a} >= {least}"
+    if len(names) != 1 or str(a) in names:
+        return said
+    from archdsl.residues import holding
+
+    (name,) = names
+    values = holding(Question("at least", a, least), name)
+    if values is None or values.below or values.period > 1 or not values.remainders:
+        return said
+    return None if values.everything else values.said(name)
 
 
 def depends(kind: str, sizes: Iterable[Size], assumption: str) -> tuple[Problem, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from archdsl.problems.problem import Problem, Severity, listed, plural
 
 if TYPE_CHECKING:
-    from archdsl.fitting import Values
+    from archdsl.residues import Values
 
 
 class ShapeMismatch(Problem):

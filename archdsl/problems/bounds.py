@@ -226,3 +226,75 @@ class TooManyProblems(Problem):
 
     def label(self) -> str:
         return "the last one shown is here"
+
+
+# ------------------------------------------------------------------------------ of the text
+
+
+class FileTooLarge(Problem):
+    """The file is larger than any that a person writes, and is not read."""
+
+    size: int
+    limit: int
+
+    def message(self) -> str:
+        return f"the file has {self.size:,} characters, more than {self.limit:,}"
+
+    def label(self) -> str:
+        return "the file is not read"
+
+
+class StringTooLong(Problem):
+    """A string has more characters than any name or path has."""
+
+    length: int
+    limit: int
+
+    def message(self) -> str:
+        return f"this string has {self.length:,} characters, more than {self.limit:,}"
+
+
+class NestingTooDeep(Problem):
+    """Groups stand inside groups, or brackets inside brackets, deeper than is read.
+
+    Blocks may be used inside blocks instead, each by its name.
+    """
+
+    what: str
+    limit: int
+
+    def message(self) -> str:
+        return f"there are more than {self.limit} {self.what} inside each other"
+
+    def label(self) -> str:
+        return "this one passes the limit"
+
+    def help(self) -> str | None:
+        return "give the inner part a name: a block of its own, or a `let`"
+
+
+class ExpressionTooDeep(Problem):
+    """An expression has more operations that wait for each other than is read.
+
+    Parts of it can be named with `let`; a long sum is the `sum` of a list.
+    """
+
+    limit: int
+
+    def message(self) -> str:
+        return f"this expression is more than {self.limit} operations deep"
+
+    def help(self) -> str | None:
+        return "name parts of it with `let`, or use `sum([...])`"
+
+
+class TooManyMistakes(Problem):
+    """The file has so many mistakes that it is perhaps no .arch file; the rest is not read."""
+
+    limit: int
+
+    def message(self) -> str:
+        return f"there are more than {self.limit} mistakes"
+
+    def label(self) -> str:
+        return "the file is not read from here on"

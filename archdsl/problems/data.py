@@ -37,9 +37,13 @@ class BadData(Problem):
 
     found: str
     reason: str
+    mend: str | None = None
 
     def message(self) -> str:
         return f"`{self.found}` can't be trained on: {self.reason}"
+
+    def help(self) -> str | None:
+        return self.mend
 
 
 class PythonNotAllowed(Problem):

@@ -161,6 +161,8 @@ class UnknownImport(Problem):
     meant: str | None
     known: tuple[str, ...]
     what: str = "block"
+    passed: tuple[str, ...] = ()
+    """What the other file imports itself, and so may be imported from it."""
 
     def message(self) -> str:
         return f'"{self.path}" has no {self.what} `{self.found}`'
@@ -171,11 +173,13 @@ class UnknownImport(Problem):
     def help(self) -> str | None:
         if self.meant:
             return None
-        if self.known:
-            return f"it has {listed([f'`{name}`' for name in self.known])}"
+        known, passed = ([f"`{name}`" for name in names] for names in (self.known, self.passed))
+        imports = f" and imports {listed(passed)}" if passed else ""
+        if known:
+            return f"it {'declares' if imports else 'has'} {listed(known)}{imports}"
         if self.what == "layer":
             return "a class that derives from `Layer` is a layer, by its name in snake_case"
-        return "it declares no block"
+        return f"it declares no block{imports}"
 
     def replacement(self) -> str | None:
         return self.meant
@@ -299,18 +303,26 @@ class ImportOutside(Problem):
 
 
 class ImportCycle(Problem):
-    """Files that import each other in a circle."""
+    """Files that import each other in a circle, or a file that imports itself.
+
+    What a file declares can be used in it without an import. A file that is called like a bundled one
+    means the bundled one by that name.
+    """
 
     files: tuple[str, ...]
 
+    @property
+    def alone(self) -> bool:
+        return len(self.files) == 2
+
     def message(self) -> str:
-        return "these files import each other in a circle"
+        return "this file imports itself" if self.alone else "these files import each other in a circle"
 
     def label(self) -> str:
-        return " -> ".join(self.files)
+        return "what it declares needs no import" if self.alone else " -> ".join(self.files)
 
     def help(self) -> str | None:
-        return "put what they share into a file of its own"
+        return None if self.alone else "put what they share into a file of its own"
 
 
 class ImportRaised(Problem):
@@ -404,9 +416,10 @@ class BrokenRule(Problem):
 
 
 class UnreadableFile(Problem):
-    """A file of the command line can't be read: it is not there, is a folder or no text, or is too large.
+    """A file can't be read: it is not there, is a folder, is too large, or is not UTF-8 text.
 
-    The other files are checked all the same.
+    Some editors and shells save text otherwise: `>` of Windows PowerShell writes UTF-16. `archdsl check`
+    looks at the other files all the same, and ends with exit code 2.
     """
 
     reason: str

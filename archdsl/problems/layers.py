@@ -567,6 +567,8 @@ class OneOfTwoArguments(Problem):
     first: str
     second: str
     both: bool
+    about: tuple[str, str]
+    """What each of them is."""
 
     def message(self) -> str:
         if self.both:
@@ -575,6 +577,10 @@ class OneOfTwoArguments(Problem):
 
     def label(self) -> str:
         return "leave one out" if self.both else f"give it `{self.first}=` or `{self.second}=`"
+
+    def help(self) -> str | None:
+        first, second = self.about
+        return None if self.both else f"`{self.first}`: {first}; `{self.second}`: {second}"
 
 
 class CubicNeedsImage(Problem):
@@ -663,17 +669,22 @@ class ValueWithoutZeros(Problem):
 class CropOutsideInput(Problem):
     """A crop reaches outside of the value that it is cut from.
 
+    It only cuts: of two values of different extents, the larger one is cropped `like` the smaller one, and
+    a value gets larger by `pad` or `upsample`.
+
     ```arch
     network Small {
       input image: [3, 8, 8]
-      crop(10)
+      inner: conv(3, kernel=3)
+      crop(like=image) -> concat(image)
     }
     ```
 
     ```arch
     network Small {
       input image: [3, 8, 8]
-      crop(6)
+      inner: conv(3, kernel=3)
+      from image -> crop(like=inner) -> concat(inner)
     }
     ```
     """
@@ -682,19 +693,34 @@ class CropOutsideInput(Problem):
     offset: tuple[object, ...] | None
     """Where the crop starts, if the file says so."""
     extents: tuple[object, ...]
+    like: str | None = None
+    """The shape of the value whose extents it should have, if the file names one."""
+    swapped: bool = False
+    """Whether that value is the one that can be cropped."""
 
     def message(self) -> str:
+        of = "" if self.like is None else f", the extents of {self.like},"
         place = "" if self.offset is None else f" from {listed(self.offset)} on"
-        return f"a crop of {extents(self.size)}{place} does not fit in {extents(self.extents)}"
+        return f"a crop of {extents(self.size)}{of}{place} does not fit in {extents(self.extents)}"
 
     def label(self) -> str:
         if self.offset is None:
             return f"at most {extents(self.extents)}"
         return f"offset and size add up to more than {extents(self.extents)}"
 
+    def help(self) -> str | None:
+        if self.like is None or self.offset is not None:
+            return None
+        if self.swapped:
+            return "a crop only cuts: crop the larger of the two values like the smaller one"
+        return "a crop only cuts: `pad` and `upsample` make a value larger"
+
 
 class CropAxesDiffer(Problem):
     """`crop(like=...)` names a value with another number of spatial axes.
+
+    A part of an image has a height and a width, so the value that it is cut like has to have them as well.
+    Of channels there may be as many as there are.
 
     ```arch
     network Small {
@@ -707,7 +733,7 @@ class CropAxesDiffer(Problem):
     ```arch
     network Small {
       input image: [3, 8, 8]
-      inner: conv(3, kernel=3)
+      inner: conv(5, kernel=3)
       from image -> crop(like=inner)
       concat(inner)
     }
@@ -715,13 +741,16 @@ class CropAxesDiffer(Problem):
     """
 
     shape: str
+    axes: int
     like: str
+    like_axes: int
 
     def message(self) -> str:
-        return f"{self.shape} can't be cropped like {self.like}: they have different numbers of axes"
+        ours, theirs = _spatial(self.axes), _spatial(self.like_axes)
+        return f"{self.shape} has {ours}, and the value that it is cropped like, {self.like}, has {theirs}"
 
     def label(self) -> str:
-        return f"needs a value like {self.shape}"
+        return f"needs a value of {_spatial(self.axes)}"
 
 
 def _compact(values: tuple[object, ...]) -> str:
@@ -732,7 +761,7 @@ def _compact(values: tuple[object, ...]) -> str:
 def _spatial(axes: int) -> str:
     if axes == 1:
         return "1 spatial axis"
-    return f"{axes} spatial axes"
+    return f"{axes or 'no'} spatial axes"
 
 
 class NeedsPlane(Problem):
@@ -761,8 +790,7 @@ class NeedsPlane(Problem):
     axes: int
 
     def message(self) -> str:
-        axes = "1 spatial axis" if self.axes == 1 else f"{self.axes} spatial axes"
-        return f"`{self.kind}` is for images, and {self.shape} has {axes}"
+        return f"`{self.kind}` is for images, and {self.shape} has {_spatial(self.axes)}"
 
     def label(self) -> str:
         return "needs channels, a height and a width"

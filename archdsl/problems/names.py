@@ -238,7 +238,7 @@ class ValueInChain(Problem):
         return "a layer or block belongs here"
 
     def help(self) -> str | None:
-        if self.what.startswith("the word"):
+        if self.what.startswith("the string"):
             return "a layer is named without quotes"
         if self.what != "a value":
             return None
@@ -271,12 +271,23 @@ class NotAValue(Problem):
     """
 
     found: str
+    meant: str | None = None
+    instead: str | None = None
+    """How numbers are given, where they may be."""
 
     def message(self) -> str:
         return f"{self.found} is not a value that a layer made"
 
     def label(self) -> str:
         return "a label, or `input`, belongs here"
+
+    def help(self) -> str | None:
+        if self.meant:
+            return f"did you mean `{self.meant}`?"
+        return f"numbers are given as `{self.instead}`" if self.instead else None
+
+    def replacement(self) -> str | None:
+        return self.meant
 
 
 class UnusedParameter(Problem):

@@ -60,19 +60,31 @@ class LayersWithoutWeights(Problem):
     """
 
     layers: Shown
+    """Those that may be meant, where order alone would tell."""
+    count: int
+    """How many of them the file has nothing for."""
+    lacking: tuple[str, ...]
+    """The tensors that alone are missing, where it is not all of a layer's."""
     left: Shown
     prefixes: tuple[str, ...]
 
     def message(self) -> str:
-        return f"the file has nothing for {plural(len(self.layers), 'layer')}: {_shown(self.layers)}"
+        named = " and ".join(f"`{name}`" for name in self.lacking)
+        what = f"no {named}" if self.lacking else "nothing"
+        of = "" if len(self.layers) == self.count else " among these"
+        return f"the file has {what} for {plural(self.count, 'layer')}{of}: {_shown(self.layers)}"
 
     def label(self) -> str:
         return "weights of another network"
 
     def notes(self) -> tuple[str, ...]:
-        return (f"in the file, and not in the network: {_shown(self.left)}",) if self.left else ()
+        if self.lacking or not self.left:
+            return ()
+        return (f"in the file, and not in the network: {_shown(self.left)}",)
 
     def help(self) -> str:
+        if self.lacking:
+            return "save the whole `state_dict()` of a model: it has the running statistics, too"
         part = self.layers[0][0].rpartition(".")[0] or self.layers[0][0]
         mend = f"`{part}.initialize = he` begins a part of the network anew"
         return (
@@ -101,6 +113,11 @@ class WeightsWithoutLayers(Problem):
         return (f"of this form: {_shown(self.modules)}",)
 
     def help(self) -> str:
+        if len(self.modules) > self.count:
+            names = listed([f'"{prefix}"' for prefix in self.prefixes[:5]], "or")
+            more = f", or {len(self.prefixes) - 5} more" if len(self.prefixes) > 5 else ""
+            those = "one" if self.count == 1 else f"{self.count:,}"
+            return f'to leave {those} of them out: `ignored=["..."]` with {those} of {names}{more}'
         if self.prefixes:
             return f"to leave them out: {_leaving_out(self.prefixes)}"
         return 'to leave some out, name what they stand under: `ignored=["..."]`'

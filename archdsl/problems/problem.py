@@ -30,7 +30,7 @@ class Problem:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
+        cls.name = kebab(cls.__name__)
         if cls.name in CATALOGUE:
             raise TypeError(f"two problems are called {cls.name}")
         CATALOGUE[cls.name] = cls
@@ -64,6 +64,12 @@ class Problem:
     def together(self, other: Problem) -> Problem | None:
         """Itself and another of its kind at the same place as one; None where the first says it all."""
         return None
+
+
+def kebab(name: str) -> str:
+    """`channel-mismatch`, of `ChannelMismatch` as of `CHANNEL_MISMATCH`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name)
+    return words.lower().replace("_", "-")
 
 
 class Fault(Exception):

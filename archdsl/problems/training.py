@@ -111,6 +111,8 @@ class LossMismatch(Problem):
     data: str
     target: str
     classes: int | None
+    ignored: int | None = None
+    """The number of the targets that are of no class."""
 
     def message(self) -> str:
         given = f"`{self.data}` gives {self.target}"
@@ -122,9 +124,56 @@ class LossMismatch(Problem):
         return "does not fit the network's result" if self.shapes else "does not fit the data"
 
     def help(self) -> str | None:
+        if self.loss == "cross_entropy" and self.classes == 256:
+            return "where 255 marks what is of no class: `cross_entropy(ignore=255)`"
         if self.loss == "cross_entropy" and self.classes is not None and len(self.shapes[0].split(",")) == 1:
-            return f"end the network in `linear({self.classes})`"
+            end = f"end the network in `linear({self.classes})`"
+            spare = self.ignored is not None and 0 <= self.ignored < self.classes
+            return f"{end}: scores are counted as targets are, that of {self.ignored} too" if spare else end
         return None
+
+
+class WeightlessLoss(Problem):
+    """Every loss of a recipe has the weight 0, so that there is nothing to learn.
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = 0 * cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+
+    ```arch
+    network Small {
+      input signal: [1, 40]
+      flatten -> linear(10)
+    }
+
+    train {
+      data      = mnist1d
+      loss      = cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+    """
+
+    count: int
+
+    def message(self) -> str:
+        return "the loss has the weight 0" if self.count == 1 else "every loss has the weight 0"
+
+    def label(self) -> str:
+        return "nothing is learnt from it"
 
 
 class WhichOutput(Problem):
@@ -332,7 +381,10 @@ class RepeatedMetric(Problem):
 
 
 class IgnoresNothing(Problem):
-    """A loss leaves out the targets of a class that there is none of.
+    """A loss leaves out the targets of a number that no target has.
+
+    Where data mark what is of no class by a number, such as 255 or -100, that number is said by `ignore`.
+    The network has a score for each class, and none for that.
 
     ```arch
     network Small {
@@ -352,7 +404,7 @@ class IgnoresNothing(Problem):
     ```arch
     network Small {
       input signal: [1, 40]
-      flatten -> linear(10)
+      flatten -> linear(9)
     }
 
     train {
@@ -365,11 +417,13 @@ class IgnoresNothing(Problem):
     ```
     """
 
+    severity: ClassVar[Severity] = "warning"
+
     ignored: int
     classes: int
 
     def message(self) -> str:
-        return f"no target is of class {self.ignored}: the data have {self.classes:,} classes, from 0"
+        return f"no target is {self.ignored}: the data have {self.classes:,} classes, from 0"
 
     def label(self) -> str:
         return "leaves nothing out"

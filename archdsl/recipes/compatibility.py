@@ -20,6 +20,7 @@ from archdsl.problems.training import (
     RepeatedMetric,
     SoftmaxBeforeLoss,
     UnknownOutput,
+    WeightlessLoss,
     WhichOutput,
 )
 from archdsl.recipes.data import Data, Described
@@ -149,6 +150,8 @@ class Compatibility:
     def loss(self, terms: list[tuple[float, Loss, Span]] | None) -> tuple[Term, ...]:
         """The terms of the loss, each with the output it judges."""
         found: list[Term] = []
+        if terms and not any(weight for weight, _, _ in terms):
+            self.reporter.report(WeightlessLoss(len(terms)), self._at("loss"))
         for weight, loss, at in terms or ():
             index = self._output(loss, at)
             if index is None:
@@ -180,9 +183,10 @@ class Compatibility:
         """Whether an output is one that the loss can hold against the targets, after saying why not."""
         if self.network is None:
             return True
-        ignored, classes = getattr(loss, "ignore", None), described.target.classes
-        if ignored is not None and classes is not None and not 0 <= ignored < classes:
-            self.reporter.report(IgnoresNothing(ignored, classes), at)
+        ignored, target = getattr(loss, "ignore", None), described.target
+        if ignored is not None and target.classes is not None and ignored != target.ignored:
+            if not 0 <= ignored < target.classes:
+                self.reporter.report(IgnoresNothing(ignored, target.classes), at)
         shapes = loss.outputs(described.target)
         wire = self.network.outputs[index]
         label = Label(wire.node.use, f"this is {wire.shape}")
@@ -190,7 +194,13 @@ class Compatibility:
         if not fits:
             wanted = tuple(str(list(shape)) for shape in shapes)
             problem = LossMismatch(
-                loss.word, str(wire.shape), wanted, data.word, str(described.target), described.target.classes
+                loss.word,
+                str(wire.shape),
+                wanted,
+                data.word,
+                str(described.target),
+                described.target.classes,
+                described.target.ignored,
             )
             self.reporter.report(problem, at, (label,))
         return fits

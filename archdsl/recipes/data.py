@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
 from archdsl.layers.arguments import Kind, argument, boolean, choice, part, positive
-from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, pictures, time_series
+from archdsl.problems import Fault
+from archdsl.problems.data import BadData
+from archdsl.recipes.files import (
+    ALL,
+    DIGITS,
+    MNIST,
+    TESTED,
+    arrays,
+    carried,
+    made,
+    pictures,
+    time_series,
+    unread_pictures,
+)
 from archdsl.recipes.word import Word, path
 
 if TYPE_CHECKING:
@@ -21,7 +34,16 @@ class Target:
     None, the values of a tensor of that shape."""
 
     classes: int | None
+    """How many scores tell the classes apart: they are counted from 0, as the scores are."""
     shape: tuple[int, ...] = ()
+    ignored: int | None = None
+    """The number of those targets that are of no class, where there are such."""
+
+    def leaving_out(self, number: int | None) -> Target:
+        """The same where the targets of a number are of no class."""
+        if self.classes is None or number is None or not 0 <= number < self.classes:
+            return self
+        return replace(self, classes=self.classes - (number == self.classes - 1), ignored=number)
 
     @property
     def placed(self) -> bool:
@@ -31,9 +53,11 @@ class Target:
     def __str__(self) -> str:
         if self.classes is None:
             return f"values {list(self.shape)}"
-        if not self.shape:
-            return f"one of {self.classes} classes"
-        return f"one of {self.classes} classes at each of {' x '.join(map(str, self.shape))} positions"
+        among = self.ignored is not None and 0 <= self.ignored < self.classes
+        text = f"one of {self.classes - among} classes"
+        if self.ignored is not None:
+            text += f" ({self.ignored} is none)"
+        return f"{text} at each of {' x '.join(map(str, self.shape))} positions" if self.shape else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +69,8 @@ class Described:
     target: Target
     examples: int
     tests: int
+    remarks: tuple[str, ...] = ()
+    """What one should know of the files."""
 
 
 class Data(Word, family="data"):
@@ -54,11 +80,26 @@ class Data(Word, family="data"):
         """What it gives, as far as that is known without its files; None where they have to tell."""
         return None
 
-    def look(self) -> Described:
-        """What its files give. Raises `Fault` where they are not there, or are no data."""
+    def look(self, ignored: int | None = None) -> Described:
+        """What its files give. Raises `Fault` where they are not there, or are no data.
+
+        Targets that are `ignored` may be any number beside the classes.
+        """
         described = self.described()
         assert described is not None
         return described
+
+    def measured(self) -> Data:
+        """The same for a network that is trained already: without a part for testing, all are for that."""
+        if self.values.get("test", ALL) is not None:
+            return self
+        return type(self)({**self.values, "test": ALL})
+
+    @property
+    def tested(self) -> float:
+        """The share for testing, where the data have no part for that."""
+        share: float | None = self.values["test"]
+        return TESTED if share is None else share
 
 
 text = Kind("a text between quotes", lambda value: value if isinstance(value, str) and value else None)
@@ -99,9 +140,9 @@ class Mnist(Data):
     def described(self) -> Described:
         return Described(((1, 28, 28), (784,)), Target(10), self.examples, 1_000)
 
-    def look(self) -> Described:
+    def look(self, ignored: int | None = None) -> Described:
         carried(*MNIST)
-        return super().look()
+        return super().look(ignored)
 
 
 class Digits(Data):
@@ -116,9 +157,9 @@ class Digits(Data):
     def described(self) -> Described:
         return Described(((1, 8, 8), (64,)), Target(10), self.examples, 297)
 
-    def look(self) -> Described:
+    def look(self, ignored: int | None = None) -> Described:
         carried(*DIGITS)
-        return super().look()
+        return super().look(ignored)
 
 
 class TimeSeries(Data):
@@ -135,7 +176,7 @@ class TimeSeries(Data):
     def located(self) -> Self:
         return super().located() if os.path.isdir(self.name) else self
 
-    def look(self) -> Described:
+    def look(self, ignored: int | None = None) -> Described:
         training, testing = time_series(self.name)
         channels, samples = training.extents
         shapes = ((channels, samples), (samples,)) if channels == 1 else ((channels, samples),)
@@ -145,24 +186,28 @@ class TimeSeries(Data):
 class Arrays(Data):
     """Arrays of a `.npz` file: `x [n, ...]` and `y`, and `test_x` and `test_y` beside them.
 
-    Whole numbers in `y` are classes from 0; fractions are values. Without `test_x` the last share `test` of
-    the examples is for testing. A file with pickled objects, which could run code, is refused.
+    Whole numbers in `y` are classes from 0, beside one that the loss may ignore; fractions are values.
+    Without `test_x` the last share `test` of the examples is for testing. A file with pickled objects, which
+    could run code, is refused.
     """
 
     path: str = argument(path, "the file")
-    test: float = argument(part, "the share for testing, where the file has no arrays for that", 0.2)
+    test: float | None = argument(
+        part, "the share for testing, where the file has no arrays for that; 0.2 unless said", None
+    )
 
-    def look(self) -> Described:
-        return _of_arrays(*arrays(self.path, self.test))
+    def look(self, ignored: int | None = None) -> Described:
+        return _of_arrays(self.path, ignored, *arrays(self.path, self.tested))
 
 
 class ImageFolder(Data):
     """Pictures in folders of classes, JPEG and PNG, as ImageNet lies: `train/CLASS/` and `val/CLASS/`.
 
     Both have every class. Where there is no `train`, the folder itself has the folders of classes, and the
-    last share `test` of each is for testing. The shorter side of each picture is resized to `size` and the
-    middle cut out, so that an example is `[3, size, size]` from 0 to 1. A file that can't be decoded, or has
-    more than `pixels`, ends the training with its name, or is left out with `corrupt=skip`.
+    last share `test` of each is for testing. A picture is turned as its camera says that it was held (EXIF).
+    Its shorter side is resized to `size` and the middle cut out, so that an example is `[3, size, size]`
+    from 0 to 1. A file that can't be decoded, or has more than `pixels`, ends the training with its name,
+    or is left out with `corrupt=skip`, and the log names it.
     """
 
     path: str = argument(path, "the folder")
@@ -170,16 +215,24 @@ class ImageFolder(Data):
     grey: bool = argument(boolean, "one channel in place of three", False)
     corrupt: str = argument(choice("refuse", "skip"), "what a file is that can't be decoded", "refuse")
     pixels: int = argument(positive, "the most pixels of a picture", 50_000_000)
-    test: float = argument(part, "the share for testing, where the folder has no parts", 0.2)
+    test: float | None = argument(
+        part, "the share for testing, where the folder has no parts; 0.2 unless said", None
+    )
 
     @property
     def channels(self) -> int:
         return 1 if self.grey else 3
 
-    def look(self) -> Described:
-        training, testing = pictures(self.path, self.test)
+    def look(self, ignored: int | None = None) -> Described:
+        training, testing = pictures(self.path, self.tested)
         shape = (self.channels, self.size, self.size)
-        return Described((shape,), Target(len(training.classes)), len(training.files), len(testing.files))
+        # Of a folder that nothing is trained on, both are one.
+        unread = dict.fromkeys((*training.unread, *testing.unread))
+        remarks = [unread_pictures([*unread])] if unread else []
+        if self.corrupt == "skip":
+            remarks.append("what can't be decoded is counted, and left out of training")
+        target = Target(len(training.classes))
+        return Described((shape,), target, len(training.files), len(testing.files), tuple(remarks))
 
 
 class Python(Data):
@@ -190,19 +243,43 @@ class Python(Data):
     """
 
     target: str = argument(text, "module and function, with a colon between")
+    test: float | None = argument(
+        part, "the share for testing, where there are no arrays for that; 0.2 unless said", None
+    )
 
-    def look(self) -> Described:
-        return _of_arrays(*made(self.target))
+    def look(self, ignored: int | None = None) -> Described:
+        return _of_arrays(self.target, ignored, *made(self.target, self.tested))
 
 
-def _of_arrays(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> Described:
+def _of_arrays(
+    name: str, ignored: int | None, x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray
+) -> Described:
     """What there is in arrays. An example may lack the axis of its only channel, and may be a vector."""
     shape = tuple(int(extent) for extent in x.shape[1:]) or (1,)
     values = tuple(int(extent) for extent in y.shape[1:])
-    target = Target(int(y.max()) + 1, values) if y.dtype.kind in "iu" else Target(None, values or (1,))
+    target = Target(None, values or (1,))
+    if y.dtype.kind in "iu":
+        target = _of_numbers(name, ignored, y, test_y)
     others = ((1, *shape), (prod(shape),))
     shapes = tuple(dict.fromkeys(one for one in (shape, *others) if len(one) <= 4))
     return Described(shapes, target, len(x), len(test_x))
+
+
+def _of_numbers(name: str, ignored: int | None, y: np.ndarray, test_y: np.ndarray) -> Target:
+    """What targets of whole numbers are, among them ones that are `ignored`."""
+    counted, tested = (one if ignored is None else one[one != ignored] for one in (y, test_y))
+    if not counted.size:
+        raise Fault(BadData(name, f"no target is another than {ignored}, which the loss ignores"))
+    least = int(min(one.min() for one in (counted, tested) if one.size))
+    if least < 0:
+        mend = f"where {least} marks what is of no class: `cross_entropy(ignore={least})`"
+        raise Fault(BadData(name, f"a target is {least}, and classes are counted from 0", mend))
+    most = int(counted.max())
+    if tested.size and int(tested.max()) > most:
+        reason = f"test examples are of class {int(tested.max())}, and none to train on is"
+        raise Fault(BadData(name, reason))
+    occurs = counted.size < y.size or tested.size < test_y.size
+    return Target(most + 1, tuple(int(extent) for extent in y.shape[1:]), ignored if occurs else None)
 
 
 def plain(value: Any) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from archdsl.analysis import analyse
+from archdsl.analysis import Analysis, analyse
 from archdsl.compiler import Network
+from archdsl.compiler.network import Node
 from archdsl.problems import plural
+from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
 from archdsl.report.units import human, human_bytes
 
@@ -20,6 +22,13 @@ def explained(network: Network, recipe: Recipe) -> str:
     if described is not None:
         lines += ["", "  learning rate", *_rates(recipe, described.examples)]
     return "\n".join(lines)
+
+
+def takes_weights(recipe: Recipe) -> bool:
+    """Whether a part of the network begins with the weights of a file."""
+    return any(
+        isinstance(one, Pretrained) for one in (recipe.initialize, *(p.initialize for p in recipe.parts))
+    )
 
 
 def duration(seconds: float) -> str:
@@ -41,11 +50,16 @@ def _settings(network: Network, recipe: Recipe) -> list[tuple[str, str]]:
     if described is not None:
         examples = described.examples
         steps, per_epoch = recipe.all_steps(examples), recipe.steps_per_epoch(examples)
+        left = examples % recipe.batch
+        last = f", the last of {left:,}" if left else ""
         found += [
             ("", f"{examples:,} examples to train on and {described.tests:,} to test on; {described.target}"),
-            ("length", f"{steps:,} steps of {recipe.batch:,} examples, {per_epoch:,} steps an epoch"),
-            ("", f"{steps / per_epoch:,.6g} epochs, {human(steps * recipe.batch)} examples in all"),
+            *(("", remark) for remark in described.remarks),
+            ("length", f"{steps:,} steps of {recipe.batch:,} examples, {per_epoch:,} steps an epoch{last}"),
+            ("", f"{steps / per_epoch:,.6g} epochs, {human(recipe.all_examples(examples))} examples in all"),
         ]
+    elif recipe.steps is not None:
+        found.append(("length", f"{recipe.steps:,} steps of {recipe.batch:,} examples"))
     piece = recipe.batch // recipe.accumulate
     if recipe.accumulate > 1:
         found.append(("", f"a batch passes in {recipe.accumulate} pieces of {piece:,}"))
@@ -72,26 +86,57 @@ def _settings(network: Network, recipe: Recipe) -> list[tuple[str, str]]:
     mixed = "" if recipe.precision == "float32" else " in the layers, weights in float32"
     found.append(("precision", f"{recipe.precision}{mixed}"))
     of = f" of {network.output_names[recipe.loss[0].output]}" if len(network.outputs) > 1 else ""
-    found.append(("metrics", ", ".join(map(str, recipe.metrics)) + of))
-    found.append(
-        (
-            "measured",
-            "at the end, and saved"
-            if recipe.measurements == 1
-            else f"{recipe.measurements:,} times, and saved",
-        )
-    )
+    if recipe.metrics:
+        found.append(("metrics", ", ".join(map(str, recipe.metrics)) + of))
+    found.append(("measured", _measured(recipe)))
     found.append(("seed", str(recipe.seed)))
     # Averaged weights lie beside the trained ones as a number of the optimizer does.
     kept = recipe.optimizer.kept() + (recipe.moving_average is not None)
-    totals = analyse(network, piece, optimizer_state=kept).totals
+    analysis = analyse(network, piece, optimizer_state=kept)
+    totals = analysis.totals
     if isinstance(totals.macs, int):
-        # Forward, and backward to the inputs and to the weights: three times the forward's.
-        found.append(("work", f"{human(3 * totals.macs * recipe.batch)} MACs a step, forward and backward"))
+        work = totals.macs + _macs_backward(network, analysis, recipe)
+        found.append(("work", f"{human(work * recipe.batch)} MACs a step, forward and backward"))
     if isinstance(totals.training_peak_bytes, int):
         counted = mixed and ", counted in float32 throughout"
         found.append(("memory", f"{human_bytes(totals.training_peak_bytes)} at the peak of a step{counted}"))
     return found
+
+
+def _measured(recipe: Recipe) -> str:
+    """How often a run is measured: once a step at most."""
+    times = recipe.measurements
+    if recipe.steps is not None or recipe.described is not None:
+        steps = recipe.all_steps(0 if recipe.described is None else recipe.described.examples)
+        times = -(-steps // recipe.measured_every(steps))
+    return "at the end, and saved" if times == 1 else f"{times:,} times, and saved"
+
+
+def _macs_backward(network: Network, analysis: Analysis, recipe: Recipe) -> int:
+    """The multiply-accumulates of one example's gradients, where no extent is open.
+
+    As many as forward for the gradient of what a layer takes, if something before it learns, and as many for
+    that of its weights, if they do. No gradient comes to what leads to no loss.
+    """
+    learns: dict[Node, bool] = {}
+    """Whether a layer, or one before it, has weights that learn."""
+    work: dict[Node, int] = {}
+    for node, rules in zip(network.nodes, analysis.rules, strict=True):
+        own = node.first or node
+        weights = node.kind != "input" and own.layer.weights(*(wire.shape for wire in own.inputs))
+        trained = bool(weights) and recipe.part_of(own.name, "rate") != 0
+        taken = sum(learns[wire.node] for wire in node.inputs)
+        learns[node] = trained or taken > 0
+        # Of a product of values there is a gradient for each; of one with weights, for all values together.
+        times = trained + (min(taken, 1) if weights else taken)
+        work[node] = times * rules.macs if isinstance(rules.macs, int) else 0
+    left = {network.outputs[term.output].node for term in recipe.loss}
+    reached: set[Node] = set()
+    while left:
+        node = left.pop()
+        reached.add(node)
+        left |= {wire.node for wire in node.inputs} - reached
+    return sum(work[node] for node in reached)
 
 
 def _rates(recipe: Recipe, examples: int) -> list[str]:

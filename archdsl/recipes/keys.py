@@ -64,7 +64,12 @@ KEYS: dict[str, Key] = {
         "what the layers compute in; in the shorter two weights stay in float32 (Micikevicius et al., "
         "Mixed Precision Training, 2018)",
     ),
-    "metrics": Key(Metric, "what is measured; the first is drawn", "list"),
+    "metrics": Key(
+        Metric,
+        "what is measured; the first is drawn. Unless said, of classes the error, with `mean_iou` where each "
+        "position has one, and of values the mean squared and the mean absolute error",
+        "list",
+    ),
     "measurements": Key(
         positive, "how often the network is measured and saved over the run; 100 times unless said"
     ),
@@ -79,3 +84,5 @@ OF_PARTS: dict[str, Key] = {
 """What a dotted key may set of a part: `stem.rate = 0`."""
 
 LENGTH = ("steps", "epochs")
+MEASURING = ("data", "loss", "evaluate", "precision", "metrics")
+"""The keys that matter to a network that is trained already, and measured."""

@@ -34,21 +34,30 @@ class Loss(Word, family="loss"):
         """Which targets count, as a mask; None where all do."""
         return None
 
+    def unlearnt(self, scores: int) -> int | None:
+        """Which of so many scores is of no class; None where each is of one."""
+        return None
+
 
 class CrossEntropy(Loss):
     """The negative natural logarithm of the softmax at the example's class (Prince 2023, Section 5.5).
 
     Of a map with scores at every position, the mean over positions: per-pixel cross-entropy.
     `label_smoothing` spreads a share of each target evenly over the classes (Szegedy et al., 2016,
-    Section 7). Targets of the class `ignore` are left out.
+    Section 7). Targets of the number `ignore` are left out: it is no class,
+    and may be any whole number, such as 255 or -100. Scores are counted as targets are.
     """
 
     label_smoothing: float = argument(rate, "the share of a target that is spread over all classes", 0.0)
-    ignore: int | None = argument(integer, "a class whose targets do not count", None)
+    ignore: int | None = argument(integer, "a number of targets that are of no class", None)
     applies = "softmax"
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:
-        return ((target.classes, *target.shape),) if target.classes is not None else ()
+        if target.classes is None:
+            return ()
+        # There may be a score for the number that is no class, which nothing is learnt from.
+        spare = [target.classes + 1] if target.ignored == target.classes else []
+        return tuple((scores, *target.shape) for scores in (target.classes, *spare))
 
     def loss(self, F: Any, output: Any, target: Any) -> Any:
         if self.ignore is None:
@@ -61,6 +70,9 @@ class CrossEntropy(Loss):
 
     def counted(self, target: Any) -> Any:
         return None if self.ignore is None else target != self.ignore
+
+    def unlearnt(self, scores: int) -> int | None:
+        return self.ignore if self.ignore is not None and 0 <= self.ignore < scores else None
 
 
 class BinaryCrossEntropy(Loss):

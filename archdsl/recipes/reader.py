@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,9 @@ from archdsl.syntax.parser import parse
 Meaning = TypeVar("Meaning", bound=Word)
 MOST_STEPS = 10**12
 
+_Terms = list[tuple[float, Any, Span]]
+"""Words of a sum, each with its weight and its place."""
+
 
 def read_recipe(
     train: tree.Train | None,
@@ -56,6 +60,7 @@ def read_recipe(
     *,
     look: bool = False,
     allow_python: bool = False,
+    learnt_from: str | None = None,
 ) -> tuple[Recipe | None, list[Diagnostic]]:
     """The recipe of a `train` block, and everything that is wrong with it.
 
@@ -64,13 +69,16 @@ def read_recipe(
     and parts are held against the recipe; `network` is None where it has errors itself. `train` is None
     where the file has no such block, and what it would say is missing. One of the two is there. With
     `look` the files of the data are read, and with `allow_python` the user's own Python is run, to say
-    what there is. The recipe is None where there are errors.
+    what there is. Of a network that is trained already, `learnt_from` are the data that it learnt
+    from, as a recipe says them: others may lack classes, and are for testing as a whole where they have no
+    part for that. The recipe is None where there are errors.
     """
     if train is None:
         assert network is not None
-        reader = _Reader(tree.Train(network.place, None, None, []), network, frame, lacking=True)
+        nothing = tree.Train(network.place, None, None, [])
+        reader = _Reader(nothing, network, frame, lacking=True, learnt_from=learnt_from)
     else:
-        reader = _Reader(train, network, frame)
+        reader = _Reader(train, network, frame, learnt_from=learnt_from)
     recipe: Recipe | None = None
     with suppress(Stop):
         recipe = reader.recipe(reader.settings(overrides or {}), look, allow_python)
@@ -86,9 +94,15 @@ class _Reader:
     """Reads one `train` block, and goes on after each mistake."""
 
     def __init__(
-        self, train: tree.Train, network: Network | None, frame: Frame | None, lacking: bool = False
+        self,
+        train: tree.Train,
+        network: Network | None,
+        frame: Frame | None,
+        lacking: bool = False,
+        learnt_from: str | None = None,
     ) -> None:
         self.train = train
+        self.learnt_from = learnt_from
         self.lacking = lacking
         """Whether the file has no such block, and all is said from outside."""
         self.network = network
@@ -181,8 +195,11 @@ class _Reader:
         data: Data | None = found.get("data")
         described = None
         if data is not None:
+            if self.learnt_from is not None and str(data.located()) != self.learnt_from:
+                found["data"] = data = data.measured()
+            place = settings["data"].values[0].span
             with suppress(Failed):
-                described = self._described(data, settings["data"].values[0].span, look, allow_python)
+                described = self._described(data, place, found.get("loss"), look, allow_python)
         compatibility = Compatibility(self.network, self.reporter, settings, data, described)
         shape = compatibility.data(found.get("augment") or (), found.get("evaluate") or ())
         if all(found[key] is not None for key in ("augment", "evaluate") if key in found):
@@ -223,16 +240,29 @@ class _Reader:
                 self.reporter.report(PieceNeverBegins(piece.word, begin, steps), node.span)
                 return
 
-    def _described(self, data: Data, at: Span, look: bool, allow_python: bool) -> Described | None:
+    def _described(
+        self, data: Data, at: Span, terms: _Terms | None, look: bool, allow_python: bool
+    ) -> Described | None:
         """What there is of the data; None where their files are not to be read."""
-        if not look:
-            return data.described()
-        if isinstance(data, Python) and not allow_python:
+        numbers = {getattr(loss, "ignore", None) for _, loss, _ in terms or ()}
+        # What one of several losses counts is a class.
+        ignored = numbers.pop() if len(numbers) == 1 else None
+        if look and isinstance(data, Python) and not allow_python:
             raise self.reporter.fail(PythonNotAllowed(data.target), at)
         try:
-            return data.look()
+            described = data.look(ignored) if look else data.described()
         except Fault as fault:
             raise self.reporter.fail(fault.problem, at) from None
+        if described is None:
+            return None
+        target = described.target
+        if target.classes is not None and self.learnt_from is not None and self.network is not None and terms:
+            names, of = self.network.output_names, terms[0][1].of
+            scores = self.network.outputs[names.index(of) if of in names else 0].shape[0]
+            # A single score tells two classes apart.
+            known = max(scores, 2) if isinstance(scores, int) else 0
+            target = replace(target, classes=max(target.classes, known))
+        return replace(described, target=target.leaving_out(ignored))
 
     def _batch(
         self, found: dict[str, Any], described: Described | None, settings: dict[str, tree.Setting]
@@ -316,9 +346,7 @@ class _Reader:
                 self.reporter.report(ViewsInTraining(word.word, word.views), node.span)
         return None if None in words else tuple(word for word in words if word is not None)
 
-    def _sum(
-        self, name: str, node: tree.Expression, family: type[Word]
-    ) -> list[tuple[float, Any, Span]] | None:
+    def _sum(self, name: str, node: tree.Expression, family: type[Word]) -> _Terms | None:
         """`a + 0.3 * b` as weights and words, each with its place."""
         if isinstance(node, tree.Binary) and node.operator == "+":
             left, right = self._sum(name, node.left, family), self._sum(name, node.right, family)

@@ -84,6 +84,15 @@ class Recipe:
         assert self.epochs is not None
         return max(1, round(self.epochs * self.steps_per_epoch(examples)))
 
+    def all_examples(self, examples: int) -> int:
+        """How many examples all steps take: the last batch of an epoch is what is left of them."""
+        epochs, steps = divmod(self.all_steps(examples), self.steps_per_epoch(examples))
+        return epochs * examples + steps * self.batch
+
+    def measured_every(self, steps: int) -> int:
+        """How many steps there are from one measurement to the next, if there are so many: at least one."""
+        return max(1, steps // self.measurements)
+
     def rate(self, step: int, examples: int, drops: int = 0) -> float:
         """The learning rate of a step, counted from 0, after so many falls of a reactive schedule."""
         steps, per_epoch = self.all_steps(examples), self.steps_per_epoch(examples)

@@ -7,7 +7,8 @@ from typing import Any
 
 from archdsl.diagnostics import Diagnostic, Edit, Label
 from archdsl.problems import CATALOGUE
-from archdsl.source import Span
+from archdsl.source import Source, Span
+from archdsl.version import version
 
 SCHEMA = 1
 
@@ -28,9 +29,22 @@ def as_github(diagnostics: list[Diagnostic]) -> str:
         fields = {"file": place["file"], "line": place["line"], "col": place["column"], "title": d.name}
         if place["end_line"] == place["line"]:
             fields |= {"endColumn": place["end_column"]}
+        said = _said(d)
+        if not d.span.source.is_file:
+            # Nothing can be shown beside what is in no file of the repository.
+            fields = {"title": d.name}
+            said = f"{place['file']}:{place['line']}:{place['column']}: {said}"
         properties = ",".join(f"{key}={_property(str(value))}" for key, value in fields.items())
-        said = [d.message, *([d.text] if d.text else []), *([f"help: {d.help}"] if d.help else [])]
-        lines.append(f"::{level} {properties}::{_data(chr(10).join(said))}")
+        lines.append(f"::{level} {properties}::{_data(said)}")
+    return "\n".join(lines)
+
+
+def _said(d: Diagnostic) -> str:
+    """All that is said, a line each; what stands beside the place may be said by the message, too."""
+    lines = [d.message, *(text for text in (d.text,) if text not in d.message)]
+    lines += [f"note: {note}" for note in d.notes]
+    if d.help:
+        lines.append(f"help: {d.help}")
     return "\n".join(lines)
 
 
@@ -51,7 +65,7 @@ def as_sarif(diagnostics: list[Diagnostic]) -> str:
         "version": "2.1.0",
         "runs": [
             {
-                "tool": {"driver": {"name": "archdsl", "rules": [_rule(name) for name in names]}},
+                "tool": {"driver": {"name": "archdsl", "version": version(), "rules": [*map(_rule, names)]}},
                 "columnKind": "unicodeCodePoints",
                 "results": [_result(d, names.index(d.name)) for d in diagnostics],
             }
@@ -66,12 +80,11 @@ def _rule(name: str) -> dict[str, Any]:
 
 
 def _result(d: Diagnostic, rule: int) -> dict[str, Any]:
-    said = [d.message, d.text, *d.notes, d.help]
     result: dict[str, Any] = {
         "ruleId": d.name,
         "ruleIndex": rule,
         "level": d.severity,
-        "message": {"text": "\n".join(text for text in said if text)},
+        "message": {"text": _said(d)},
         "locations": [_location(d.span)],
     }
     if d.labels:
@@ -82,7 +95,7 @@ def _result(d: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _location(span: Span) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": {"uri": _uri(span)}, "region": _region(span)}}
+    return {"physicalLocation": {"artifactLocation": _artifact(span.source), "region": _region(span)}}
 
 
 def _related(number: int, label: Label) -> dict[str, Any]:
@@ -91,7 +104,7 @@ def _related(number: int, label: Label) -> dict[str, Any]:
 
 def _fix(edit: Edit) -> dict[str, Any]:
     change = {
-        "artifactLocation": {"uri": _uri(edit.span)},
+        "artifactLocation": _artifact(edit.span.source),
         "replacements": [
             {"deletedRegion": _region(edit.span), "insertedContent": {"text": edit.replacement}}
         ],
@@ -99,10 +112,15 @@ def _fix(edit: Edit) -> dict[str, Any]:
     return {"artifactChanges": [change]}
 
 
-def _uri(span: Span) -> str:
+def _artifact(source: Source) -> dict[str, Any]:
+    """Where a text is: a reference that is relative where its name is; what is no file has words alone."""
+    from pathlib import PurePath
     from urllib.parse import quote
 
-    return quote(span.source.name.replace("\\", "/"))
+    if not source.is_file:
+        return {"description": {"text": source.name.strip("<>")}}
+    path = PurePath(source.name)
+    return {"uri": path.as_uri() if path.is_absolute() else quote(path.as_posix())}
 
 
 def _region(span: Span) -> dict[str, int]:

@@ -13,7 +13,7 @@ from archdsl.report.terminal import BOLD, DIM, Style, visible
 if TYPE_CHECKING:
     from archdsl.analysis.legal_sizes import LegalSizes, Refusal
     from archdsl.compiler import Node
-    from archdsl.fitting import Values
+    from archdsl.residues import Values
 
 SCHEMA = 1
 """The version of the JSON object. Fields may be added to one version; none changes its meaning."""

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """The version of the JSON object. Fields may be added to one version; none changes its meaning."""
 
-PRECISIONS = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
-"""The bytes of a number."""
-
 SUMMED = ("weights", "biases", "parameters", "buffers", "macs", "flops", "activation_bytes")
 
 
@@ -82,6 +79,12 @@ class Report:
 
     def __repr__(self) -> str:
         return f"<report of {self.name}, batch {self.batch}, {self.precision}>"
+
+    def __str__(self) -> str:
+        """The table, as wide as it is."""
+        from archdsl.report.table import table
+
+        return table(self)
 
     @uncollected()
     def to_dict(self) -> dict[str, Any]:

@@ -12,16 +12,10 @@ from bisect import bisect_left
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import Label as Place
-from archdsl.problems.bounds import NumberTooLarge
+from archdsl.problems.bounds import ExpressionTooDeep, NestingTooDeep, NumberTooLarge, StringTooLong
 from archdsl.problems.problem import Problem
-from archdsl.problems.syntax import (
-    BadNumber,
-    ChainedComparison,
-    ExpressionTooDeep,
-    NestingTooDeep,
-    PositionalAfterNamed,
-    StringTooLong,
-)
+from archdsl.problems.syntax import ChainedComparison, PositionalAfterNamed
+from archdsl.problems.tokens import BadNumber
 from archdsl.source import Source, Span
 from archdsl.syntax.tokens import NESTING, Report, Token, Tokens
 from archdsl.syntax.tree import (
@@ -51,6 +45,7 @@ from archdsl.syntax.tree import (
     Output,
     Parallel,
     Parameter,
+    Quoted,
     Repeat,
     Setting,
     Shared,
@@ -472,7 +467,7 @@ class Builder:
         length = token.end - token.start - 2
         if length > STRING:
             raise Refused(StringTooLong(length, STRING), self.at(token))
-        return String(self.at(token), token.text[1:-1])
+        return String(self.at(token), Quoted(token.text[1:-1]))
 
     def number(self, token: Token) -> Number:
         text, span = token.text, self.at(token)

@@ -8,14 +8,14 @@ nothing is lost; otherwise it is reported in the words of the language, the stat
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
+from archdsl.collection import uncollected
 from archdsl.diagnostics import Diagnostic, Label
+from archdsl.problems.bounds import FileTooLarge, TooManyMistakes
 from archdsl.problems.problem import Problem, nearest
 from archdsl.problems.syntax import (
     ElseIf,
-    FileTooLarge,
     KeywordAsName,
     MissingArrow,
     MissingComma,
@@ -24,13 +24,11 @@ from archdsl.problems.syntax import (
     NestedDeclaration,
     NoName,
     OutsideBlock,
-    StrayBracket,
     StrayElse,
-    TooManyMistakes,
     UnexpectedText,
-    UnknownCharacter,
     WrongMark,
 )
+from archdsl.problems.tokens import StrayBracket, UnknownCharacter
 from archdsl.source import Source, Span
 from archdsl.syntax.builder import Builder, Refused
 from archdsl.syntax.grammar import Grammar, grammar
@@ -55,19 +53,14 @@ def parse(source: Source, tokens: Tokens | None = None) -> tuple[File, list[Diag
         problem = FileTooLarge(len(source.text), SIZE)
         return File(source, []), [Diagnostic.of(problem, Span(source, 0, 0))]
     reports = _Reports()
-    # A tree has no cycles to collect, and a collection walks all that was made so far.
-    collects = gc.isenabled()
-    gc.disable()
     try:
-        tables = grammar()
-        tokens = tokens or structure(source, tables, reports.add)
-        declarations = _Parser(source, tables, tokens, reports).run()
+        with uncollected():
+            tables = grammar()
+            tokens = tokens or structure(source, tables, reports.add)
+            declarations = _Parser(source, tables, tokens, reports).run()
         file = File(source, declarations, tokens.comments, tokens.head)
     except _TooMany:
         file = File(source, [])
-    finally:
-        if collects:
-            gc.enable()
     found = sorted(reports.diagnostics, key=lambda d: (d.span.start, d.span.end))
     return file, _one_brace_too_many(found)
 
@@ -131,10 +124,12 @@ class _Parser:
             (p.size, p.origin, None if p.builder is None else getattr(self.builder, p.builder))
             for p in self.productions
         ]
+        passed_on: dict[tuple[int, int, str], int] = {}
         index = 0
         while True:
             token = tokens[index]
-            action = actions[states[-1]].get(token.kind)
+            kind = token.kind
+            action = actions[states[-1]].get(kind)
             if action is None:
                 if states[-1] == self.end:
                     declarations: list[Declaration] = values[0]
@@ -147,8 +142,12 @@ class _Parser:
             else:
                 size, origin, build = steps[~action]
                 if build is None:
-                    del states[-1]
-                    states.append(gotos[states[-1]][origin])
+                    # A name alone is an atom, a power, a product, a sum, ...: the way up is gone once.
+                    way = (states[-2], states[-1], kind)
+                    state = passed_on.get(way)
+                    if state is None:
+                        state = passed_on[way] = self.passed_on(*way)
+                    states[-1] = state
                     continue
                 try:
                     value = build(*values[len(values) - size :])
@@ -161,6 +160,14 @@ class _Parser:
                     del values[-size:]
                 states.append(gotos[states[-1]][origin])
                 values.append(value)
+
+    def passed_on(self, below: int, state: int, kind: str) -> int:
+        """The state after all productions that pass a value on, one after the other, before a terminal."""
+        while True:
+            action = self.actions[state].get(kind)
+            if action is None or action >= 0 or self.productions[~action].builder is not None:
+                return state
+            state = self.gotos[below][self.productions[~action].origin]
 
     # -------------------------------------------------------------------------- what could stand here
 

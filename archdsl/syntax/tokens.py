@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archdsl.diagnostics import Label
+from archdsl.problems.bounds import NestingTooDeep
 from archdsl.problems.problem import Problem
-from archdsl.problems.syntax import (
+from archdsl.problems.syntax import NeedlessSemicolon
+from archdsl.problems.tokens import (
     BadQuotes,
     CommentMark,
     MismatchedBracket,
     MissingBrace,
-    NeedlessSemicolon,
-    NestingTooDeep,
     StrayBracket,
     UnclosedBrace,
     UnclosedBracket,

@@ -26,12 +26,18 @@ class Number:
     depth: ClassVar[int] = 1
 
 
+class Quoted(str):
+    """What a string says. It equals the word of the same letters, and is shown with its quotes."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True, eq=False)
 class String:
     """`"..."`. Nothing is escaped: `value` is what stands between the quotes."""
 
     span: Span
-    value: str
+    value: Quoted
     depth: ClassVar[int] = 1
 
 
@@ -306,6 +312,36 @@ class Broken:
 
 
 Statement = Union[Line, Input, Output, Let, Expect, Shared, Broken]
+
+
+def labels_of(body: list[Statement]) -> set[str]:
+    """Every label, input and `let` that a body makes, in its unlabelled parts too."""
+    found: set[str] = set()
+    for statement in body:
+        if isinstance(statement, Line):
+            found.update(label.name for label in statement.labels)
+            if not statement.labels:
+                for item in statement.items:
+                    for inner in bodies_of(item):
+                        found |= labels_of(inner)
+        elif isinstance(statement, Input):
+            found.update(label.name for label in statement.names)
+        elif isinstance(statement, Let):
+            found.add(statement.name)
+        elif isinstance(statement, Shared):
+            found.add(statement.label.name)
+        elif isinstance(statement, Broken):
+            found.update(label.name for label in statement.names)
+    return found
+
+
+def bodies_of(item: Item) -> list[list[Statement]]:
+    """The bodies in braces of an item of a chain."""
+    if isinstance(item, Use):
+        return []
+    if isinstance(item, If):
+        return [item.then, item.otherwise]
+    return [item.body]
 
 
 # ------------------------------------------------------------------------------ declarations

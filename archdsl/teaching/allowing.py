@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from archdsl.compiler import Program
 from archdsl.compiler.network import Network
@@ -17,7 +18,7 @@ from archdsl.diagnostics import Diagnostic
 from archdsl.problems import CATALOGUE, nearest
 from archdsl.problems.teaching import UnknownAllow, UnusedAllow
 from archdsl.source import Source, Span
-from archdsl.syntax.tree import Block, Comment, Train
+from archdsl.syntax.tree import Block, Train
 
 _NAMES = r"([\w-]+(?: *, *[\w-]+)*) *(?::|$)"
 _DIRECTIVE = re.compile(rf"# *allow +{_NAMES}")
@@ -42,11 +43,12 @@ def divided(found: list[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]
     """What is to be said, and what comments in the files silence."""
     said: list[Diagnostic] = []
     quiet: list[Diagnostic] = []
-    known: dict[tuple[Source, int], set[str]] = {}
+    known: dict[Source, set[tuple[str, int]]] = {}
     for d in found:
-        silent = d.severity != "error" and any(
-            d.name in _names_for(d.span.source, line, known) for line in _lines_of(d)
-        )
+        source = d.span.source
+        if source not in known:
+            known[source] = {(one.name, one.line) for one in allowed(source)}
+        silent = d.severity != "error" and any((d.name, line) in known[source] for line in _lines_of(d))
         (quiet if silent else said).append(d)
     return said, quiet
 
@@ -56,20 +58,21 @@ def _lines_of(d: Diagnostic) -> tuple[int, int]:
     return d.span.line, d.span.source.line_at(max(d.span.start, d.span.end - 1))
 
 
-def _names_for(source: Source, line: int, known: dict[tuple[Source, int], set[str]]) -> set[str]:
-    """The names that comments allow on a line; `known` keeps what was found of others."""
-    if not source.text or "llow" not in source.text:
-        return set()
-    names = known.get((source, line))
-    if names is None:
-        names = known[source, line] = _names_of(_comment(source.line(line))[1])
-        while line > 1:
-            line -= 1
-            before, comment = _comment(source.line(line))
-            if before.strip():
-                break
-            names |= _names_of(comment)
-    return names
+@lru_cache(maxsize=16)
+def allowed(source: Source) -> tuple[Allowed, ...]:
+    """All that the comments of a file allow. It is kept, for it is asked of every network of the file."""
+    if "llow" not in source.text:
+        return ()
+    found: list[Allowed] = []
+    above: list[tuple[str, Span]] = []
+    last = source.line_count
+    for number in range(1, last + 1):
+        before, comment = _comment(source.line(number))
+        above += _directives(source, source.offset(number, len(before) + 1), comment)
+        if before.strip() or number == last:
+            found += [Allowed(name, span, number) for name, span in above]
+            above.clear()
+    return tuple(found)
 
 
 def _comment(line: str) -> tuple[str, str]:
@@ -80,47 +83,15 @@ def _comment(line: str) -> tuple[str, str]:
     return (line, "") if start < 0 else (line[:start], line[start:])
 
 
-def _names_of(comment: str) -> set[str]:
-    match = _directive(comment)
-    return set(_NAME.findall(match[1])) if match else set()
-
-
-def _directive(comment: str) -> re.Match[str] | None:
-    """What a comment allows."""
+def _directives(source: Source, start: int, comment: str) -> list[tuple[str, Span]]:
+    """The names that a comment, which starts there, allows, each with its place."""
     match = _DIRECTIVE.match(comment)
     if match is None:
         match = _ALIKE.match(comment)
-        if match is not None and CATALOGUE.keys().isdisjoint(_NAME.findall(match[1])):
-            return None
-    return match
-
-
-def allowed(source: Source, comments: Iterable[Comment]) -> list[Allowed]:
-    """All that the comments of a file allow."""
-    found: list[Allowed] = []
-    for comment in comments:
-        match = _directive(comment.text)
-        if match is None:
-            continue
-        line = comment.span.line
-        if not _comment(source.line(line))[0].strip():
-            line = _next_line(source, line)
-        start = comment.span.start
-        found += [
-            Allowed(name[0], Span(source, start + name.start(), start + name.end()), line)
-            for name in _NAME.finditer(comment.text, match.start(1), match.end(1))
-        ]
-    return found
-
-
-def _next_line(source: Source, line: int) -> int:
-    """The line that comments alone on their lines are for: the first below them with anything else."""
-    last = source.line_at(len(source.text))
-    while line < last:
-        line += 1
-        if _comment(source.line(line))[0].strip():
-            break
-    return line
+        if match is None or CATALOGUE.keys().isdisjoint(_NAME.findall(match[1])):
+            return []
+    names = _NAME.finditer(comment, match.start(1), match.end(1))
+    return [(name[0], Span(source, start + name.start(), start + name.end())) for name in names]
 
 
 def needless(
@@ -150,12 +121,10 @@ def unneeded(
 ) -> list[Diagnostic]:
     """As `needless`, where `places` gives the lines on which layers of the networks are written."""
     source = program.source
-    if "llow" not in source.text:
-        return []
     used = {(d.name, line) for d in quiet if d.span.source is source for line in _lines_of(d)}
     found: list[Diagnostic] = []
     met: set[int] | None = None
-    for one in allowed(source, program.file.comments):
+    for one in allowed(source):
         problem = CATALOGUE.get(one.name)
         if problem is None:
             known = [name for name, kind in CATALOGUE.items() if kind.severity != "error"]

@@ -8,7 +8,7 @@ from math import lcm
 
 from archdsl.analysis import Analysis
 from archdsl.analysis.flow import Flow, Pattern
-from archdsl.analysis.receptive_field import Field, Fields
+from archdsl.analysis.receptive_field import Field, Fields, units_in_turn
 from archdsl.compiler.network import Node
 from archdsl.layers.stencils import MAX_PERIOD, Reach
 from archdsl.problems.problem import extents
@@ -157,18 +157,19 @@ def _difference(fields: list[Field], axis: int) -> str | None:
     period = lcm(*(one.period for (one,) in lattices))
     if period > MAX_PERIOD:
         return None
+    turns = units_in_turn(period, fields[0].extents[axis])
     centres: list[Fraction] = []
     for (one,) in lattices:
-        seen = [one.at(unit) for unit in range(period)]
+        seen = [one.at(unit) for unit in range(turns)]
         if None in seen or not one.step:
             return None
-        centres.append(sum((Fraction(p.first + p.last, 2) for p in seen if p), Fraction(0)) / period)
+        centres.append(sum((Fraction(p.first + p.last, 2) for p in seen if p), Fraction(0)) / turns)
     apart = max(centres) - min(centres)
     if not apart:
         # Units that share a window, as after an upsampling, lie to either side of its centre.
         return None
     number = apart.numerator if apart.denominator == 1 else float(apart)
-    on_average = " on average" if period > 1 else ""
+    on_average = " on average" if turns > 1 else ""
     return f"their centres are {number:,g} {'sample' if number == 1 else 'samples'} apart{on_average}"
 
 

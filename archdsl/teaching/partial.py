@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archdsl.analysis.flow import Flow
-from archdsl.compiler.expressions import bodies_of
 from archdsl.compiler.network import Network
 from archdsl.layers import LAYERS
 from archdsl.problems.teaching import BiasBeforeNorm, DropoutBeforeNorm
@@ -53,7 +52,7 @@ def _followed(file: tree.File) -> dict[Span, Span]:
             if statement.origin is not None:
                 last = None
             for item in statement.items:
-                bodies += bodies_of(item)
+                bodies += tree.bodies_of(item)
                 use = item if isinstance(item, tree.Use) else None
                 if last is not None and use is not None and _written_between(last, use):
                     found[last.span] = use.span

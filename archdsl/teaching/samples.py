@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern, Reader, Rules
 from archdsl.compiler.network import Node
+from archdsl.layers.layer import LAYERS, Layer
+from archdsl.layers.shapes import Shape
+from archdsl.layers.stencils import Stencil
+from archdsl.layers.windows import per_axis
+from archdsl.problems.problem import Fault
 from archdsl.problems.teaching import UnreadEdge, UnseenSamples
 from archdsl.sizes import Size
 from archdsl.teaching.finding import Finding, Readers
@@ -20,6 +25,9 @@ MOST_READ = 2**20
 
 MOST_LISTED = 4
 """The most samples that are listed one by one."""
+
+MOST_TRIED = 2**10
+"""The most kernels that are tried, one after the other."""
 
 MEANT = frozenset({"subsample", "scale_invariant_conv"})
 """Layers with a stride whose purpose is to drop samples, or whose windows move over resized copies."""
@@ -152,12 +160,14 @@ def _problem(node: Node, rules: Rules, losses: list[Loss | None]) -> UnseenSampl
     loss, extent = losses[axis], reader.extents_in[0][axis]
     patterns = _windowed(node, rules)
     assert loss is not None and patterns is not None
-    step, (_, gap, count) = patterns[axis].step_in, patterns[axis].runs[0][0]
-    if loss.between and (step == 1 or (count and gap > 1)):
+    step = patterns[axis].step_in
+    dilations = per_axis("dilation", node.layer.values.get("dilation", 1), node.inputs[0].shape)
+    between = [j for j, one in enumerate(losses) if one is not None and one.between]
+    if loss.between and any(dilations[j] != 1 for j in between):
         mend = "a smaller dilation or stride, or a larger kernel, reads them"
     elif loss.between:
-        enough = _enough(node)
-        kernel = f"{step} or more leaves none out between windows"
+        enough = _enough(node, patterns) if set(dilations) == {1} else None
+        kernel = f"{max(patterns[j].step_in for j in between)} or more leaves none out between windows"
         if enough is not None:
             kernel = f"{enough} reads every sample"
         mend = f"a kernel of {kernel}; `subsample` drops samples on purpose"
@@ -172,27 +182,50 @@ def _problem(node: Node, rules: Rules, losses: list[Loss | None]) -> UnseenSampl
     return (UnreadEdge if edge else UnseenSamples)(node.kind, phrases, mend)
 
 
-def _enough(node: Node) -> int | None:
-    """The smallest kernel, the same along all axes, with which windows read every sample, if it is known."""
-    if node.layer.values.get("padding") == "same":
+def _enough(node: Node, patterns: tuple[Pattern, ...]) -> int | None:
+    """The smallest kernel, the same along all axes, with which windows without holes read every sample.
+
+    It is tried by the layer's own rules; those of a user's own layer are asked for nothing that the file
+    doesn't ask for. None where extents are open or none is found.
+    """
+    layer, shapes = node.layer, tuple(wire.shape for wire in node.inputs)
+    extents = [extent for extent in shapes[0].size if isinstance(extent, int)]
+    own = LAYERS.get(layer.kind) is not type(layer)
+    if own or "kernel" not in layer.arguments or len(extents) < len(patterns):
         return None
-    layer: Any = node.layer
-    windows = layer.windows(node.inputs[0].shape)
-    numbers = [(w.extent, w.stride, w.before, w.after) for w in windows]
-    known = all(isinstance(number, int) for axis in numbers for number in axis)
-    if not known or any(w.dilation != 1 for w in windows):
-        return None
-    largest = max(stride for _, stride, _, _ in numbers)
-    for kernel in range(largest, 2 * largest):
-        if all(_reads_all(kernel, *axis) for axis in numbers):
+    # A kernel below the step leaves something out between windows, unless one window reads the whole axis.
+    least = max(min(pattern.step_in, extent) for pattern, extent in zip(patterns, extents, strict=True))
+    for kernel in range(least, least + MOST_TRIED):
+        if _all_read(layer, kernel, shapes):
             return kernel
     return None
 
 
-def _reads_all(kernel: int, extent: int, stride: int, before: int, after: int) -> bool:
-    """Whether windows at least as long as their step reach the last sample."""
-    room = extent + before + after - kernel
-    return room >= 0 and room // stride * stride + kernel >= extent + before
+def _all_read(layer: Layer, kernel: int, xs: tuple[Shape, ...]) -> bool:
+    """Whether a layer with another kernel fits, and its windows read every sample of its first input."""
+    value = layer.arguments["kernel"].kind.check(kernel)
+    if value is None:
+        return False
+    tried = type(layer)({**layer.values, "kernel": value})
+    try:
+        made = tried.shape(*xs)
+        reads = tried.reads_of(0, *xs)[0]
+    except Fault:
+        return False
+    shape = made if isinstance(made, Shape) else made[0]
+    return isinstance(reads, tuple) and all(
+        isinstance(extent, int) and isinstance(count, int) and _reads_all(stencil, extent, count)
+        for stencil, extent, count in zip(reads, xs[0].size, shape.size, strict=True)
+    )
+
+
+def _reads_all(window: Stencil, extent: int, count: int) -> bool:
+    """Whether so many windows without holes read every sample of an axis."""
+    first, end, step = window.offsets[0][0], window.offsets[0][-1] + 1, window.step_in
+    if end - first < step:
+        # Between two windows something is left out, so the last to begin before the samples must reach all.
+        count = min(count, -first // step + 1)
+    return first <= 0 and end + (count - 1) * step >= extent
 
 
 def _said(loss: Loss, extent: Size) -> str:

@@ -86,13 +86,18 @@ class InMemory(Examples):
     """
 
     def __init__(
-        self, training: Batch, testing: Batch, device: torch.device, classes: tuple[str, ...] | None = None
+        self,
+        training: Batch,
+        testing: Batch,
+        device: torch.device,
+        classes: tuple[str, ...] | None = None,
+        skipped: dict[str, None] | None = None,
     ) -> None:
         self._training = training[0].to(device), training[1].to(device)
         self._testing = testing[0].to(device), testing[1].to(device)
         self.count, self.tests = len(training[0]), len(testing[0])
         self.classes = classes
-        self.skipped = {}
+        self.skipped = skipped or {}
 
     def batches(self, batch: int, steps: int, seed: int, begin: int, share: Share = whole) -> Iterator[Batch]:
         x, y = self._training

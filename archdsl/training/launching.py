@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from uuid import uuid4
@@ -11,13 +12,14 @@ from uuid import uuid4
 import torch
 
 from archdsl.training.place import LAUNCHED
+from archdsl.training.processes import Parted
 from archdsl.training.run import TrainingError
 
 
 def launch(arguments: Sequence[str], devices: int, device: str) -> int:
     """Run `archdsl` with these arguments in as many processes on this machine; what they end with.
 
-    Raises `TrainingError` where there are not so many devices.
+    Raises `TrainingError` where there are not so many devices, and `Parted` where a process was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -42,9 +44,18 @@ def launch(arguments: Sequence[str], devices: int, device: str) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "archdsl", *arguments)
     except ChildFailedError as failed:
+        for rank, failure in failed.failures.items():
+            if failure.exitcode < 0:
+                raise Parted(f"process {rank + 1} of {devices} was {_killed(-failure.exitcode)}") from None
         _, first = failed.get_first_failure()
         return first.exitcode
     except SignalException as ended:
         # The processes have heard of it, too, and were waited for while they saved.
         return 128 + ended.sigval
     return 0
+
+
+def _killed(number: int) -> str:
+    """By which signal a process was ended."""
+    name = signal.Signals(number).name
+    return f"ended by {name}" + (", as where memory runs out" if number == signal.SIGKILL else "")

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import FrameType
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
+from archdsl.problems import plural
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.board import Board
 from archdsl.training.choices import Choices, Effort, choose, macs_of_a_step, repeatable, threads
@@ -38,16 +40,21 @@ from archdsl.training.transforming import Mixed, augmented
 
 MEASURED = 10_000
 """The most training examples that are measured."""
+NAMED = 10
+"""Files that are left out together and named; of more their number is said."""
 SHOW_EVERY = 1.0
 """Seconds at least between two states of the page: short runs are measured more often than one can look."""
 
 
 class Progress(Protocol):
-    """Is told how a run goes: the step, of how many, and what was measured; or what it is busy with."""
+    """Is told how a run goes: the step, of how many, and what was measured; what it is busy with, or what one
+    should know of it."""
 
     def __call__(self, step: int, steps: int, measured: Measurement) -> None: ...
 
     def busy(self, what: str) -> None: ...
+
+    def note(self, what: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,12 @@ class Result:
     steps: int
     taken: int
     seconds: float
-    interrupted: bool
+    ended_by: int | None
+    """The signal that ended it early."""
+
+    @property
+    def interrupted(self) -> bool:
+        return self.ended_by is not None
 
 
 def train(
@@ -108,14 +120,16 @@ def train(
 
         # The first makes the folder, and what it has against that the others hear.
         run = _begun(begun, processes)
-        with closing(run):
+        with closing(run), processes.computing():
             for how, matching in taken:
                 run.began_from(how, matching)
                 if progress is not None and matching.doubt is not None:
-                    progress.busy(f"note: of {how.file}, {matching.doubt}")
+                    progress.note(f"of {how.file}, {matching.doubt}")
             model.to(where, memory_format=chosen.memory_format)  # type: ignore[call-overload]
             freeze(model, recipe)
             examples = load(recipe, where)
+            for remark in recipe.described.remarks if recipe.described is not None else ():
+                run.log(remark)
             if (changed := run.changed(examples)) is not None:
                 raise processes.failure(changed)
             run.describe(where, examples, chosen, processes.count)
@@ -175,7 +189,8 @@ class _Training:
         self.looked_at = examples.some(SHOWN)
         self.page = Page(run, network, recipe, self.steps, self.looked_at, examples.classes)
         self.done = 0
-        self.interrupted = False
+        self.heard: int | None = None
+        """The signal that is to end the run, of this process or another."""
         self.plateau = Plateau(recipe)
         self._left_out: set[str] = set()
         self._shown = -SHOW_EVERY
@@ -184,7 +199,6 @@ class _Training:
 
     def all_steps(self) -> Result:
         """Take every step of the recipe, or those before Ctrl-C."""
-        every = max(1, self.steps // self.recipe.measurements)
         with self._interruptible():
             self._begin()
             begun = self.done
@@ -192,32 +206,39 @@ class _Training:
                 self._quicken()
                 self._start_clock()
             try:
-                for inputs, targets in self._left(self.steps):
-                    stop, whole = self.processes.summed(self.interrupted or self._orphaned(), len(inputs))
-                    if stop:
-                        self.interrupted = True
-                        break
-                    if whole:
-                        # Of a batch that could not be read nothing is learnt, but its step is done.
-                        self.step.set_rate(self._rate())
-                        x, mixed = self._augmented(inputs, targets, int(whole))
-                        self.step(x, targets, mixed, int(whole))
-                    self.done += 1
-                    self._taken += int(whole)
-                    if self.done % every == 0 or self.done == self.steps:
-                        self._check_loss()
-                        self._measure()
+                with self.processes.computing():
+                    self._take_steps()
             except TrainingError as error:
                 self.page.write(None, f"stopped: {error}")
                 raise
-            interrupted = self.done < self.steps
-            if interrupted:
+            ended_by = self.heard if self.done < self.steps else None
+            if ended_by is not None:
                 self._stop()
             self.run.draw()
-            self._show("interrupted, and can be resumed;" if interrupted else "done;")
+            self._show("done;" if ended_by is None else "interrupted, and can be resumed;")
         last = self.run.measurements[-1]
         taken = self.done - begun
-        return Result(self.run.folder, last, self.done, taken, self.run.seconds, interrupted)
+        return Result(self.run.folder, last, self.done, taken, self.run.seconds, ended_by)
+
+    def _take_steps(self) -> None:
+        """Take the steps that are left, and measure the network between them, until a signal is heard of."""
+        every = self.recipe.measured_every(self.steps)
+        for inputs, targets in self._left(self.steps):
+            ended = self.heard == signal.SIGTERM or self._orphaned()
+            interrupts, ends, whole = self.processes.summed(self.heard == signal.SIGINT, ended, len(inputs))
+            if interrupts or ends:
+                self.heard = signal.SIGINT if interrupts else signal.SIGTERM
+                break
+            if whole:
+                # Of a batch that could not be read nothing is learnt, but its step is done.
+                self.step.set_rate(self._rate())
+                x, mixed = self._augmented(inputs, targets, int(whole))
+                self.step(x, targets, mixed, int(whole))
+            self.done += 1
+            self._taken += int(whole)
+            if self.done % every == 0 or self.done == self.steps:
+                self._check_loss()
+                self._measure()
 
     def _stop(self) -> None:
         """Save what the run goes on from, and nothing else: it is measured when it would have been."""
@@ -236,11 +257,14 @@ class _Training:
     def _interruptible(self) -> Iterator[None]:
         """While this is active Ctrl-C, or SIGTERM, waits for the step to end; a second one does not."""
 
-        def stop(number: int, frame: object) -> None:
+        def stop(number: int, frame: FrameType | None) -> None:
             # A launcher that hears of Ctrl-C ends its processes, who have heard of it themselves.
-            if self.interrupted and (self.processes.count == 1 or number == signal.SIGINT):
-                raise KeyboardInterrupt
-            self.interrupted = True
+            if self.heard is not None and (self.processes.count == 1 or number == signal.SIGINT):
+                usual = before[number]
+                if not callable(usual):
+                    raise KeyboardInterrupt
+                usual(number, frame)
+            self.heard = self.heard or number
             if self.progress is not None:
                 self.progress.busy("stopping after this step")
 
@@ -249,7 +273,9 @@ class _Training:
             yield
             return
         # A batch system that wants its machine back sends the second.
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before: dict[int, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
         try:
             yield
         finally:
@@ -381,10 +407,14 @@ class _Training:
 
     def _pace(self) -> None:
         """Tell how fast training went since the last measurement, and what it left out."""
-        for reason in self.examples.skipped:
-            if reason not in self._left_out:
-                self._left_out.add(reason)
-                self.run.log(f"left out: {reason}")
+        left_out = [reason for reason in self.examples.skipped if reason not in self._left_out]
+        if left_out:
+            self._left_out.update(left_out)
+            more = [f"and {len(left_out) - NAMED:,} more"] if len(left_out) > NAMED else []
+            note = f"left out {plural(len(left_out), 'file')}: {'; '.join([*left_out[:NAMED], *more])}"
+            self.run.log(note)
+            if self.progress is not None:
+                self.progress.note(note)
         seconds = max(self.run.seconds - self._since, 1e-9)
         share = (self.examples.waited - self._waited) / seconds
         if share > 0:

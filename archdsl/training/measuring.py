@@ -23,13 +23,15 @@ def scored(
 ) -> Iterator[Batch]:
     """What the network says of examples, with their targets, batch by batch.
 
-    It is the output that the recipe's first loss judges. Of several views of an example the scores'
-    softmax is averaged, or the values themselves.
+    It is the output that the recipe's first loss judges; a score that is of no class is below all others.
+    Of several views of an example the scores' softmax is averaged, or the values themselves.
     """
     with evaluating(model, recipe), precision:
         for x, target in examples:
             views, count = viewed(recipe, x)
             output = outputs_of(model(views))[recipe.loss[0].output]
+            if (unlearnt := recipe.loss[0].loss.unlearnt(output.shape[1])) is not None:
+                output = output.index_fill(1, torch.tensor(unlearnt, device=output.device), -torch.inf)
             if count > 1:
                 scores = output.softmax(1) if recipe.loss[0].loss.applies == "softmax" else output
                 output = torch.unflatten(scores, 0, (len(x), count)).mean(1)

@@ -162,18 +162,23 @@ class Page:
             more = ", …" if target.numel() > 4 else ""
             return f"<div>{found}{more}</div><div class=quiet>target {wanted}{more}</div>"
         if described.target.shape:
-            right = (output.argmax(0) == target).float().mean().item()
+            counted = self._recipe.loss[0].loss.counted(target)
+            hits = output.argmax(0) == target
+            right = (hits if counted is None else hits[counted]).float().mean().nan_to_num().item()
             maps = [
                 class_map(one, described.target.classes, what)
                 for one, what in ((target, "target"), (output.argmax(0), "what it says"))
             ]
             return f"{maps[0]} {maps[1]}<div>target, and what it says: {right:.0%} of the places right</div>"
         scores = torch.stack([1 - output[0].sigmoid(), output[0].sigmoid()]) if len(output) == 1 else output
-        best = scores.topk(min(LIKELIEST, len(scores))).indices.tolist()
+        unlearnt = self._recipe.loss[0].loss.unlearnt(len(scores))
+        best = [number for number in scores.argsort(descending=True).tolist() if number != unlearnt]
         right = best[0] == int(target)
         mark, how = ("✓", "right") if right else ("✗", "wrong")
         rows = [f'<div class="{how}">{mark} is {self._named(int(target))}</div>']
-        for number in best:
+        if int(target) == described.target.ignored:
+            rows = ["<div class=quiet>is of no class</div>"]
+        for number in best[:LIKELIEST]:
             value = scores[number].item()
             share = f'<i style="width:{100 * value:.1f}%"></i>' if 0 <= value <= 1 else ""
             text = f"{value:.1%}" if 0 <= value <= 1 else f"{value:.3g}"

@@ -56,7 +56,8 @@ def load(data: ImageFolder, found: tuple[Pictures, Pictures], device: torch.devi
     streamed = Streamed(data, training, testing, device, workers_for(count))
     if count * data.channels * data.size**2 > KEPT:
         return streamed
-    return InMemory(streamed.whole(training), streamed.whole(testing), device, training.classes)
+    whole = streamed.whole(training), streamed.whole(testing)
+    return InMemory(*whole, device, training.classes, streamed.skipped)
 
 
 def workers_for(count: int) -> int:

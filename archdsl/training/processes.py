@@ -29,14 +29,18 @@ class Agreed(TrainingError):
     """What went wrong in the first process, raised in every one; the first says it."""
 
 
+class Parted(TrainingError):
+    """A process of the run has ended, and the others can't go on without it."""
+
+
 @contextmanager
 def _hearing() -> Iterator[None]:
-    """While this is active the others have to be there. Raises `TrainingError` where one has ended."""
+    """While this is active the others have to be there. Raises `Parted` where one has ended."""
     try:
         yield
     except RuntimeError as error:
         # What torch says of it names addresses and files of its own.
-        raise TrainingError("another process of the run has ended") from error
+        raise Parted("another process of the run has ended") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,29 @@ class Processes:
     def add(self, tensor: Tensor) -> None:
         """Sum a tensor over the processes, in place and on its device."""
         if self.count > 1:
-            dist.all_reduce(tensor)
+            with self.computing():
+                dist.all_reduce(tensor)
 
     def follow_the_first(self, tensors: Iterable[Tensor]) -> None:
         """Give every process the first one's values."""
         if self.count > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+            with self.computing():
+                for tensor in tensors:
+                    dist.broadcast(tensor, src=0)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """While this is active the processes compute together, as gradients are summed.
+
+        Raises `Parted` where another has ended; what else goes wrong is this one's own.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.count == 1 or not _of_the_connection(error):
+                raise
+            with _hearing():
+                raise
 
     def wait(self) -> None:
         """Go on when all are here."""
@@ -122,6 +142,11 @@ class Processes:
             raise Agreed(told[1])
         result: Result = told[0]
         return result
+
+
+def _of_the_connection(error: RuntimeError) -> bool:
+    """Whether torch says that another process can't be reached. Of gloo it says so by text alone."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 ALONE = Processes()

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from torch import Tensor
 from archdsl.compiler import Network
 from archdsl.project import PYTHON
 from archdsl.recipes.initialisations import Pretrained
+from archdsl.recipes.keys import LENGTH
 from archdsl.recipes.recipe import Recipe
 from archdsl.source import Source
 from archdsl.syntax.tokens import words
@@ -145,13 +146,16 @@ class Run:
         if not writes:
             return
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            there = {path.name.removesuffix(PART) for path in folder.iterdir()}
         except FileExistsError:
-            raise TrainingError(
-                f"{folder} exists already: name another folder with --out, or go on with --resume"
-            ) from None
+            raise TrainingError(f"{folder} is a file: name a folder with --out") from None
         except OSError as error:
             raise TrainingError(f"{folder} can't be made: {error.strerror}") from None
+        if there:
+            own = RECIPE in there or there <= FIRST
+            mend = ", or go on with --resume" if own else ": there is something in it that is no run"
+            raise TrainingError(f"{folder} exists already: name another folder with --out{mend}")
         self._lock()
 
     def _lock(self) -> None:
@@ -182,13 +186,19 @@ class Run:
         """Read what is there of a run that stopped; one that had no time for a checkpoint begins anew."""
         self.last = Checkpoint.newest(self.folder)
         begun = (self.folder / RECIPE).is_file()
-        if self.last is None and not (self.folder / CHECKPOINTS).exists():
-            if begun or {path.name.removesuffix(PART) for path in self.folder.iterdir()} <= FIRST:
-                return
-        if not begun:
+        there = {path.name.removesuffix(PART) for path in self.folder.iterdir()}
+        if not begun and (CHECKPOINTS in there or not there <= FIRST):
             raise TrainingError(f"there is no run in {self.folder} to resume")
         if self.last is None and any((self.folder / CHECKPOINTS).glob("step-*")):
             raise TrainingError(f"the run in {self.folder} has no whole checkpoint to resume from")
+        # The page is first written after a checkpoint: without one there is nothing yet to lose.
+        if self.last is None and PAGE in there:
+            raise TrainingError(
+                f"the checkpoints of the run in {self.folder} are gone, and it can't go on: to begin anew, "
+                "name another folder with --out, or remove this one, with its metrics and weights"
+            )
+        if self.last is None and CHECKPOINTS not in there:
+            return
         try:
             self._described = json.loads((self.folder / RECIPE).read_text(encoding="utf-8"))
             before = self._described["recipe"]
@@ -203,7 +213,9 @@ class Run:
                 raise self._changed(beside)
         now = {"network": self._network.name, **self._recipe.to_dict()}
         changed = [key for key in now if now[key] != before.get(key)]
-        if changed:
+        if changed and set(changed) <= set(LENGTH) and self.last is not None:
+            self._refuse_other_steps(before, self.last.step)
+        elif changed:
             key = changed[0]
             raise TrainingError(
                 f"the run in {self.folder} has `{key}` {before.get(key)}, and not {now[key]}: a run goes on "
@@ -216,6 +228,27 @@ class Run:
                 reason = getattr(error, "strerror", None) or "it is broken"
                 raise TrainingError(f"{self.folder / 'metrics.csv'} can't be read: {reason}") from None
             self._read_paces(self.last.step)
+
+    def _refuse_other_steps(self, before: dict[str, Any], done: int) -> None:
+        """Refuse another length than that of the run, unless it is longer, and the steps until now were taken
+        as they would have been."""
+        recipe, examples = self._recipe, int(self._described["examples"][0])
+        planned = replace(recipe, **{key: before.get(key) for key in LENGTH})
+        length, longer = (one.all_steps(examples) for one in (planned, recipe))
+        begin = f"the run in {self.folder} was begun for {length:,} steps, and not {longer:,}:"
+        if longer < length:
+            raise TrainingError(f"{begin} it can be made longer, but not shorter")
+        every, often = (one.measured_every(steps) for one, steps in ((planned, length), (recipe, longer)))
+        if every != often and any(piece.reactive for piece in recipe.schedule):
+            raise TrainingError(
+                f"{begin} its schedule answers to measurements, which would have been made every {often:,} "
+                f"steps, and not every {every:,}"
+            )
+        for step in range(done):
+            was, would = planned.rate(step, examples), recipe.rate(step, examples)
+            if was != would:
+                rates = f"{was:.6g} at step {step + 1:,}, and would have been {would:.6g}"
+                raise TrainingError(f"{begin} by its schedule the learning rate was {rates}")
 
     def _changed(self, name: str) -> TrainingError:
         """A run goes on with what it began with, and no other."""
@@ -239,10 +272,8 @@ class Run:
 
         What is imported from the bundled architectures is found there again.
         """
-        main = self._network.place.source
-        for source in self._network.sources:
-            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
-            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
+        for source, beside in _imported(self._network):
+            if ".." not in beside.parts:
                 yield source, str(beside)
 
     def _read_metrics(self, end: int) -> None:
@@ -445,6 +476,19 @@ def _processor(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
+
+
+def _imported(network: Network) -> Iterator[tuple[Source, Path]]:
+    """The files that a network is made of beside its own, and where they lie from that."""
+    main = network.place.source
+    for source in network.sources:
+        if source is not main and Path(source.name).is_file():
+            yield source, Path(os.path.relpath(source.name, Path(main.name).parent))
+
+
+def has_whole(folder: Path, network: Network) -> bool:
+    """Whether a run's folder has all that its network is made of, so that it goes on by itself."""
+    return (folder / RECIPE).is_file() and all(".." not in beside.parts for _, beside in _imported(network))
 
 
 def free_folder(name: str) -> Path:

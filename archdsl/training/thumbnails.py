@@ -12,6 +12,7 @@ from torch import Tensor
 
 LARGEST = 96
 """Pixels that a picture has at most, each way."""
+GREY = (128, 128, 128)
 LINES = 6
 """Channels of a signal that are drawn."""
 
@@ -41,14 +42,15 @@ def thumbnails(examples: Tensor) -> list[str]:
 
 
 def class_map(labels: Tensor, classes: int, what: str) -> str:
-    """A map of classes `[rows, columns]` as HTML, a colour a class; the first is black."""
+    """A map of classes `[rows, columns]` as HTML, a colour a class; the first is black, what is none grey."""
     colours = [(0, 0, 0)]
     for number in range(1, classes):
         red, green, blue = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.65, 0.95)
         colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    palette = torch.tensor(colours, dtype=torch.uint8)
+    palette = torch.tensor([*colours, GREY], dtype=torch.uint8)
     rows = labels if labels.dim() == 2 else labels.reshape(1, -1)
-    return _picture(palette[rows.clamp(0, classes - 1)].movedim(-1, 0), what)
+    none = (rows < 0) | (rows >= classes)
+    return _picture(palette[rows.masked_fill(none, classes)].movedim(-1, 0), what)
 
 
 def _signal(channels: Tensor) -> str:

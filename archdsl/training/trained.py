@@ -78,6 +78,16 @@ class Trained:
         self.stored: dict[str, Any] = stored["recipe"]
         """The recipe that it was trained by, as `Recipe.to_dict` has it."""
         self.recipe = self._recipe(stored["recipe"], settings or {}, look, allow_python)
+        judged = self.recipe.loss[0]
+        scores = self.network.outputs[judged.output].shape[0]
+        assert isinstance(scores, int)
+        self.unlearnt = judged.loss.unlearnt(scores)
+        """The score that is of no class, where there is one."""
+        self.learnt = [number for number in range(scores) if number != self.unlearnt]
+        self.names = self.classes
+        """What the classes are called; None where they are called by their numbers, from 0."""
+        if self.unlearnt is not None:
+            self.names = tuple(self.classes[n] if self.classes else str(n) for n in self.learnt)
         self.model: nn.Module = build(self.network).to(self.device).eval()
         try:
             self.model.load_state_dict(weights)
@@ -97,6 +107,7 @@ class Trained:
             {**kept, **settings},
             look=look,
             allow_python=allow_python,
+            learnt_from=stored["data"],
         )
         if recipe is None:
             raise ArchError(found)
@@ -107,10 +118,7 @@ class Trained:
 
         Raises `TrainingError` where they have other classes, or one can't be decoded.
         """
-        examples = load(self.recipe, self.device)
-        for known, found in zip(self.classes or (), examples.classes or (), strict=False):
-            if known != found:
-                raise TrainingError(f"the data have the class {found} where the run learnt {known}")
+        examples = load(self.recipe, self.device, self.classes)
         described = self.recipe.described
         assert described is not None
         classes = described.target.classes if not described.target.shape else None
@@ -125,6 +133,9 @@ class Trained:
                 said = output.argmax(1) if output.shape[1] > 1 else (output[:, 0] > 0).long()
                 pairs = (target * classes + said).bincount(minlength=classes * classes)
                 confusion += pairs.reshape(classes, classes).cpu()
+        if confusion is not None:
+            kept = [number for number in range(len(confusion)) if number != self.unlearnt]
+            confusion = confusion[kept][:, kept]
         titles = [metric.title for metric in self.recipe.metrics]
         return Score(dict(zip(titles, tally.values(), strict=True)), confusion, count)
 
@@ -139,6 +150,7 @@ class Trained:
             batch = x.unsqueeze(0).to(self.device)
             target = torch.zeros(1)
             ((output, _),) = scored(self.model, self.recipe, [(batch, target)], self._precision())
+            output = output[:, self.learnt]
             if not output.isfinite().all():
                 raise TrainingError(f"{name}: what the network makes of it is infinite or no number")
             yield name, as_read(self.recipe, output)[0].cpu()

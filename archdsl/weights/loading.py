@@ -30,9 +30,13 @@ def load_weights(
     found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored, only)
     for one in found.matches:
         for its in one.tensors.values():
-            if not state.tensors[its].is_floating_point():
-                kind = str(state.tensors[its].dtype).removeprefix("torch.")
+            tensor = state.tensors[its]
+            if not tensor.is_floating_point():
+                kind = str(tensor.dtype).removeprefix("torch.")
                 raise Fault(BadWeights(state.path, f"has {kind} numbers in `{its}`, and weights are real"))
+            if not tensor.float().isfinite().all():
+                reason = f"has values in `{its}` that are infinite or no numbers"
+                raise Fault(BadWeights(state.path, reason))
     _copy(model, state, found)
     return found
 

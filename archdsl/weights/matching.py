@@ -5,7 +5,8 @@ nest prefixes as they nest modules. So a file is a tree, and a network a sequenc
 in order of execution. They are matched in this order:
 
 1. By name, where the file has every name that the network asks for, with its shapes. A prefix that all of
-   the file's names have is left off where that helps.
+   the file's names have is left off where that helps, and what stands before a nested label may be left
+   off: `c1` in the file is `body.c1`, unless another label of the network ends so.
 2. By order, where the file's layers come as the network's do: files of torch keep the order in which
    modules were defined.
 3. By prefixes. What stands under a prefix stays together, but what stands beside each other may come in
@@ -14,7 +15,8 @@ in order of execution. They are matched in this order:
    its place. Of several such orders that is meant whose prefixes agree most often with the network's own
    scopes, if there is one.
 
-What is called like a layer or a label of the network is that one, or nothing fits. Refused is also what the
+What is called like a layer or a label of the network, or like the end of one alone, is that one, or nothing
+fits. Refused is also what the
 file's own numbers contradict (`conv2` before `conv1`, of equal shape), and an order beside which another
 agrees better with the network's scopes. Where order alone tells modules of equal shape apart, that is said
 (`doubts`). Nothing here reads a tensor.
@@ -42,6 +44,8 @@ from archdsl.problems.pretrained import (
 
 COUNTER = "num_batches_tracked"
 """A batch normalisation's counter. Older files have none, and nothing follows from it."""
+RUNNING = "running_"
+"""How the names of a normalisation's statistics begin."""
 MOST_TRIES = 200_000
 """How many places are tried for the layers of a file, before its order is called too open."""
 
@@ -140,13 +144,19 @@ def match(
             asked = {layer.name for layer in layers}
             unused = [module.name for module in modules if module.name[start:] not in asked]
             return Matching(_matches(layers, [named[layer.name] for layer in layers]), "name", unused)
-    _same_kinds(layers, modules)
-    return _arranged(layers, modules, ordered, len(common) + 1 if common else 0)
+    anchors = _Anchors(layers, modules, len(common) + 1 if common else 0)
+    _same_kinds(layers, modules, anchors)
+    called = anchors.layers_called(layers, modules)
+    if called is not None:
+        return Matching(_matches(layers, called), "name")
+    return _arranged(layers, modules, ordered, anchors)
 
 
-def _arranged(layers: Sequence[Module], modules: Sequence[Module], ordered: bool, start: int) -> Matching:
-    """Match as many modules as there are layers, whose names count from `start` on."""
-    tree = _Tree.of(modules, _Anchors(layers, modules, start))
+def _arranged(
+    layers: Sequence[Module], modules: Sequence[Module], ordered: bool, anchors: _Anchors
+) -> Matching:
+    """Match as many modules as there are layers."""
+    tree = _Tree.of(modules, anchors)
     if ordered:
         _refuse_contradiction(tree)
     arranging = _Arranging(layers, ordered)
@@ -272,23 +282,47 @@ def _kind(module: Module) -> tuple[Kind, ...]:
     return tuple(sorted(((shape[:1] or (1,))[0], prod(shape)) for shape in module.tensors.values()))
 
 
-def _same_kinds(layers: Sequence[Module], modules: Sequence[Module]) -> None:
+def _same_kinds(layers: Sequence[Module], modules: Sequence[Module], anchors: _Anchors) -> None:
     """Refuse a file that lacks what the network has, or has what the network lacks."""
     wanted, given = Counter(map(_kind, layers)), Counter(map(_kind, modules))
     over, lacking = given - wanted, wanted - given
+    left = _of_kinds(modules, over, [module for module in modules if anchors.of(module) is None])
+    beside = tuple((module.name, module.shapes) for module in left)
+    prefixes = _widest(left, modules) if len(left) == over.total() else tuple(m.name for m in left)
     problem: Problem
     if lacking:
-        without = [layer for layer in layers if _kind(layer) in lacking]
-        left = [module for module in modules if _kind(module) in over]
+        without = _of_kinds(layers, lacking, [layer for layer in layers if not anchors.claim(layer)])
         shown = tuple((layer.name, layer.shapes) for layer in without)
-        beside = tuple((module.name, module.shapes) for module in left)
-        problem = LayersWithoutWeights(shown, beside, _widest(left, modules))
+        statistics = _statistics_lacking(without, over)
+        problem = LayersWithoutWeights(shown, lacking.total(), statistics, beside, prefixes)
         raise Fault(problem)
     if over:
-        left = [module for module in modules if _kind(module) in over]
-        shown = tuple((module.name, module.shapes) for module in left)
-        problem = WeightsWithoutLayers(shown, sum(over.values()), _widest(left, modules))
+        problem = WeightsWithoutLayers(beside, over.total(), prefixes)
         raise Fault(problem)
+
+
+def _of_kinds(
+    some: Sequence[Module], kinds: Counter[tuple[Kind, ...]], unnamed: Sequence[Module]
+) -> list[Module]:
+    """Those of kinds of which there are so many too many: the `unnamed` ones where they are as many."""
+    found = [one for one in unnamed if _kind(one) in kinds]
+    if Counter(map(_kind, found)) == kinds:
+        return found
+    return [one for one in some if _kind(one) in kinds]
+
+
+def _statistics_lacking(without: Sequence[Module], over: Counter[tuple[Kind, ...]]) -> tuple[str, ...]:
+    """The running statistics whose lack is all that layers have against modules of a file."""
+    lacking: dict[str, None] = {}
+    bare: list[Module] = []
+    for layer in without:
+        running = [name for name in layer.tensors if name.startswith(RUNNING)]
+        if not running:
+            return ()
+        lacking |= dict.fromkeys(running)
+        kept = {name: shape for name, shape in layer.tensors.items() if name not in running}
+        bare.append(Module(layer.name, kept))
+    return tuple(lacking) if Counter(map(_kind, bare)) <= over else ()
 
 
 def _widest(left: Sequence[Module], modules: Sequence[Module]) -> tuple[str, ...]:
@@ -304,18 +338,56 @@ def _widest(left: Sequence[Module], modules: Sequence[Module]) -> tuple[str, ...
 
 
 class _Anchors:
-    """What in a file is called like something in the network: a layer, or a label with as many layers."""
+    """What in a file is called like something in the network: a layer, or a label with as many layers.
+
+    A nested label may be called by its end, where no other of the network's ends so.
+    """
 
     def __init__(self, layers: Sequence[Module], modules: Sequence[Module], start: int) -> None:
+        """The names of the file count from `start` on."""
         inside = Counter(name for layer in layers for name in _nested(layer.name))
         there = Counter(name for module in modules for name in _nested(module.name[start:]))
-        self._names = {name for name, count in inside.items() if there[name] == count}
+        ending: dict[str, list[str]] = {}
+        for label in inside:
+            parts = label.split(".")
+            for n in range(1, len(parts)):
+                ending.setdefault(".".join(parts[n:]), []).append(label)
+        called = {name: name for name in there if name in inside}
+        for name in there:
+            labels = ending.get(name, [])
+            # A mere number is a place among others, and no name.
+            if name not in called and len(labels) == 1 and labels[0] not in there and not name.isdigit():
+                called[name] = labels[0]
+        often = Counter(called.values())
+        self._called = {
+            name: label
+            for name, label in called.items()
+            if inside[label] == there[name] and often[label] == 1
+        }
+        self._labels = {*self._called.values()}
         self._start = start
 
     def of(self, module: Module) -> str | None:
-        """The longest name that a module shares with the network."""
-        shared = [name for name in _nested(module.name[self._start :]) if name in self._names]
-        return shared[-1] if shared else None
+        """The longest name of the network that a module is called by."""
+        shared = [name for name in _nested(module.name[self._start :]) if name in self._called]
+        return self._called[shared[-1]] if shared else None
+
+    def claim(self, layer: Module) -> bool:
+        """Whether something in the file is called like a layer, or like a label around it."""
+        return any(name in self._labels for name in _nested(layer.name))
+
+    def layers_called(self, layers: Sequence[Module], modules: Sequence[Module]) -> list[Module] | None:
+        """The module of each layer, where names alone tell them all."""
+        by_label: dict[str | None, list[Module]] = {}
+        for module in modules:
+            by_label.setdefault(self.of(module), []).append(module)
+        found: list[Module] = []
+        for layer in layers:
+            its = [module for label in _nested(layer.name) for module in by_label.get(label, ())]
+            if len(its) != 1 or _fits(layer, its[0]) is None:
+                return None
+            found += its
+        return found
 
     def allows(self, layer: Module, module: Module) -> bool:
         """Whether a module's name leaves it open that it is a layer's."""

@@ -1,0 +1,98 @@
+"""What Python code gives, made what the language knows, or refused in plain words."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from archdsl.compiler import Options
+from archdsl.compiler.expressions import BATCH, SYMBOL
+from archdsl.precision import PRECISIONS
+from archdsl.sizes import Symbolic
+
+Parameters = Mapping[str, Any] | None
+Sizes = Mapping[str, int] | None
+Inputs = Mapping[str, Sequence[int | str]] | None
+
+
+def options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
+    """What replaces a file's own words. Raises `TypeError` and `ValueError`.
+
+    Whole numbers may be of any kind that Python takes for one, as those of numpy are.
+    """
+    return Options(
+        {name: _value(f"parameter {name!r}", one) for name, one in _named("parameters", parameters)},
+        {name: whole(f"size {name!r}", size, 1) for name, size in _named("sizes", sizes)},
+        {name: _shape(name, shape) for name, shape in _named("inputs", inputs)},
+    )
+
+
+def whole(what: str, value: object, least: int, most: int | None = None) -> int:
+    """A whole number in its range. Raises `TypeError` and `ValueError`."""
+    limits = f"a whole number {f'from {least}' if most is None else f'from {least} to {most:_}'}"
+    number = _index(value)
+    if number is None:
+        raise TypeError(f"{what} is {limits}, not {value!r}")
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{what} is {limits}, not {number}")
+    return number
+
+
+def bytes_of(precision: object) -> int:
+    """The bytes of a number at a precision. Raises `ValueError`."""
+    known = PRECISIONS.get(precision) if isinstance(precision, str) else None
+    if known is None:
+        from archdsl.problems import listed
+
+        raise ValueError(f"a precision is {listed(map(repr, PRECISIONS), 'or')}, not {precision!r}")
+    return known
+
+
+def _named(what: str, given: Mapping[str, Any] | None) -> Iterable[tuple[str, Any]]:
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"{what} are a dictionary of what belongs to each name, not {given!r}")
+    return given.items()
+
+
+def _value(what: str, value: Any) -> Any:
+    """A parameter's value, in which text is an expression of the language."""
+    if value is None or isinstance(value, bool | str | Symbolic):
+        return value
+    number = _index(value)
+    if number is not None:
+        return number
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_value(what, one) for one in value]
+    raise TypeError(f"{what} is a number, a truth value, text, or a list of such, not {value!r}")
+
+
+def _shape(name: str, shape: Any) -> tuple[int | str, ...]:
+    """The shape of an input, in which a name in capitals is a size that is left open."""
+    what = f"the shape of input {name!r}"
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise TypeError(f"{what} is a list of sizes, as in [3, 512, 512] or [3, 'H', 'W'], not {shape!r}")
+    return tuple(_size(f"a size in {what}", size) for size in shape)
+
+
+def _size(what: str, size: Any) -> int | str:
+    if not isinstance(size, str):
+        return whole(what, size, 1)
+    if size == BATCH or not SYMBOL.fullmatch(size):
+        raise ValueError(f"{what} is a whole number, or a name in capitals that leaves it open, not {size!r}")
+    return size
+
+
+def _index(value: Any) -> int | None:
+    """A whole number as Python has it; None for what is none, as a truth value is."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

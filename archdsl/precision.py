@@ -1,0 +1,24 @@
+"""What numbers are stored as, and for how many examples at once figures are worked out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+PRECISIONS = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
+"""The bytes of a number."""
+
+MOST = 2**31
+"""The most examples at once."""
+
+
+class Measure(NamedTuple):
+    """What the figures of memory are for."""
+
+    batch: int = 1
+    precision: str = "float32"
+
+    def __str__(self) -> str:
+        return f"batch {self.batch}, {self.precision}"
+
+
+STANDARD = Measure()
