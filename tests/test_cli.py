@@ -337,6 +337,15 @@ def test_layers_and_explain(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("layers", "cnv"), "error: there is no layer 'cnv'; did you mean conv?\n"),
+        (("layers", "nn.Conv2d"), "error: there is no layer 'nn.Conv2d'; did you mean conv?\n"),
+        (
+            ("explain", "CHANNEL_MISMATCH"),
+            "error: there is no problem 'CHANNEL_MISMATCH'; did you mean channel-mismatch?\n",
+        ),
+        (
+            ("explain", "conv"),
+            "error: there is no problem 'conv' (`archdsl layers conv` shows the layer)\n",
+        ),
         (
             ("explain", "channel-mis"),
             "error: there is no problem 'channel-mis'; did you mean channel-mismatch?\n",

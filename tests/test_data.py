@@ -16,6 +16,7 @@ from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Examples, orders
 from archdsl.training.loop import Result, train
 from archdsl.training.sources import load
+from archdsl.training.trained import Trained
 
 CPU = torch.device("cpu")
 
@@ -140,6 +141,51 @@ def test_data_that_were_written_anew_are_read_anew(tmp_path: Path, monkeypatch: 
         assert examples_of('time_series("own")', "[2]", 2, batch="2")[1].count == 2 * number
 
 
+@pytest.mark.parametrize(
+    ("number", "dtype", "outputs"),
+    [(255, "u1", 3), (-1, "i8", 3), (-100, "i2", 3), (3, "i8", 3), (3, "u1", 4), (0, "i8", 4)],
+)
+def test_a_number_that_the_loss_ignores_is_no_class(
+    tmp_path: Path, number: int, dtype: str, outputs: int
+) -> None:
+    """As VOC and torch mark what is of no class, at every position or of whole examples."""
+    classes = np.arange(3) + (number == 0)
+    for shape, target in (("[3]", (40,)), ("[3, 4, 4]", (40, 4, 4))):
+        y = np.resize(classes, target).astype(dtype)
+        y[::7] = number
+        x = np.random.default_rng(0).normal(size=(40, *eval(shape))).astype(np.float32)
+        np.savez(tmp_path / "own.npz", x=x, y=y)
+        layer = "linear" if shape == "[3]" else "conv"
+        net = archdsl.loads(
+            f"network Small {{ input x: {shape}\n {layer}({outputs}{', kernel=1' * (layer == 'conv')}) }}"
+        )
+        given = {"data": f'arrays("{tmp_path}/own.npz")', "loss": f"cross_entropy(ignore={number})"}
+        usual = {"optimizer": "adam(lr=0.1)", "batch": "16", "steps": "2", "measurements": "1"}
+        recipe, found = read_recipe(net.network.train, net.network, given | usual, look=True)
+        assert recipe is not None and not found, found
+        run = tmp_path / f"{layer}"
+        train(net.network, recipe, run)
+        trained = Trained(run)
+        # Neither the table of confusions nor what is said has a place for it.
+        score = trained.score()
+        assert score.confusion is None or score.confusion.shape == (3, 3)
+        np.save(tmp_path / "x.npy", x[:2])
+        shares = [output for _, output in trained.say(tmp_path / "x.npy")]
+        assert all(len(one) == 3 and one.sum(0).allclose(torch.ones(())) for one in shares)
+        assert trained.names == (
+            ("1", "2", "3") if number == 0 else ("0", "1", "2") if outputs == 4 else None
+        )
+        if score.confusion is not None:
+            assert score.confusion.sum() == (y[-8:] != number).sum()
+    # Unsaid, it is a class, or none that can be.
+    _, found = read_recipe(
+        net.network.train, net.network, given | usual | {"loss": "cross_entropy"}, look=True
+    )
+    assert bool(found) == (outputs == 3)
+    mend = {255: "`cross_entropy(ignore=255)`", -1: "`cross_entropy(ignore=-1)`"}
+    assert number not in mend or mend[number] in str(found[0].help)
+
+
 class Trap:
     """What a pickle runs as it is read."""
 
@@ -158,6 +204,8 @@ class Trap:
         ),
         ({"x": np.array(["a"] * 4), "y": np.zeros(4, int)}, "`x` holds no numbers"),
         ({"x": np.ones((4, 3)), "y": np.array([-1, 0, 1, 2])}, "classes are counted from 0"),
+        ({"x": np.ones((4, 3)), "y": np.arange(4)}, "test examples are of class 3, and none to train on is"),
+        ({"x": np.float64(3), "y": np.zeros(4, int)}, "`x` is one number, and no array"),
         ({"x": np.ones((0, 3)), "y": np.zeros(0, int)}, "there is no example"),
         ({"x": np.array([[1.0], [np.nan]] * 2), "y": np.arange(4) % 2}, "infinite or no numbers"),
         (
@@ -211,13 +259,14 @@ def test_a_problem_that_no_package_carries() -> None:
 def test_the_users_own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_data.py").write_text(
         "import torch\ndef make():\n    return {'x': torch.ones(20, 4), 'y': [0, 1] * 10}\n"
-        "def fails():\n    raise RuntimeError('no disk')\n"
+        "def fails():\n    raise RuntimeError('no disk')\ndef forgets():\n    make()\n"
     )
     monkeypatch.chdir(tmp_path)
     _, examples = examples_of('python("own_data:make")', "[4]", 2, batch="8")
     assert (examples.count, examples.tests) == (16, 4)
     _, _, found = recipe_for('python("own_data:fails")', "[4]", 2)
     assert found == ["`own_data:fails` ended in RuntimeError: no disk"]
+    assert "it gives nothing, and a mapping" in recipe_for('python("own_data:forgets")', "[4]", 2)[2][0]
     for target, said in (("own_data", "does not name a function"), ("nowhere:make", "ModuleNotFoundError")):
         assert said in recipe_for(f'python("{target}")', "[4]", 2)[2][0]
 

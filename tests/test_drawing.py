@@ -95,11 +95,21 @@ def test_an_inception_module_is_what_it_joins() -> None:
         *(512, 512, 512, 528, 832),
         *(832, 1024),
     ]
-    assert [name for station in found.stations for name in station.outputs] == ["auxiliary1", "auxiliary2"]
-    assert [s.named[0].name.split(".")[0] for s in found.stations if s.outputs] == [
+    assert [name for station in found.stations for name in station.departing] == ["auxiliary1", "auxiliary2"]
+    assert [s.named[0].name.split(".")[0] for s in found.stations if s.departing] == [
         "inception_4a",
         "inception_4d",
     ]
+
+
+def test_a_body_that_is_an_output_is_told_from_one_that_an_output_is_made_from() -> None:
+    net = archdsl.loads(
+        "network Several {\n input x: [1, 32, 32]\n f: { a: conv(3, kernel=3)\n b: conv(4, kernel=3) }\n"
+        " g: from f.a -> conv(5, kernel=3)\n output f.b, g, f.a\n}"
+    )
+    found = trunk(net.network, net.analysis().flow)
+    assert [(s.outputs, s.departing) for s in found.stations] == [([], []), (["f.a"], ["g"]), (["f.b"], [])]
+    assert all(text in net.draw().svg for text in (">output f.a<", ">→ g<", ">output f.b<"))
 
 
 def test_a_u_net_keeps_both_arms_and_its_copies_are_skips() -> None:

@@ -19,7 +19,6 @@ import archdsl
 from archdsl.checking import check_file
 from archdsl.cli.main import archdsl as command
 from archdsl.cli.main import run as run_command
-from archdsl.cli.settings import TRAIN
 from archdsl.cli.targets import Target
 from archdsl.cli.train import _Words
 from archdsl.compiler.own import Broken, layers_of
@@ -406,11 +405,8 @@ def test_a_run_goes_on_with_the_blocks_it_began_with(folder: Path) -> None:
 
 
 def test_the_command_that_goes_on_allows_what_the_first_did() -> None:
-    target = Target(Source("digits.arch", ""), None)
-    words = _Words(target, ((f"{TRAIN}steps", "5"),), (), (), True, False, False)
-    assert words.resume(Path("run"), 1) == (
-        "archdsl train digits.arch --set train.steps=5 --allow-python --resume --out run"
-    )
+    words = _Words(Target(Source("digits.arch", ""), None), (), (), (), True, False, False, "cuda")
+    assert words.resume(Path("run"), 1) == "archdsl train run --allow-python --device cuda --resume"
 
 
 # ------------------------------------------------------------------------------ who sees which layers

@@ -161,8 +161,15 @@ def test_a_run_knows_its_classes_by_name(folder: Path, tmp_path: Path) -> None:
         (folder / part / "blue").rename(folder / part / "navy")
     assert said("evaluate", str(tmp_path / "run")) == (
         1,
-        ["error: the data have the class green where the run learnt blue"],
+        ["error: the data have the class navy, and the run learnt blue, green and red"],
     )
+    # Data may lack a class; of a folder without parts all pictures are measured.
+    shutil.rmtree(folder / "val/navy")
+    for data in (folder, folder / "val"):
+        own = f'image_folder("{data}", size=28, pixels=10_000)'
+        code, lines = said("evaluate", str(tmp_path / "run"), "--set", f"train.data={own}")
+        assert code == 0 and f"on 12 test examples of {own}" in lines
+        assert [line.split()[0] for line in lines[-3:]] == ["blue", "green", "red"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -420,12 +427,22 @@ def test_a_corrupt_picture_is_skipped_when_asked(
     broken = folder / "train/green/003.png"
     broken.write_bytes(broken.read_bytes()[:200])
     data = f'image_folder("{folder}", size=28, corrupt=skip)'
-    assert sum(len(x) for x, _ in examples_of(data).training(1000)) == 71
+    kept = examples_of(data)
+    assert sum(len(x) for x, _ in kept.training(1000)) == 71 and len(kept.skipped) == 1
     monkeypatch.setattr(pictures, "KEPT", 0)
     net, recipe, found = recipe_for(data)
     assert recipe is not None, found
     train(net.network, recipe, tmp_path / "run")
-    assert (tmp_path / "run/train.log").read_text().count("train/green/003.png can't be decoded") == 1
+    log = (tmp_path / "run/train.log").read_text()
+    assert log.count("left out 1 file: ") == log.count("train/green/003.png can't be decoded") == 1
+
+
+def test_pictures_of_other_kinds_are_told_of(folder: Path) -> None:
+    (folder / "train/red/000.webp").write_bytes(b"")
+    (folder / "val/red/000.TIF").write_bytes(b"")
+    _, recipe, _ = recipe_for(f'image_folder("{folder}", size=28)')
+    assert recipe is not None and recipe.described is not None
+    assert recipe.described.remarks == ("2 files of kinds that are not read (.tif, .webp)",)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,8 +20,8 @@ from safetensors.torch import load_file
 import archdsl
 from archdsl.recipes.reader import read_recipe
 from archdsl.training.loop import train
-from archdsl.training.processes import Processes
-from archdsl.training.run import CHECKPOINTS, Checkpoint, TrainingError
+from archdsl.training.processes import Parted, Processes
+from archdsl.training.run import CHECKPOINTS, Checkpoint
 from archdsl.training.together import idle
 from archdsl.training.trained import Trained
 
@@ -261,16 +262,16 @@ def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
-    assert "archdsl train small.arch --devices 2 --resume --out run" in said
+    assert "archdsl train run --devices 2 --resume\n" in said
     assert "Traceback" not in said and "internal error" not in said
 
 
 def test_what_the_first_process_has_against_a_folder_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "small.arch").write_text(ADAM)
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run").write_text("")
     done = [one.wait() for one in together(tmp_path, 2)]
     assert [one.returncode for one in done] == [1, 1]
-    said = "error: run exists already: name another folder with --out, or go on with --resume\n"
+    said = "error: run is a file: name a folder with --out\n"
     assert [one.stderr for one in done] == [said, ""]
 
 
@@ -290,8 +291,33 @@ def test_a_process_that_ended_is_spoken_of_plainly(monkeypatch: pytest.MonkeyPat
         raise RuntimeError("[/pytorch/gloo/pair.cc:553] Connection closed by peer [127.0.0.1]:16265")
 
     monkeypatch.setattr(torch.distributed, "barrier", lost)
-    with pytest.raises(TrainingError, match=r"^another process of the run has ended$"):
+    with pytest.raises(Parted, match=r"^another process of the run has ended$"):
         Processes(1, 2).wait()
+    # As its gradient is summed, and nothing else that goes wrong there.
+    with pytest.raises(Parted), Processes(1, 2).computing():
+        lost()
+    with pytest.raises(RuntimeError, match="out of memory"), Processes(1, 2).computing():
+        raise RuntimeError("out of memory")
+
+
+def test_one_of_two_processes_is_killed(tmp_path: Path) -> None:
+    """Whoever started them says which it was, up to where all is saved, and how to go on."""
+    (tmp_path / "small.arch").write_text(ADAM.replace("= 60", "= 100_000").replace("= 6\n", "= 10_000\n"))
+    launcher = start("train", "small.arch", "--out", "run", "--devices", "2", cwd=tmp_path)
+    until_it_measures(tmp_path / "run")
+    lock = str((tmp_path / "run/.lock").resolve())
+    others = Path(f"/proc/{launcher.process.pid}/task/{launcher.process.pid}/children")
+    writes = [
+        int(child)
+        for child in others.read_text().split()
+        if any(os.path.realpath(open_) == lock for open_ in Path(f"/proc/{child}/fd").iterdir())
+    ]
+    os.kill(writes[0], signal.SIGKILL)
+    assert launcher.wait().returncode == 1
+    said = launcher.stderr.split("error: ")[1].splitlines()
+    assert said[0] == "process 1 of 2 was ended by SIGKILL, as where memory runs out"
+    assert re.fullmatch(r"what was trained up to step [\d,]+ is saved. To go on:", said[1])
+    assert said[2:] == ["  archdsl train run --devices 2 --resume"]
 
 
 def test_what_can_not_be_split(tmp_path: Path) -> None:

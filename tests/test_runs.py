@@ -205,11 +205,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
         time.sleep(0.01)
     process.send_signal(sent)
     said = process.wait().stderr.splitlines()
-    assert process.returncode == 130
+    assert process.returncode == 128 + sent
     assert said[-2] == "interrupted: what was trained until then is saved. To go on:"
-    assert said[-1].strip() == (
-        "archdsl train 'my net.arch' --set train.steps=100000 --resume --out runs/Noisy-1"
-    )
+    assert said[-1].strip() == "archdsl train runs/Noisy-1 --resume"
     assert Checkpoint.newest(tmp_path / "runs/Noisy-1") is not None
 
 
@@ -365,6 +363,30 @@ def test_a_run_that_is_killed_at_any_moment_goes_on(
         # An older checkpoint may be left, too.
         assert wanted.items() <= content(folder).items(), f"killed at change {number}"
     assert number > 40 and set(reached) == {-1, 0, 2}
+
+
+def test_a_run_goes_on_for_longer(tiny: Callable[..., Result]) -> None:
+    """Where its steps were taken as they would have been; and from nothing it does not begin anew."""
+    Path("run").mkdir()
+    tiny("run")
+    tiny("run", resume=True, steps="8")
+    tiny("whole", steps="8")
+    assert content(Path("run"))["weights.safetensors"] == content(Path("whole"))["weights.safetensors"]
+    with pytest.raises(TrainingError, match=r"has 8 steps, and not 4: .* not shorter"):
+        tiny("run", resume=True)
+    falls = {"schedule": "constant(steps=2) -> cosine"}
+    tiny("falls", **falls)
+    with pytest.raises(TrainingError, match=r"the learning rate was .* at step 4, and would have been"):
+        tiny("falls", resume=True, steps="8", **falls)
+    waits = {"schedule": "plateau", "measurements": "2"}
+    tiny("waits", **waits)
+    with pytest.raises(TrainingError, match="made every 4 steps, and not every 2"):
+        tiny("waits", resume=True, steps="8", **waits)
+    shutil.rmtree(Path("run", CHECKPOINTS))
+    before = content(Path("run"))
+    with pytest.raises(TrainingError, match="checkpoints of the run in run are gone"):
+        tiny("run", resume=True, steps="8")
+    assert content(Path("run")) == before
 
 
 def test_averaged_weights_are_those_that_are_measured_and_saved(tiny: Callable[..., Result]) -> None:

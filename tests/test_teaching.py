@@ -265,20 +265,42 @@ def test_samples_that_another_path_reads_are_seen(axes: int, body: str, expected
     assert names(network(body, SHAPES[axes])) == ["unseen-samples"] * expected
 
 
-def test_the_kernel_that_is_said_to_read_every_sample_does() -> None:
+def test_the_kernel_that_is_said_to_read_every_sample_is_the_smallest() -> None:
     rng = random.Random(0)
     said = 0
-    for _ in range(150):
-        kernel, stride, padding = rng.randint(1, 3), rng.randint(2, 5), rng.randint(0, 1)
-        shape = str([1, *(rng.randint(8, 40) for _ in range(rng.randint(1, 2)))])
-        line = "conv(4, kernel={}, stride={}, padding={})"
+    lines = [
+        "conv(4, kernel={}, stride={}, padding={})",
+        "conv(4, kernel={}, stride={}, padding=same)",
+        "max_pool({}, stride={}, padding={}, ceil=true)",
+    ]
+    for _ in range(120):
+        line, kernel = rng.choice(lines), rng.randint(1, 3)
+        stride, padding = rng.randint(2, 5), rng.randint(0, kernel // 2)
+        shape = str([1, *(rng.randint(4, 20) for _ in range(rng.randint(1, 2)))])
         for d in found(network(line.format(kernel, stride, padding), shape)):
             mend = re.match(r"a kernel of (\d+) reads every sample", d.help or "")
             if mend:
                 said += 1
-                told = names(network(line.format(mend[1], stride, padding), shape), teach=True)
-                assert not {*SAMPLES} & {*told}
-    assert said > 50
+                # Of smaller ones, those are no pooling whose padding is more than half of them.
+                tried = range(max(1, 2 * padding), int(mend[1]) + 1)
+                told = [names(network(line.format(k, stride, padding), shape), teach=True) for k in tried]
+                assert [not {*SAMPLES} & {*one} for one in told] == [False] * (len(told) - 1) + [True]
+    assert said > 40
+
+
+@pytest.mark.parametrize(
+    ("line", "shape", "expected"),
+    [
+        ("max_pool(2, padding=1, ceil=true, stride=3)", "[1, 6]", "3 reads every sample"),
+        ("max_pool(2, padding=1, ceil=true, stride=3)", "[1, 7, 6]", "3 reads every sample"),
+        ("conv(4, kernel=1, stride=2, padding=same)", "[1, 33]", "2 reads every sample"),
+        ("conv(4, kernel=1, stride=[2, 3])", "[1, H, W]", "3 or more leaves none out between windows"),
+        ("conv(4, kernel=1, stride=2, dilation=2)", "[1, 9]", None),
+    ],
+)
+def test_which_kernel_is_said_to_be_enough(line: str, shape: str, expected: str | None) -> None:
+    (told,) = [d for d in found(network(line, shape)) if d.name == "unseen-samples"]
+    assert (told.help or "").startswith(f"a kernel of {expected};" if expected else "a smaller dilation")
 
 
 def test_of_an_open_extent_only_what_lies_between_windows_is_known() -> None:

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from archdsl.cli.main import archdsl as command
+from archdsl.cli.output import json_text
+from archdsl.recipes.data import Data
 from archdsl.training.run import TrainingError
 from archdsl.training.trained import Trained
 
@@ -97,6 +99,41 @@ def test_other_metrics_and_other_data(folder: Path, tmp_path: Path) -> None:
     assert figures["examples"] == 5
     # Five examples that are all the same are all right or all wrong.
     assert figures["metrics"]["error"] in (0.0, 1.0)
+
+
+def test_data_to_be_measured_on_are_all_for_that(folder: Path, tmp_path: Path) -> None:
+    """They may lack classes, and have no part for testing; the run's own keep the one that they have."""
+    np.savez(tmp_path / "few.npz", x=np.zeros((3, 8, 8)), y=np.array([1, 2, 3]))
+    few = f'arrays("{tmp_path}/few.npz")'
+    done = run("evaluate", str(folder), "--set", f"train.data={few}")
+    assert f"on 3 test examples of {few}" in done.output and len(done.output.splitlines()[-1].split()) == 11
+    parted = json.loads(
+        run("evaluate", str(folder), "--set", f"train.data={few[:-1]}, test=0.4)", "--json").stdout
+    )
+    assert parted["examples"] == 1
+    for data, learnt_from, same in (
+        ('arrays("a/own.npz", test=0.3)', f'arrays(path="{Path.cwd()}/a/own.npz")', True),
+        ('arrays("a/own.npz")', f'arrays(path="{Path.cwd()}/a/own.npz", test=0.3)', True),
+        ('arrays("own.npz")', f'arrays(path="{Path.cwd()}/a/own.npz")', False),
+        ("mnist", "mnist1d(examples=200)", False),
+        ("mnist(examples=300)", "mnist(examples=200)", True),
+    ):
+        word, _, path = data.partition('("')
+        named = {"path": path.partition('"')[0]} if path else {}
+        assert Data.words[word.partition("(")[0]].new(**named).same_files(learnt_from) == same
+    np.savez(tmp_path / "more.npz", x=np.zeros((3, 8, 8)), y=np.array([1, 2, 10]))
+    done = run("evaluate", str(folder), "--set", f'train.data=arrays("{tmp_path}/more.npz")')
+    assert done.return_value == 1 and "one of 11 classes" in done.output
+    own = json.loads(run("evaluate", str(folder), "--set", "train.data=digits", "--json").stdout)
+    assert own["examples"] == 297
+    for key in ("steps=3", "flatten.rate=0", "seed=1"):
+        done = CliRunner().invoke(command, ["evaluate", str(folder), "--set", f"train.{key}"])
+        assert done.exit_code == 2 and "changes nothing of what a trained run scores" in done.output
+
+
+def test_json_has_no_number_that_is_none() -> None:
+    data = {"a": [1.5, float("nan")], "b": {"c": (float("inf"), 2)}}
+    assert json.loads(json_text(data)) == {"a": [1.5, None], "b": {"c": [None, 2]}}
 
 
 def test_what_it_says_of_arrays_and_pictures(folder: Path, tmp_path: Path) -> None:

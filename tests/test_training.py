@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from zlib import crc32
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -155,7 +156,8 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
 
 
 def test_a_run_overwrites_nothing(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="exists already"):
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(TrainingError, match="exists already, and what is in it is no run"):
         run(tmp_path, 1)
 
 
@@ -253,3 +255,11 @@ def test_the_command(tmp_path: Path) -> None:
     )
     assert again.return_value == 1
     assert "exists already" in again.output
+    # Its folder has all that it goes on from.
+    longer = CliRunner().invoke(
+        command, [folder, "--resume", "--set", "train.steps=25"], standalone_mode=False
+    )
+    assert longer.return_value == 0 and "5 steps in" in longer.output, longer.output
+    for wrong, said in ((["--resume", "--set", "hidden=3"], "train.KEY alone"), ([], "--resume goes on")):
+        with pytest.raises(click.UsageError, match=said):
+            CliRunner().invoke(command, [folder, *wrong], standalone_mode=False, catch_exceptions=False)

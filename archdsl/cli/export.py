@@ -58,10 +58,10 @@ def export(
     that computes the same: an .arch file, and its weights beside it in a .safetensors file.
 
     Of a run, which is a folder, what is written has the trained weights; of a FILE, those of --weights, or
-    those that torch begins with.
+    those that torch begins with. Beside PyTorch source they lie in a .safetensors file.
     """
-    if weights is not None and (form == "torch" or isinstance(file, Path)):
-        raise click.UsageError("--weights are for a FILE that is written --to onnx or --to dense")
+    if weights is not None and isinstance(file, Path):
+        raise click.UsageError("--weights are for a FILE: a run has its own")
     if recipe_settings(settings):
         raise click.UsageError("an export has no recipe: leave out --set train....")
     if isinstance(file, Path):

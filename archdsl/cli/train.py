@@ -235,13 +235,13 @@ def _launch(words: _Words, net: Net, out: Path | None, devices: int) -> int:
         return launch(_without(sys.argv[1:], "--devices"), devices, words.device)
     except Parted as error:
         message(f"error: {error}")
-        _say_how_to_go_on(words, net, out or last_folder(net.network.name), devices)
+        _say_how_to_go_on(words, out or last_folder(net.network.name), devices)
     except TrainingError as error:
         message(f"error: {error}")
     return WRONG
 
 
-def _say_how_to_go_on(words: _Words, net: Net, folder: Path, processes: int) -> None:
+def _say_how_to_go_on(words: _Words, folder: Path, processes: int) -> None:
     """After a process was lost: up to where all is saved, and the command that goes on."""
     from archdsl.training.run import Checkpoint
 
@@ -250,7 +250,7 @@ def _say_how_to_go_on(words: _Words, net: Net, folder: Path, processes: int) -> 
         message("nothing was saved yet")
         return
     message(f"what was trained up to step {last.step:,} is saved. To go on:")
-    message(f"  {words.resume(net, folder, processes)}")
+    message(f"  {words.resume(folder, processes)}")
 
 
 def _after_the_first(here: Place | None) -> None:
@@ -262,7 +262,7 @@ def _after_the_first(here: Place | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What the command line says of a training that a resumed one must say again."""
+    """What the command line says of a training: of what, and by which means."""
 
     file: Target | Path
     settings: tuple[tuple[str, str], ...]
@@ -273,28 +273,13 @@ class _Words:
     shard: bool
     device: str
 
-    def resume(self, net: Net, folder: Path, processes: int) -> str:
+    def resume(self, folder: Path, processes: int) -> str:
         """The command that goes on with a run: its folder has the network and the recipe."""
-        from archdsl.training.run import has_whole
-
         words = ["--allow-python"] * self.allow_python
         words += ["--tensorboard"] * self.tensorboard + ["--shard"] * self.shard
         words += ["--device", self.device] if self.device != "cpu" else []
         words += ["--devices", str(processes)] if LAUNCHED in os.environ else []
-        if isinstance(self.file, Path) or has_whole(folder, net.network):
-            return shlex.join(["archdsl", "train", str(folder), *words, "--resume"])
-        named = [*self._network(), *words, "--resume", "--out", str(folder)]
-        return shlex.join(["archdsl", "train", *named])
-
-    def _network(self) -> Iterator[str]:
-        """The network as the command line has it."""
-        assert isinstance(self.file, Target)
-        name, network = self.file.source.name, self.file.network
-        yield f"{name}:{network}" if network else name
-        for option, given in (("--set", self.settings), ("--size", self.sizes)):
-            yield from (word for key, value in given for word in (option, f"{key}={value}"))
-        shapes = [(key, ",".join(map(str, shape))) for key, shape in self.inputs]
-        yield from (word for key, shape in shapes for word in ("--input", f"{key}={shape}"))
+        return shlex.join(["archdsl", "train", str(folder), *words, "--resume"])
 
 
 def _train(words: _Words, net: Net, recipe: Recipe, out: Path | None, resume: bool) -> int:
@@ -324,7 +309,7 @@ def _train(words: _Words, net: Net, recipe: Recipe, out: Path | None, resume: bo
             raise
         _below_what_was_typed()
         message("interrupted at once: what was saved last is as it was. To go on:")
-        message(f"  {words.resume(net, folder, count)}")
+        message(f"  {words.resume(folder, count)}")
         return _code(stop)
     except ArchError as error:
         show(error.diagnostics)
@@ -344,7 +329,7 @@ def _train(words: _Words, net: Net, recipe: Recipe, out: Path | None, resume: bo
         of = "" if here is None or rank == 0 else f" in process {rank + 1} of {here.count}"
         message(f"error{of}: {str(error).splitlines()[0]}")
         if lost and folder is not None:
-            _say_how_to_go_on(words, net, folder, count)
+            _say_how_to_go_on(words, folder, count)
         return WRONG
 
 
@@ -380,7 +365,7 @@ def _run(
     if run.ended_by is None:
         return 0
     message("interrupted: what was trained until then is saved. To go on:")
-    message(f"  {words.resume(net, run.folder, processes.count)}")
+    message(f"  {words.resume(run.folder, processes.count)}")
     return BY_A_SIGNAL + run.ended_by
 
 

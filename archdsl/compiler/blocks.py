@@ -139,7 +139,7 @@ class BlockUses:
         if results.value is None:
             self._reporter.report(NoValue(()), use)
             return Labelled(UNKNOWN, inner)
-        return Labelled(results.value, inner)
+        return Labelled(results.value, inner, scope)
 
     def once_more(self, last: Repetition, value: Flow) -> Flow:
         """Repeat a use that was repeated before, in the same frame; None where it has to be used anew."""

@@ -56,7 +56,7 @@ class SharedUses:
             shared.made = made
         else:
             self._same_weights(shared, made, use)
-        return Labelled(bound.value, bound.inner if isinstance(bound, Labelled) else None)
+        return bound if isinstance(bound, Labelled) else Labelled(bound.value)
 
     def _same_weights(self, shared: Shared, made: list[Node], use: tree.Use) -> None:
         """Tie what a later use made to the owner of the weights."""

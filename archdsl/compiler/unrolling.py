@@ -232,11 +232,11 @@ class Unroller:
         """A line with one label: the label names the layer, the block's use, the rounds or a scope."""
         items = line.items
         if not items:
-            inner = None
             if line.origin is not None and len(line.origin) == 1 and not isinstance(value, Unknown):
                 named = self.evaluator.evaluate(line.origin[0], frame)
-                inner = named.inner if isinstance(named, Labelled) else None
-            return Labelled(value, inner)
+                if isinstance(named, Labelled):
+                    return Labelled(value, named.inner, named.made)
+            return Labelled(value)
         if len(items) == 1:
             item = items[0]
             if isinstance(item, tree.Use):
@@ -247,7 +247,7 @@ class Unroller:
         with self._scopes.inside(label.name, True, wires_in(value)) as scope:
             value = self._items(items, inner, value, first=line.origin is None)
             scope.outputs = wires_in(value)
-        return Labelled(value, inner)
+        return Labelled(value, inner, scope)
 
     # ------------------------------------------------------------------------ items of a chain
 
@@ -348,6 +348,7 @@ class Unroller:
             if target is not None:
                 self._unpack(target, element, inner)
             came = start if branches else value
+            scope = None
             if label is None:
                 value = self._body(item.body, inner, came)
             else:
@@ -357,8 +358,8 @@ class Unroller:
                     scope.loop, scope.round = label.name, number
                     value = self._body(item.body, inner, came)
                     scope.outputs = wires_in(value)
-                self._definitions.define(tree.Label(label.span, key), Labelled(value, inner), frame)
-            rounds.append(Labelled(value, inner))
+                self._definitions.define(tree.Label(label.span, key), Labelled(value, inner, scope), frame)
+            rounds.append(Labelled(value, inner, scope))
         return Rounds(value, rounds)
 
     def _loop_values(self, item: tree.Repeat | tree.For, frame: Frame) -> Any:
@@ -424,7 +425,7 @@ class Unroller:
         layer = frame.module.layers.get(name)
         if layer is not None:
             plan = self._layers.plan(use, layer, use.arguments, use.name_span)
-            return Labelled(
+            return Labelled.layer(
                 self._layers.use(plan, layer, use.name_span, use.span, frame, value, label, first)
             )
         return self._not_a_layer(use, frame, value, first)
@@ -472,7 +473,8 @@ class Unroller:
         # The same words make the same layer, however often they are handed on.
         key = id(maker.arguments) if maker.arguments else maker.layer
         plan = self._layers.plan(key, maker.layer, maker.arguments, maker.span)
-        return Labelled(self._layers.use(plan, maker.layer, maker.span, use.span, frame, value, label, first))
+        made = self._layers.use(plan, maker.layer, maker.span, use.span, frame, value, label, first)
+        return Labelled.layer(made)
 
 
 def _only_use(body: list[tree.Statement]) -> tree.Use | None:

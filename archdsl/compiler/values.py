@@ -32,10 +32,17 @@ Flow = Wire | tuple[Any, ...] | Unknown | None
 
 @dataclass(slots=True, eq=False)
 class Labelled:
-    """What a label names: its value, and the labels in it."""
+    """What a label names: its value, the labels in it, and the layer or scope that it is the name of."""
 
     value: Flow
     inner: Frame | None = None
+    made: Node | Scope | None = None
+
+    @classmethod
+    def layer(cls, value: Flow) -> Labelled:
+        """The label of one layer, which made this value."""
+        wires = wires_in(value)
+        return cls(value, made=wires[0].node if wires else None)
 
 
 @dataclass(slots=True, eq=False)

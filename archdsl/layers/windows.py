@@ -224,24 +224,37 @@ def symbols_in(sizes: Iterable[Size]) -> tuple[str, ...]:
 
 def needs(kind: str, conditions: Iterable[tuple[Size, Size]]) -> tuple[Problem, ...]:
     """A note where "the first is at least the second" is undecided for some of the pairs."""
-    open_ = [_least(a, least) for a, least in conditions if at_least(a - least, 0) is None]
-    said = tuple(dict.fromkeys(text for text in open_ if text is not None))
+    starts: dict[str, int] = {}
+    others: dict[str, None] = {}
+    for a, least in conditions:
+        if at_least(a - least, 0) is None:
+            found = _start(a, least)
+            if found is None:
+                others[f"{a} >= {least}"] = None
+            else:
+                name, start = found
+                starts[name] = max(start, starts.get(name, 1))
+    said = (*(f"{name} >= {start}" for name, start in starts.items() if start > 1), *others)
     return (FitsOnlyWhere(kind, said),) if said else ()
 
 
-def _least(a: Size, least: Size) -> str | None:
-    """That one size is at least another: `H >= 5` where that says it, None where it always is."""
+def _start(a: Size, least: Size) -> tuple[str, int] | None:
+    """The only symbol on which it depends whether `a` is at least `least`, and from where on it is.
+
+    None where it depends on several, does not begin at one value, or takes too long to tell.
+    """
     names = symbols_of(a - least)
-    said = f"{a} >= {least}"
-    if len(names) != 1 or str(a) in names:
-        return said
+    if len(names) != 1:
+        return None
+    (name,) = names
+    if str(a) == name and isinstance(least, int):
+        return name, least
     from archdsl.residues import holding
 
-    (name,) = names
     values = holding(Question("at least", a, least), name)
     if values is None or values.below or values.period > 1 or not values.remainders:
-        return said
-    return None if values.everything else values.said(name)
+        return None
+    return name, values.start
 
 
 def depends(kind: str, sizes: Iterable[Size], assumption: str) -> tuple[Problem, ...]:

@@ -26,10 +26,11 @@ TRIAL_SIZE = 256
 """The size that the written file tries where a symbol may be any."""
 
 
-def write(network: Network) -> str:
+def write(network: Network, weights: str | None = None) -> str:
     """The Python source of a torch module of the network; the last of its classes is the network's.
 
-    It needs torch alone. Raises `ArchError` where a weight's size is a symbol without a value, and where
+    It needs torch alone. Where `weights` names a file of safetensors that lies beside the source, the source
+    loads it when it is run. Raises `ArchError` where a weight's size is a symbol without a value, and where
     torch does not compute a user's own layer as its rules say.
     """
     made = plan(network)
@@ -41,7 +42,7 @@ def write(network: Network) -> str:
     names = [made_class.name for made_class in made.classes]
     sections = [textwrap.dedent(source).strip("\n") for source in made.sources]
     sections += ["\n".join(_class(made_class, names, made)) for made_class in made.classes]
-    sections.append("\n".join(_main(made, network)))
+    sections.append("\n".join(_main(made, network, weights)))
     text = "\n\n\n".join(sections)
     return f"{_docstring(network)}\n\n{_imports(text)}\n\n\n{text}\n"
 
@@ -82,14 +83,22 @@ def _imports(text: str) -> str:
     return "\n".join(lines)
 
 
-def _main(made: Plan, network: Network) -> Iterator[str]:
-    """What the file does when it is run: the network is made and tried on a random input."""
+def _main(made: Plan, network: Network, weights: str | None) -> Iterator[str]:
+    """What the file does when it is run: the network is made, with its weights, and tried on a random input."""
     yield 'if __name__ == "__main__":'
     root = made.classes[-1].name
+    if weights is not None:
+        yield "    import pathlib"
+        yield ""
+        yield "    import safetensors.torch"
+        yield ""
     yield f"    model = {root}().eval()"
+    if weights is not None:
+        yield f"    beside = pathlib.Path(__file__).with_name({constant(weights)})"
+        yield "    model.load_state_dict(safetensors.torch.load_file(beside))"
     names: list[str] = []
     for node in made.inputs:
-        names.append(free(identifier(node.key), {*names, "results", "result", "name", root}))
+        names.append(free(identifier(node.key), {*names, *_OF_MAIN, root}))
         sizes = [_number(size) for size in node.shape]
         line = f"{names[-1]} = torch.randn({', '.join(map(str, (1, *sizes)))})"
         symbols = sorted({name for size in node.shape for name in symbols_of(size)})
@@ -106,6 +115,10 @@ def _main(made: Plan, network: Network) -> Iterator[str]:
         yield from wrapped(f"for name, result in zip({outputs}, results, strict=True):", 1)
         yield '        print(f"{name}:", list(result.shape))'
     yield '    print("parameters:", sum(p.numel() for p in model.parameters()))'
+
+
+_OF_MAIN = {"results", "result", "name", "beside", "pathlib", "safetensors"}
+"""Names in the part that is run that no input may have."""
 
 
 def _number(size: Size) -> int:

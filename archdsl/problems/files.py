@@ -426,3 +426,68 @@ class UnreadableFile(Problem):
 
     def message(self) -> str:
         return self.reason
+
+
+class ForeignFile(Problem):
+    """A file is written in another language: a prototxt, a cfg, Python, JSON, YAML, HTML.
+
+    It is told by its first lines, and nothing else is said of it.
+
+    ```arch
+    name: "Small"
+    layer {
+      name: "conv1"
+      type: "Convolution"
+      convolution_param { num_output: 8 kernel_size: 3 }
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+      conv1: conv(8, kernel=3)
+    }
+    ```
+    """
+
+    language: str
+
+    def message(self) -> str:
+        return f"this looks like {self.language}; archdsl reads .arch files"
+
+    def help(self) -> str | None:
+        return "`archdsl new` begins an .arch file, and `archdsl list` shows those that come with archdsl"
+
+
+class UnresolvedMerge(Problem):
+    """A file has the marks of a merge that was not finished.
+
+    Between `<<<<<<<` and `=======` stand the lines of one side, from there to `>>>>>>>` those of the other.
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+    <<<<<<< HEAD
+      conv(8, kernel=3)
+    =======
+      conv(16, kernel=3)
+    >>>>>>> wider
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+      conv(16, kernel=3)
+    }
+    ```
+    """
+
+    def message(self) -> str:
+        return "this is an unresolved merge conflict"
+
+    def label(self) -> str:
+        return "the first of its marks"
+
+    def help(self) -> str | None:
+        return "keep the lines that are meant, and take out the marks `<<<<<<<`, `=======` and `>>>>>>>`"

@@ -89,17 +89,49 @@ class Data(Word, family="data"):
         assert described is not None
         return described
 
-    def measured(self) -> Data:
-        """The same for a network that is trained already: without a part for testing, all are for that."""
-        if self.values.get("test", ALL) is not None:
-            return self
-        return type(self)({**self.values, "test": ALL})
+    for_measuring: bool = False
+    """Whether a network that is trained already is measured on them: then nothing is trained on."""
+
+    def measured(self) -> Self:
+        """The same to measure a trained network on: without a part for testing, all are for that."""
+        same = type(self)(self.values)
+        same.for_measuring = True
+        return same
+
+    def same_files(self, other: str) -> bool:
+        """Whether other data, as a recipe says them, are of the same files, whatever else is said of them."""
+        own = self.located()
+        must = [name for name, parameter in own.arguments.items() if parameter.required]
+        said = str(type(own).new(**{name: own.values[name] for name in must})).removesuffix(")")
+        return other.startswith(said) and other[len(said) :][:1] in ("", ",", ")", "(")
 
     @property
     def tested(self) -> float:
         """The share for testing, where the data have no part for that."""
         share: float | None = self.values["test"]
-        return TESTED if share is None else share
+        if share is None:
+            return ALL if self.for_measuring else TESTED
+        return share
+
+    def of_arrays(
+        self,
+        name: str,
+        ignored: int | None,
+        x: np.ndarray,
+        y: np.ndarray,
+        test_x: np.ndarray,
+        test_y: np.ndarray,
+    ) -> Described:
+        """What there is in arrays. An example may lack the axis of its only channel, and may be a vector."""
+        if self.for_measuring:
+            x, y = test_x, test_y
+        shape = tuple(int(extent) for extent in x.shape[1:]) or (1,)
+        target = Target(None, tuple(int(extent) for extent in y.shape[1:]) or (1,))
+        if y.dtype.kind in "iu":
+            target = _of_numbers(name, ignored, y, test_y)
+        others = ((1, *shape), (prod(shape),))
+        shapes = tuple(dict.fromkeys(one for one in (shape, *others) if len(one) <= 4))
+        return Described(shapes, target, len(x), len(test_x))
 
 
 text = Kind("a text between quotes", lambda value: value if isinstance(value, str) and value else None)
@@ -197,7 +229,7 @@ class Arrays(Data):
     )
 
     def look(self, ignored: int | None = None) -> Described:
-        return _of_arrays(self.path, ignored, *arrays(self.path, self.tested))
+        return self.of_arrays(self.path, ignored, *arrays(self.path, self.tested))
 
 
 class ImageFolder(Data):
@@ -248,21 +280,7 @@ class Python(Data):
     )
 
     def look(self, ignored: int | None = None) -> Described:
-        return _of_arrays(self.target, ignored, *made(self.target, self.tested))
-
-
-def _of_arrays(
-    name: str, ignored: int | None, x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray
-) -> Described:
-    """What there is in arrays. An example may lack the axis of its only channel, and may be a vector."""
-    shape = tuple(int(extent) for extent in x.shape[1:]) or (1,)
-    values = tuple(int(extent) for extent in y.shape[1:])
-    target = Target(None, values or (1,))
-    if y.dtype.kind in "iu":
-        target = _of_numbers(name, ignored, y, test_y)
-    others = ((1, *shape), (prod(shape),))
-    shapes = tuple(dict.fromkeys(one for one in (shape, *others) if len(one) <= 4))
-    return Described(shapes, target, len(x), len(test_x))
+        return self.of_arrays(self.target, ignored, *made(self.target, self.tested))
 
 
 def _of_numbers(name: str, ignored: int | None, y: np.ndarray, test_y: np.ndarray) -> Target:

@@ -195,7 +195,7 @@ class _Reader:
         data: Data | None = found.get("data")
         described = None
         if data is not None:
-            if self.learnt_from is not None and str(data.located()) != self.learnt_from:
+            if self.learnt_from is not None and not data.same_files(self.learnt_from):
                 found["data"] = data = data.measured()
             place = settings["data"].values[0].span
             with suppress(Failed):

@@ -274,8 +274,8 @@ class _Training:
             return
         # A batch system that wants its machine back sends the second.
         before: dict[int, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
+        for one in (signal.SIGINT, signal.SIGTERM):
+            before[one] = signal.signal(one, stop)
         try:
             yield
         finally:

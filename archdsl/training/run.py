@@ -120,8 +120,8 @@ class Run:
     """A run's folder. `measurements` are those so far, `last` the checkpoint that it goes on from.
 
     Of several processes one `writes`, and the others know what it does. A run never overwrites another.
-    Raises `TrainingError` where the folder is there already or can't be written; and, to resume, where there
-    is no run in it or the run is of another network or recipe.
+    Raises `TrainingError` where something is in the folder already or it can't be written; and, to resume,
+    where there is no run in it, its checkpoints are gone, or the run is of another network or recipe.
     """
 
     def __init__(
@@ -154,8 +154,8 @@ class Run:
             raise TrainingError(f"{folder} can't be made: {error.strerror}") from None
         if there:
             own = RECIPE in there or there <= FIRST
-            mend = ", or go on with --resume" if own else ": there is something in it that is no run"
-            raise TrainingError(f"{folder} exists already: name another folder with --out{mend}")
+            why, mend = ("", ", or go on with --resume") if own else (", and what is in it is no run", "")
+            raise TrainingError(f"{folder} exists already{why}: name another folder with --out{mend}")
         self._lock()
 
     def _lock(self) -> None:
@@ -233,9 +233,9 @@ class Run:
         """Refuse another length than that of the run, unless it is longer, and the steps until now were taken
         as they would have been."""
         recipe, examples = self._recipe, int(self._described["examples"][0])
-        planned = replace(recipe, **{key: before.get(key) for key in LENGTH})
+        planned = replace(recipe, steps=before.get("steps"), epochs=before.get("epochs"))
         length, longer = (one.all_steps(examples) for one in (planned, recipe))
-        begin = f"the run in {self.folder} was begun for {length:,} steps, and not {longer:,}:"
+        begin = f"the run in {self.folder} has {length:,} steps, and not {longer:,}:"
         if longer < length:
             raise TrainingError(f"{begin} it can be made longer, but not shorter")
         every, often = (one.measured_every(steps) for one, steps in ((planned, length), (recipe, longer)))
@@ -272,8 +272,10 @@ class Run:
 
         What is imported from the bundled architectures is found there again.
         """
-        for source, beside in _imported(self._network):
-            if ".." not in beside.parts:
+        main = self._network.place.source
+        for source in self._network.sources:
+            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
+            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
                 yield source, str(beside)
 
     def _read_metrics(self, end: int) -> None:
@@ -476,19 +478,6 @@ def _processor(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
-
-
-def _imported(network: Network) -> Iterator[tuple[Source, Path]]:
-    """The files that a network is made of beside its own, and where they lie from that."""
-    main = network.place.source
-    for source in network.sources:
-        if source is not main and Path(source.name).is_file():
-            yield source, Path(os.path.relpath(source.name, Path(main.name).parent))
-
-
-def has_whole(folder: Path, network: Network) -> bool:
-    """Whether a run's folder has all that its network is made of, so that it goes on by itself."""
-    return (folder / RECIPE).is_file() and all(".." not in beside.parts for _, beside in _imported(network))
 
 
 def free_folder(name: str) -> Path:
