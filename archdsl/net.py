@@ -15,7 +15,7 @@ from archdsl.analysis import Analysis, analyse
 from archdsl.analysis.receptive_field import Field
 from archdsl.analysis.symmetry import ended
 from archdsl.collection import uncollected
-from archdsl.compiler import Compilation, Network, Node, Options, Program, Wire, Work, limits
+from archdsl.compiler import Compilation, Network, Node, Options, Program, Scope, Wire, Work, limits
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
@@ -32,7 +32,8 @@ from archdsl.problems.expectations import ExpectationFailed
 from archdsl.problems.groups import TurnsEnd
 from archdsl.project import bundled, divided, imports_of, read
 from archdsl.report import Report
-from archdsl.sizes import TooLarge, Undecided
+from archdsl.report.printed import PrintedReport
+from archdsl.sizes import Size, TooLarge, Undecided
 from archdsl.source import Source, Span
 from archdsl.teaching.finding import in_place
 from archdsl.teaching.mistakes import mistakes
@@ -113,7 +114,7 @@ class Net:
     ) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
         analysis = self.analysis(batch, precision, optimizer_state)
-        return Report(self.network, analysis, int(batch), precision)
+        return PrintedReport(self.network, analysis, int(batch), precision)
 
     def draw(
         self,
@@ -471,6 +472,9 @@ class _NothingKnown:
     def of_value(self, wire: Wire, name: str) -> Any:
         raise Failed
 
+    def of_label(self, made: Node | Scope, name: str) -> Size:
+        raise Failed
+
     def ended_by(self, wire: Wire, name: str) -> Node | None:
         raise Failed
 
@@ -484,10 +488,36 @@ class _Facts:
         self._measure = measure
         self.symbols = net.network.symbols
 
+    @cached_property
+    def _measured(self) -> Analysis:
+        """The analysis of which peaks are; only they depend on the recipe, which nothing else has read."""
+        return self._net.analysis(*self._measure)
+
+    @cached_property
+    def _members(self) -> dict[Node | Scope, list[int]]:
+        """The layers that stand in each scope, as a folded table has them; each layer stands in itself."""
+        found: dict[Node | Scope, list[int]] = {}
+        for i, node in enumerate(self._analysis.flow.nodes):
+            found[node] = [i]
+            scope: Scope | None = node.scope
+            while scope is not None:
+                found.setdefault(scope, []).append(i)
+                scope = scope.parent
+        return found
+
+    def of_label(self, made: Node | Scope, name: str) -> Size:
+        """A figure of a layer, or the sum over all layers of a scope, which may have none."""
+        members = self._members.get(made, ())
+        if name == "memory":
+            analysis = self._analysis if self._measure == STANDARD else self._measured
+            return sum(analysis.activation_bytes[i] for i in members)
+        rules = (self._analysis.rules[i] for i in members)
+        if name == "parameters":
+            return sum(one.weights + one.biases for one in rules)
+        return sum(one.macs if name == "macs" else one.flops for one in rules)
+
     def of_network(self, name: str) -> Any:
-        # Only the peaks depend on the recipe, which is not read for anything else.
-        peak = name.endswith("_peak")
-        totals = (self._net.analysis(*self._measure) if peak else self._analysis).totals
+        totals = (self._measured if name.endswith("_peak") else self._analysis).totals
         figure = {
             "parameters": totals.parameters,
             "macs": totals.macs,

@@ -38,6 +38,12 @@ TOTALS = (
 )
 """What is compared of the networks as a whole, by the names of the report."""
 
+READABLE = 32
+"""Groups beyond which scopes are folded."""
+
+DEEPEST = 6
+"""The depth from which on they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Total:
@@ -130,6 +136,17 @@ class Difference:
     def folded(self, depth: int) -> list[Change]:
         """As `sequence`, with scopes deeper than `depth` as one where something changed in them."""
         return self._changes.folded(depth)
+
+    def readable(self, depth: int | None = None) -> list[Change]:
+        """The sequence folded at a depth; without one, where there are too many groups to read."""
+        if depth is not None:
+            return self.folded(depth)
+        found = self.sequence
+        for deep in range(DEEPEST, 0, -1):
+            if len(grouped(told(found))) <= READABLE:
+                break
+            found = self.folded(deep)
+        return found
 
     @cached_property
     def changes(self) -> list[Change]:

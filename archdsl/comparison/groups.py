@@ -17,7 +17,6 @@ from archdsl.problems.problem import plural
 from archdsl.report.report import plain
 
 if TYPE_CHECKING:
-    from archdsl.comparison.difference import Difference
     from archdsl.sizes import Size
 
 FEW = 4
@@ -25,12 +24,6 @@ FEW = 4
 
 MANY = 16
 """Groups; of more, those of which the same is said are one, wherever they are."""
-
-READABLE = 32
-"""Groups beyond which scopes are folded."""
-
-DEEPEST = 6
-"""The depth from which on they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +105,6 @@ def grouped(changes: Sequence[Change]) -> list[Group]:
 def told(changes: Iterable[Change]) -> list[Change]:
     """Those that the file made."""
     return [change for change in changes if change.status not in ("same", "affected")]
-
-
-def readable(difference: Difference, depth: int | None = None) -> list[Change]:
-    """Both networks from the inputs on, folded at a depth, or where there are too many groups to read."""
-    if depth is not None:
-        return difference.folded(depth)
-    found = difference.sequence
-    for deep in range(DEEPEST, 0, -1):
-        if len(grouped(told(found))) <= READABLE:
-            break
-        found = difference.folded(deep)
-    return found
 
 
 def said(change: Change) -> str:

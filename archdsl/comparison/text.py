@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from archdsl.comparison.changes import Change
-from archdsl.comparison.groups import Group, common, from_to, grouped, readable, starred, told
+from archdsl.comparison.groups import Group, common, from_to, grouped, starred, told
 from archdsl.problems.problem import plural
 from archdsl.report.columns import field_texts, shape_text
 from archdsl.report.table import plain_signs
@@ -77,7 +77,7 @@ def text(
     if difference.same:
         parts.append(f" {_sameness(difference)}")
     lines = [
-        [_line(group) for group in grouped(told(readable(difference, depth)))] + _outputs(difference),
+        [_line(group) for group in grouped(told(difference.readable(depth)))] + _outputs(difference),
         _affected(difference, depth or 1),
         _renamed(difference),
         _recipe(difference),

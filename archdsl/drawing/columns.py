@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from archdsl.drawing.folding import breaks
 
 if TYPE_CHECKING:
-    from archdsl.drawing.graph import Layout
+    from archdsl.drawing.cells import Layout
     from archdsl.drawing.layered import Point
 
 WORTH = 0.75

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import drawsvg
 
 from archdsl.comparison.changes import Change
-from archdsl.comparison.groups import Group, from_to, grouped, readable, told
+from archdsl.comparison.groups import Group, from_to, grouped, told
 from archdsl.comparison.parts import together
 from archdsl.comparison.text import NAMES, SIGNS, costs, total_texts
 from archdsl.drawing.canvas import MARGIN, TITLE, WORDS, canvas, finished, rounded, words
@@ -113,7 +113,7 @@ def difference(found: Difference) -> str:
 
 def _rows(found: Difference) -> list[Row]:
     """Rows in order of execution. Changes that are alike are told once as in the text, where the first is."""
-    sequence = readable(found)
+    sequence = found.readable()
     groups = {id(group.changes[0]): group for group in grouped(told(sequence))}
     rows: list[Row] = []
     free = 0

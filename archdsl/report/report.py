@@ -80,12 +80,6 @@ class Report:
     def __repr__(self) -> str:
         return f"<report of {self.name}, batch {self.batch}, {self.precision}>"
 
-    def __str__(self) -> str:
-        """The table, as wide as it is."""
-        from archdsl.report.table import table
-
-        return table(self)
-
     @uncollected()
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string.
