@@ -163,9 +163,10 @@ def test_a_run_knows_its_classes_by_name(folder: Path, tmp_path: Path) -> None:
         1,
         ["error: the data have the class navy, and the run learnt blue, green and red"],
     )
-    # Data may lack a class; of a folder without parts all pictures are measured.
+    # Other data may lack a class; of a folder without parts all pictures are measured.
     shutil.rmtree(folder / "val/navy")
-    for data in (folder, folder / "val"):
+    other = folder.rename(tmp_path / "other")
+    for data in (other, other / "val"):
         own = f'image_folder("{data}", size=28, pixels=10_000)'
         code, lines = said("evaluate", str(tmp_path / "run"), "--set", f"train.data={own}")
         assert code == 0 and f"on 12 test examples of {own}" in lines

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -560,6 +562,16 @@ def test_a_graph_is_exported_with_them(here: Path) -> None:
     with torch.no_grad():
         wanted = small()(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    # And as source, which takes them from the file beside it when it is run.
+    done = run("export", "mine.arch", "--to", "torch", "--weights", "seven.pth", "-o", "mine.py")
+    assert done.return_value == 0, done.output
+    with torch.no_grad():
+        model = runpy.run_path("mine.py", run_name="__main__")["model"]
+        np.testing.assert_allclose(model(torch.from_numpy(x)).numpy(), wanted, rtol=1e-4, atol=1e-4)
+    again = ("export", "mine.arch", "--to", "torch", "--weights", "mine.safetensors")
+    assert "the weights are in mine.safetensors" in run(*again).output
+    with pytest.raises(click.UsageError, match="is what is read"):
+        CliRunner().invoke(command, [*again, "-o", "mine.py"], standalone_mode=False, catch_exceptions=False)
     (here / "mine.arch").write_text(TEXT.replace("classes = 7", "classes = 3"))
     done = run("export", "mine.arch", "--to", "onnx", "--weights", "seven.pth", "-o", "other.onnx")
     assert done.return_value == 1 and "error[layers-without-weights]" in done.output

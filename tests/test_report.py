@@ -606,3 +606,15 @@ def test_outputs_out_of_a_list_are_called_as_their_layers() -> None:
     assert net.report().to_dict()["outputs"] == ["t", "s_1.h.relu", "s_2.h.relu"]
     assert "s_2.h.relu 2 × 8" in table(net.report())
     assert "s_2.h.relu" in markdown(net.report())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_expect_has_the_figures_of_the_folded_table(seed: int) -> None:
+    text = Program(seed).text()
+    rows = [entry.facts for entry in archdsl.loads(text).report().entries(depth=1)]
+    labelled = [facts for facts in rows if re.search(rf"^  {facts['name']}:", text, re.MULTILINE)]
+    keys = {"parameters": "parameters", "macs": "macs", "flops": "flops", "memory": "activation_bytes"}
+    lines = [f"expect {row['name']}.{name} == {row[key]}" for row in labelled for name, key in keys.items()]
+    body = text.rstrip().removesuffix("}")
+    net = archdsl.loads(body + "\n".join(lines) + "\n}")
+    assert labelled and len(net.outcomes) == len(lines) and all(one.holds for one in net.outcomes)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from archdsl.cli.main import archdsl as command
 from archdsl.cli.output import json_text
-from archdsl.recipes.data import Data
+from archdsl.recipes.data import Arrays, Mnist
 from archdsl.training.run import TrainingError
 from archdsl.training.trained import Trained
 
@@ -111,16 +111,9 @@ def test_data_to_be_measured_on_are_all_for_that(folder: Path, tmp_path: Path) -
         run("evaluate", str(folder), "--set", f"train.data={few[:-1]}, test=0.4)", "--json").stdout
     )
     assert parted["examples"] == 1
-    for data, learnt_from, same in (
-        ('arrays("a/own.npz", test=0.3)', f'arrays(path="{Path.cwd()}/a/own.npz")', True),
-        ('arrays("a/own.npz")', f'arrays(path="{Path.cwd()}/a/own.npz", test=0.3)', True),
-        ('arrays("own.npz")', f'arrays(path="{Path.cwd()}/a/own.npz")', False),
-        ("mnist", "mnist1d(examples=200)", False),
-        ("mnist(examples=300)", "mnist(examples=200)", True),
-    ):
-        word, _, path = data.partition('("')
-        named = {"path": path.partition('"')[0]} if path else {}
-        assert Data.words[word.partition("(")[0]].new(**named).same_files(learnt_from) == same
+    there = f'arrays(path="{Path.cwd()}/own.npz", test=0.3)'
+    assert Arrays.new(path="own.npz").same_files(there) and not Arrays.new(path="wn.npz").same_files(there)
+    assert Mnist.new(examples=300).same_files("mnist") and not Mnist.new().same_files("mnist1d")
     np.savez(tmp_path / "more.npz", x=np.zeros((3, 8, 8)), y=np.array([1, 2, 10]))
     done = run("evaluate", str(folder), "--set", f'train.data=arrays("{tmp_path}/more.npz")')
     assert done.return_value == 1 and "one of 11 classes" in done.output

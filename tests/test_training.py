@@ -243,7 +243,7 @@ def test_a_run_where_there_is_no_c_plus_plus_compiler(tmp_path: Path) -> None:
     assert steps is not None and steps.step > 0
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = str(tmp_path / "run")
     done = CliRunner().invoke(
         command, [CONV, "--set", "train.steps=20", "--out", folder], standalone_mode=False
@@ -263,3 +263,8 @@ def test_the_command(tmp_path: Path) -> None:
     for wrong, said in ((["--resume", "--set", "hidden=3"], "train.KEY alone"), ([], "--resume goes on")):
         with pytest.raises(click.UsageError, match=said):
             CliRunner().invoke(command, [folder, *wrong], standalone_mode=False, catch_exceptions=False)
+    # Before it began there is nothing to go on from.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        monkeypatch.setattr("archdsl.cli.train._read", lambda *_, sent=number: signal.raise_signal(sent))
+        ended = CliRunner().invoke(command, [CONV], standalone_mode=False)
+        assert (ended.return_value, ended.output) == (128 + number, "interrupted before the run began\n")

@@ -82,27 +82,27 @@ def export(
             except ArchError as error:
                 show(error.diagnostics)
                 return WRONG
-    read = file if isinstance(file, Path) else Path(file.source.name)
+    read = [file if isinstance(file, Path) else Path(file.source.name)]
+    read += [Path(weights)] if weights is not None else []
     if form == "onnx":
         return _onnx(network, model, output or Path(f"{network.name}.onnx"), read)
     if form == "dense":
         return _dense(network, model, recipe, output or Path(f"{network.name}Dense.arch"), read)
-    from archdsl.lowering.source import write
-
-    source = write(network)
     if output is None or str(output) == "-":
-        result(source.rstrip("\n"))
-    else:
-        _spare(read, output)
-        write_file(output, source)
-        message(f"wrote {output}")
-    return 0
+        from archdsl.lowering.source import write
+
+        result(write(network).rstrip("\n"))
+        if model is not None:
+            its = read[-1] / "weights.safetensors" if isinstance(file, Path) else read[-1]
+            message(f"the weights are in {its}; with -o FILE.py they are written beside the source")
+        return 0
+    return _torch(network, model, output, read)
 
 
-def _spare(read: Path, *written: Path) -> None:
+def _spare(read: list[Path], *written: Path) -> None:
     """Refuse to write over what is read, over a file of a run, and over a network that somebody wrote."""
     for path in written:
-        if path.exists() and (read.exists() and path.samefile(read)):
+        if path.exists() and any(one.exists() and path.samefile(one) for one in read):
             raise click.UsageError(f"{path} is what is read: name another file by -o")
         if path.exists() and (path.parent / "recipe.json").is_file():
             raise click.UsageError(f"{path} belongs to the run in {path.parent}: name another file by -o")
@@ -117,8 +117,30 @@ def _is_export(path: Path) -> bool:
     return HEAD in path.read_bytes()[:1000].decode("utf-8", "replace").split("\n", 1)[0]
 
 
+def _torch(network: Network, model: nn.Module | None, path: Path, read: list[Path]) -> int:
+    from archdsl.lowering.source import write
+
+    if model is None:
+        _spare(read, path)
+        write_file(path, write(network))
+        message(f"wrote {path}")
+        return 0
+    beside = path.with_suffix(".safetensors")
+    if path == beside:
+        raise click.UsageError("two files are written: name the .py file, and the weights lie beside it")
+    _spare(read, path, beside)
+    from safetensors.torch import save
+
+    source = write(network, beside.name)
+    # What is shared in the module is of each of its names in the file.
+    write_file(beside, save({name: tensor.clone() for name, tensor in model.state_dict().items()}))
+    write_file(path, source)
+    message(f"wrote {path} and {beside}, which it loads when it is run")
+    return 0
+
+
 def _dense(
-    network: Network, model: nn.Module | None, recipe: dict[str, Any] | None, path: Path, read: Path
+    network: Network, model: nn.Module | None, recipe: dict[str, Any] | None, path: Path, read: list[Path]
 ) -> int:
     beside = path.with_suffix(".safetensors")
     if path.suffix != ".arch":
@@ -141,7 +163,7 @@ def _dense(
     return 0
 
 
-def _onnx(network: Network, model: nn.Module | None, path: Path, read: Path) -> int:
+def _onnx(network: Network, model: nn.Module | None, path: Path, read: list[Path]) -> int:
     from archdsl.lowering.build import build
     from archdsl.lowering.onnx import NotExported
     from archdsl.lowering.onnx import export as write

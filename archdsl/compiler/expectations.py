@@ -24,6 +24,7 @@ from archdsl.diagnostics import Diagnostic, Label
 from archdsl.problems.expectations import ExpectationFailed, ExpectationUndecided
 from archdsl.sizes import Undecided, is_size, symbols_of
 from archdsl.syntax import tree
+from archdsl.syntax.builder import UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +52,62 @@ def check(
 
 
 def _holds(test: tree.Expression, frame: Frame, evaluator: Evaluator, reporter: Reporter) -> bool | None:
-    """Whether an expectation holds, None where a symbol decides, after reporting what is not the case."""
-    try:
-        value = evaluator.evaluate(test, frame)
-    except Undecided:
-        symbols = tuple(sorted(_symbols(evaluator, test, frame)))
-        labels, uneven = _ends(evaluator, test, frame, "may end at")
-        reporter.report(ExpectationUndecided(f"`{test.span.text}`", symbols, uneven), test.span, labels)
-        return None
-    if not isinstance(value, bool):
-        raise reporter.fail(not_a_condition(test, value), test.span)
-    if not value:
-        labels, uneven = _ends(evaluator, test, frame, "ends at")
-        reporter.report(_failed(evaluator, test, frame, uneven), test.span, labels)
-    return value
+    """Whether an expectation holds, None where a symbol decides, after reporting what is not the case.
+
+    Of conditions that are joined by `and` the first one that does not hold is reported, and it alone.
+    """
+    undecided: tree.Expression | None = None
+    for part in _joined(test):
+        try:
+            value = evaluator.evaluate(part, frame)
+        except Undecided:
+            undecided = undecided or part
+            continue
+        if not isinstance(value, bool):
+            raise reporter.fail(not_a_condition(part, value), part.span)
+        if not value:
+            labels, uneven = _ends(evaluator, part, frame, "ends at")
+            reporter.report(_failed(evaluator, part, frame, uneven), part.span, labels)
+            return False
+    if undecided is None:
+        return True
+    symbols = tuple(sorted(_symbols(evaluator, undecided, frame)))
+    labels, uneven = _ends(evaluator, undecided, frame, "may end at")
+    problem = ExpectationUndecided(f"`{undecided.span.text}`", symbols, uneven)
+    reporter.report(problem, undecided.span, labels)
+    return None
+
+
+def _joined(test: tree.Expression) -> list[tree.Expression]:
+    """The conditions that are joined by `and`, which may be one."""
+    found: list[tree.Expression] = []
+    waiting = [test]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, tree.Binary) and part.operator == "and":
+            waiting += [part.right, part.left]
+        else:
+            found.append(part)
+    return found
 
 
 def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame, uneven: bool) -> ExpectationFailed:
     """Both sides of what does not hold, as far as they are not literally in the file."""
     sides: list[tuple[str, str]] = []
     values: list[Any] = []
-    for side, words in _sides(test):
+    compared = _sides(test)
+    units = {side.unit for side, _ in compared if isinstance(side, tree.Number)}
+    unit = units.pop() if len(units) == 1 else ""
+    for side, words in compared:
         try:
             value = evaluator.evaluate(side, frame, words)
         except Undecided:
             # Beside another that does not hold, whatever this one is.
             continue
-        values.append(value)
+        values.append(value[0] if _same_for_all(value) else value)
         literal = isinstance(side, tree.Name) and side.id in words
         if not literal and not isinstance(side, tree.Number | tree.String | tree.List | tree.Constant):
-            sides.append((f"`{side.span.text}`", _shown(value)))
+            sides.append((f"`{side.span.text}`", _shown(value, unit)))
     difference = None
     unlike = any(isinstance(value, PerAxis) and len(set(value)) > 1 for value in values)
     every = unlike and any(is_size(value) or isinstance(value, float) for value in values)
@@ -89,8 +116,7 @@ def _failed(evaluator: Evaluator, test: tree.Expression, frame: Frame, uneven: b
         and values[0] != values[1]
         and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
     ):
-        apart = values[0] - values[1]
-        difference = f"the difference is {apart:+_}"
+        difference = f"the difference is {_in_unit(values[0] - values[1], unit, '+')}"
     return ExpectationFailed(f"`{test.span.text}`", tuple(sides), difference, every, uneven)
 
 
@@ -133,12 +159,27 @@ def _sides(test: tree.Expression) -> list[tuple[tree.Expression, frozenset[str]]
     return []
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, PerAxis) and len(set(value)) == 1:
+def _shown(value: Any, unit: str) -> str:
+    if _same_for_all(value):
         return show(value[0])
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:_}"
+        return _in_unit(value, unit)
     return show(value)
+
+
+def _same_for_all(value: Any) -> bool:
+    """Whether it is one number for every axis."""
+    return isinstance(value, PerAxis) and len(set(value)) == 1
+
+
+def _in_unit(number: int, unit: str, sign: str = "") -> str:
+    """`1.5KiB`, and `1.49KiB (1_530)` where the number is rounded; without a unit as it is."""
+    exact = f"{number:{sign}_}"
+    factor = UNITS[unit]
+    if abs(number) < factor / 100 or not unit:
+        return exact
+    rounded = f"{number / factor:{sign}_.2f}".rstrip("0").removesuffix(".") + unit
+    return rounded if 100 * number % factor == 0 else f"{rounded} ({exact})"
 
 
 def _symbols(evaluator: Evaluator, test: tree.Expression, frame: Frame) -> set[str]:

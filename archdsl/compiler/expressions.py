@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from archdsl.compiler import limits
-from archdsl.compiler.frames import Frame
+from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.functions import FUNCTIONS, LIST_FUNCTIONS, TooLong
-from archdsl.compiler.network import Node, Wire
+from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.compiler.values import (
@@ -34,6 +34,7 @@ from archdsl.problems.bounds import ListTooLong, NumberTooLarge, RecursionTooDee
 from archdsl.problems.names import NotAValue, ReservedName, UnknownAttribute, UnknownName
 from archdsl.problems.values import (
     DivisionByZero,
+    FigureCalled,
     IndexOutOfRange,
     NotACondition,
     NotAList,
@@ -72,6 +73,10 @@ VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width"
 ANSWERS = ("translation", "rotation", "reflection", "scale")
 """The facts of a value that are words: how it answers when the input is moved."""
 EXPECTED_VALUE_FACTS = ("receptive_field", "stride", *ANSWERS, "shift", "border")
+LABEL_FIGURES = ("parameters", "macs", "flops", "memory")
+"""The facts of a label that are sums over what it is the name of."""
+EXPECTED_FACTS = (*EXPECTED_VALUE_FACTS, *LABEL_FIGURES)
+"""What only `expect` may ask after a dot."""
 NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak", "depth")
 
 
@@ -83,6 +88,8 @@ class Facts(Protocol):
     def of_network(self, name: str) -> Any: ...
 
     def of_value(self, wire: Wire, name: str) -> Any: ...
+
+    def of_label(self, made: Node | Scope, name: str) -> Size: ...
 
     def ended_by(self, wire: Wire, name: str) -> Node | None:
         """The layer at which an answer came to be none."""
@@ -200,7 +207,7 @@ class Evaluator:
             raise Failed
         later = any(f.block is not None and name in tree.labels_of(f.block.body) for f in frame.around())
         own = [n for f in frame.around() for n in f.names]
-        meant = nearest(name, own) or nearest(name, [*frame.module.blocks, *frame.module.layers], 0.7)
+        meant = meant_by(name, own, frame.module, expected=self.facts is not None)
         raise self.reporter.fail(UnknownName(name, meant, later, _rounds_there_are(name, frame)), node.span)
 
     def maker(
@@ -256,7 +263,7 @@ class Evaluator:
                 return self._known(owner.inner.names[name])
             if owner.inner is not None and owner.inner.tainted:
                 raise Failed
-            return self._fact(owner.value, node, owner.inner)
+            return self._fact(owner.value, node, owner.inner, (owner.made,))
         if isinstance(owner, Rounds):
             return self._of_rounds(owner, node)
         several = isinstance(owner, tuple) and not isinstance(owner, Wire) and owner
@@ -270,18 +277,33 @@ class Evaluator:
         if having:
             return tuple(self._known(r.inner.names[node.name]) for r in having if r.inner is not None)
         last = owner.rounds[-1].inner if owner.rounds else None
-        return self._fact(owner.value, node, last)
+        return self._fact(owner.value, node, last, tuple(one.made for one in owner.rounds))
 
     def _known(self, value: Any) -> Any:
         if value is UNKNOWN:
             raise Failed
         return value
 
-    def _fact(self, value: Flow, node: tree.Attribute, inner: Frame | None) -> Any:
+    def _fact(
+        self,
+        value: Flow,
+        node: tree.Attribute,
+        inner: Frame | None,
+        made: tuple[Node | Scope | None, ...] = (None,),
+    ) -> Any:
+        """A fact of a value, or a figure of what was `made`: of all rounds of a loop together."""
         name = node.name
         if value is UNKNOWN:
             raise Failed
         known: list[str] = list(inner.names) if inner is not None else []
+        figured = [one for one in made if one is not None]
+        if len(figured) == len(made):
+            if name in LABEL_FIGURES:
+                if self.facts is None:
+                    raise self.reporter.fail(NotInExpect(name), node.name_span)
+                return sum(self.facts.of_label(one, name) for one in figured)
+            if self.facts is not None:
+                known += LABEL_FIGURES
         if isinstance(value, Wire):
             shape = value.shape
             facts: dict[str, Any] = {
@@ -328,6 +350,8 @@ class Evaluator:
         self._check_answers(node, frame)
         left = self.evaluate(node.left, frame, words_for(node.right) if equality else NO_WORDS)
         right = self.evaluate(node.right, frame, words_for(node.left) if equality else NO_WORDS)
+        if equality and self.facts is not None:
+            self._check_strings(node, left, right)
         try:
             if equality:
                 same = self._same(left, right)
@@ -371,6 +395,18 @@ class Evaluator:
                         what = "an answer: `equivariant`, `invariant` or `none`"
                         problem = WrongType(f"`{node.operator}`", f"the string {one.span.text}", what, quotes)
                         raise self.reporter.fail(problem, one.span)
+
+    def _check_strings(self, node: tree.Binary, left: Any, right: Any) -> None:
+        """Refuse to compare figures, which are numbers, with strings; what else has a name may be either."""
+        for side, value, other in ((node.left, left, node.right), (node.right, right, node.left)):
+            figure = not isinstance(side, tree.Name) or side.id in NETWORK_FACTS
+            number = is_number(value) or isinstance(value, PerAxis)
+            if figure and number and isinstance(other, tree.String):
+                mend = f"`{side.span.text}` is a number"
+                if other.value.isdecimal():
+                    mend = f"leave out the quotes: `{other.value}`"
+                problem = WrongType(f"`{node.operator}`", f"the string {other.span.text}", "a number", mend)
+                raise self.reporter.fail(problem, other.span)
 
     def _same(self, left: Any, right: Any) -> bool:
         """Equality, of numbers by value and of lists element by element; a truth value is no number."""
@@ -465,6 +501,8 @@ class Evaluator:
             return maker
         if any(f.tainted for f in frame.around()):
             raise Failed
+        if name in NETWORK_FACTS:
+            raise self.reporter.fail(figure_called(node), node.callee_span)
         known = [*FUNCTIONS, *frame.module.blocks, *frame.module.layers]
         known += [n for f in frame.around() for n, v in f.names.items() if isinstance(v, Function)]
         later = any(let.name == name for let in frame.module.lets) or any(
@@ -532,6 +570,19 @@ def _rounds_there_are(name: str, frame: Frame) -> str | None:
     if not number.isdigit() or not isinstance(rounds, Rounds):
         return None
     return f"the loop `{loop}` has {plural(len(rounds.rounds), 'round')}, counted from 1"
+
+
+def figure_called(node: tree.Call) -> FigureCalled:
+    """The problem of a figure of the network in place of a function."""
+    value = node.arguments[0].value if len(node.arguments) == 1 and not node.arguments[0].name else None
+    of_label = isinstance(value, tree.Name | tree.Attribute) and node.callee in LABEL_FIGURES
+    return FigureCalled(node.callee, value.span.text if value is not None and of_label else None)
+
+
+def meant_by(name: str, own: Iterable[str], module: Module, expected: bool) -> str | None:
+    """What an unknown name was most likely meant to be: in `expect` no layer and no block."""
+    makers = () if expected else (*module.blocks, *module.layers)
+    return nearest(name, own) or nearest(name, [*NETWORK_FACTS, *makers], 0.7)
 
 
 # ------------------------------------------------------------------------------ words

@@ -10,9 +10,13 @@ from archdsl.compiler.elsewhere import ARGUMENT_WORDS_ELSEWHERE, FUNCTIONS_ELSEW
 from archdsl.compiler.expressions import (
     ALL_WORDS,
     ANSWER_WORDS,
+    EXPECTED_FACTS,
     NETWORK_FACTS,
     SYMBOL,
+    VALUE_FACTS,
     compared_with_answers,
+    figure_called,
+    meant_by,
 )
 from archdsl.compiler.frames import Module
 from archdsl.compiler.functions import FUNCTIONS
@@ -134,7 +138,7 @@ class Names:
                 self.lets.append(statement)
                 self._expression(statement.value, {label.name for label in statement.parameters or ()})
             elif isinstance(statement, tree.Expect):
-                self._expression(statement.test)
+                self._expression(statement.test, expected=True)
             elif isinstance(statement, tree.Output):
                 for expression in statement.values:
                     self._expression(expression)
@@ -215,12 +219,17 @@ class Names:
         loop, _, number = name.rpartition("_")
         return number.isdigit() and loop in self._loops
 
-    def _expression(self, node: tree.Expression, bound: set[str] | None = None) -> None:
+    def _expression(
+        self, node: tree.Expression, bound: set[str] | None = None, expected: bool = False
+    ) -> None:
         answers = compared_with_answers(node)
         for name in _names_in(node):
             if isinstance(name, tree.Call):
                 self.used.add(name.callee)
                 if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
+                    if name.callee in NETWORK_FACTS:
+                        self._reporter.report(figure_called(name), name.callee_span)
+                        continue
                     module = self._module
                     known = [*FUNCTIONS, *module.blocks, *module.layers, *self._defined - {"input", "_"}]
                     meant = FUNCTIONS_ELSEWHERE.get(name.callee) or nearest(name.callee, known)
@@ -233,16 +242,19 @@ class Names:
                     remark = "it is compared with an answer: `equivariant`, `invariant` or `none`"
                     self._reporter.report(UnknownName(name.id, meant, remark=remark), name.span)
                 elif not self._means_something(name.id):
-                    self._reporter.report(self._unknown_name(name.id), name.span)
+                    self._reporter.report(self._unknown_name(name.id, expected=expected), name.span)
 
-    def _unknown_name(self, name: str, words: frozenset[str] = frozenset()) -> UnknownName:
+    def _unknown_name(
+        self, name: str, words: frozenset[str] = frozenset(), expected: bool = False
+    ) -> UnknownName:
         """The problem of a name that nothing stands behind; `words` are those that it might have been."""
         kind, _, count = name.rpartition("_")
         module = self._module
         if count.isdigit() and (kind in module.blocks or kind in module.layers):
             return UnknownName(name, None, remark=f"what has no label can't be named: `name: {kind}...`")
-        own = nearest(name, self._defined - {"_"} | words)
-        return UnknownName(name, own or nearest(name, [*NETWORK_FACTS, *module.blocks, *module.layers], 0.7))
+        if expected and name in (*VALUE_FACTS, *EXPECTED_FACTS):
+            return UnknownName(name, None, remark=f"it is asked of what a label names: `label.{name}`")
+        return UnknownName(name, meant_by(name, self._defined - {"_"} | words, module, expected))
 
     def _unknown_argument(self, name: str, parameter: Parameter | None) -> UnknownName:
         """The problem of a name that is given to a layer's parameter, or to whatever else takes it."""

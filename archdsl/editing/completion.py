@@ -12,7 +12,7 @@ from typing import Any, Literal
 from archdsl.compiler.expressions import (
     ANSWER_WORDS,
     ANSWERS,
-    EXPECTED_VALUE_FACTS,
+    EXPECTED_FACTS,
     NETWORK_FACTS,
     VALUE_FACTS,
 )
@@ -211,7 +211,7 @@ class _Completions:
             for definition in inner.names.values():
                 if definition.what in ("label", "shared", "input"):
                     yield self.name(definition, 1)
-        facts = [*VALUE_FACTS, *(EXPECTED_VALUE_FACTS if self.context.in_expect else ())]
+        facts = [*VALUE_FACTS, *(EXPECTED_FACTS if self.context.in_expect else ())]
         for name in facts:
             yield self.one(name, "fact", MEANINGS[name], rank=2)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from archdsl.compiler.expressions import (
     ANSWER_WORDS,
     ANSWERS,
-    EXPECTED_VALUE_FACTS,
+    EXPECTED_FACTS,
     NETWORK_FACTS,
     VALUE_FACTS,
 )
@@ -184,7 +184,7 @@ def _bare(document: Document, start: int, end: int) -> str | None:
     name = document.text[start:end]
     before = document.text[:start].rstrip()
     if before.endswith("."):
-        return MEANINGS[name] if name in (*VALUE_FACTS, *EXPECTED_VALUE_FACTS) else None
+        return MEANINGS[name] if name in (*VALUE_FACTS, *EXPECTED_FACTS) else None
     context = context_at(document, start)
     if context.in_expect and name in NETWORK_FACTS:
         return NETWORK_MEANINGS[name]

@@ -29,8 +29,12 @@ MEANINGS = {
     "scale": "`equivariant`, `invariant` or `none`: what it does when the input is resized",
     "shift": "the input samples of which shifts must be multiples that it answers to",
     "border": "the units at either end of an axis of which `translation` claims nothing",
+    "parameters": "trainable numbers in it, all its layers together",
+    "macs": "multiply-accumulates in it for one example, all its layers together",
+    "flops": "arithmetic operations in it for one example, all its layers together",
+    "memory": "bytes of what its layers make, all of them together",
 }
-"""What may be asked of values."""
+"""What may be asked of values, and of what made them."""
 
 NETWORK_MEANINGS = {
     "parameters": "trainable numbers of the network",

@@ -21,7 +21,7 @@ from archdsl.looking.pictures import MOST_PIXELS, extents
 from archdsl.looking.unseen import Unseen
 from archdsl.recipes.files import PICTURES
 from archdsl.training.examples import numbers
-from archdsl.training.pictures import as_bytes, decode, fitted
+from archdsl.training.pictures import as_bytes, decode, fitted, orientation, upright
 
 IMAGES, MASKS = "images", "masks"
 MASK = ".png"
@@ -143,6 +143,7 @@ def _mask(file: Path, high: int, wide: int) -> Tensor:
                 raise Unseen(f"{file} has transparent pixels: a mask is black, or not black")
             # Of a palette the number counts, whatever its colour.
             mask = found.copy() if found.mode in ("P", "RGB") else found.convert("L")
+            mask = upright(mask, orientation(found))
     except (OSError, SyntaxError, EOFError, ValueError) as error:
         raise Unseen(f"{file} can't be decoded ({error})".replace(f" '{file}'", "")) from None
     return as_bytes(fitted(mask, high, wide, nearest=True)).amax(0, keepdim=True).ne(0)

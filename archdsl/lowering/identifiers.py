@@ -11,8 +11,8 @@ import keyword
 import re
 from collections.abc import Container
 
-HEADER = ("torch", "nn", "F", "Tensor", "OrderedDict", "Self")
-"""The names that the head of a lowered file imports."""
+HEADER = ("torch", "nn", "F", "Tensor", "OrderedDict", "Self", "pathlib", "safetensors")
+"""The names that a lowered file imports in its head, or where it is run."""
 
 AMBIGUOUS = ("I", "O", "l")
 """Names that look like numbers (pycodestyle's E741)."""

@@ -84,7 +84,7 @@ def _imports(text: str) -> str:
 
 
 def _main(made: Plan, network: Network, weights: str | None) -> Iterator[str]:
-    """What the file does when it is run: the network is made, with its weights, and tried on a random input."""
+    """When the file is run, the network is made, with its weights, and tried on a random input."""
     yield 'if __name__ == "__main__":'
     root = made.classes[-1].name
     if weights is not None:
@@ -117,8 +117,8 @@ def _main(made: Plan, network: Network, weights: str | None) -> Iterator[str]:
     yield '    print("parameters:", sum(p.numel() for p in model.parameters()))'
 
 
-_OF_MAIN = {"results", "result", "name", "beside", "pathlib", "safetensors"}
-"""Names in the part that is run that no input may have."""
+_OF_MAIN = {"results", "result", "name", "beside"}
+"""What the part that is run calls so, and no input."""
 
 
 def _number(size: Size) -> int:

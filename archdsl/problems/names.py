@@ -95,8 +95,8 @@ class UnknownAttribute(Problem):
 
     A value has `channels`, `shape` and `size`; with one spatial axis `length`, with two `height`
     and `width`, with three `depth` too. In `expect` it also has `receptive_field` and `stride`, and
-    `translation`, `shift`, `border`, `rotation`, `reflection` and `scale`. The label of a block, group or
-    loop opens the labels in it.
+    `translation`, `shift`, `border`, `rotation`, `reflection` and `scale`; what a label names has
+    `parameters`, `macs`, `flops` and `memory`. The label of a block, group or loop opens the labels in it.
 
     ```arch
     network Small {

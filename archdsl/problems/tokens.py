@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from archdsl.problems.problem import Problem
+from archdsl.problems.problem import Problem, listed
 
 
 class UnknownCharacter(Problem):
@@ -117,7 +117,7 @@ class BadNumber(Problem):
     """A number is not written as the language writes numbers.
 
     Numbers are `96`, `62_378_344`, `0.5` and `1e-4`, and may end with one of the units `K M G`
-    (thousand, million, thousand million) and `KiB MiB GiB` (powers of 1024).
+    (thousand, million, thousand million) and `KiB MiB GiB` (powers of 1024), without a space before it.
 
     ```arch
     network Broken {
@@ -136,14 +136,19 @@ class BadNumber(Problem):
 
     found: str
     meant: str | None
+    either: tuple[str, ...] = ()
+    """What may be meant by one that is given in bytes, or thousand millions."""
 
     def message(self) -> str:
         return f"`{self.found[:40]}` is not a number as the language writes them"
 
     def label(self) -> str:
-        return "" if self.meant is None else f"this is written `{self.meant}`"
+        meant = self.either if self.meant is None else (self.meant,)
+        return f"this is written {listed([f'`{one}`' for one in meant], 'or')}" if meant else ""
 
     def help(self) -> str | None:
+        if self.either:
+            return "K, M and G are powers of 1000, KiB, MiB and GiB of 1024; bytes have no unit"
         return None if self.meant else "numbers are 96, 62_378_344, 0.5, 1e-4, and with a unit 60M or 16KiB"
 
     def replacement(self) -> str | None:

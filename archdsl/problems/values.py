@@ -445,6 +445,45 @@ class SharedMismatch(Problem):
         return f"its `{self.tensor}` is {self.first}; here {self.now} would be needed"
 
 
+class FigureCalled(Problem):
+    """A figure of the network is written as if it were a function.
+
+    `parameters`, `macs`, `flops`, `forward_peak`, `training_peak` and `depth` are numbers. Of what a label
+    names, `parameters`, `macs`, `flops` and `memory` stand after its dot.
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: conv(4, kernel=3)
+      expect macs(a) < 2K
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 8, 8]
+      a: conv(4, kernel=3)
+      expect a.macs < 2K
+    }
+    ```
+    """
+
+    figure: str
+    of: str | None = None
+    """What it seems to be asked of, if that can be."""
+
+    def message(self) -> str:
+        return f"`{self.figure}` is a figure of the network, not a function"
+
+    def label(self) -> str:
+        return f"this is written `{self.of}.{self.figure}`" if self.of else "a number, without parentheses"
+
+    def help(self) -> str | None:
+        if self.figure.endswith("_peak"):
+            return "`archdsl check --batch 32` has peaks be those of a batch of 32"
+        return None
+
+
 class NotInExpect(Problem):
     """A fact that is known only when the whole network is, used outside `expect`.
 

@@ -76,6 +76,9 @@ class Described:
 class Data(Word, family="data"):
     """The base of every source of data."""
 
+    for_measuring: bool = False
+    """Whether a network that is trained already is measured on them: then nothing is trained on."""
+
     def described(self) -> Described | None:
         """What it gives, as far as that is known without its files; None where they have to tell."""
         return None
@@ -88,9 +91,6 @@ class Data(Word, family="data"):
         described = self.described()
         assert described is not None
         return described
-
-    for_measuring: bool = False
-    """Whether a network that is trained already is measured on them: then nothing is trained on."""
 
     def measured(self) -> Self:
         """The same to measure a trained network on: without a part for testing, all are for that."""

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from archdsl.layers.arguments import Kind, argument, integer, rate
+from archdsl.layers.arguments import Kind, argument, rate
 from archdsl.recipes.data import Target
 from archdsl.recipes.word import Word
 
 output_name = Kind("the name of an output", lambda value: value, role="output")
+
+
+def _of_64_bits(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and -(2**63) <= value < 2**63 else None
+
+
+target_number = Kind("a whole number of 64 bits", _of_64_bits)
 
 
 class Loss(Word, family="loss"):
@@ -49,7 +57,7 @@ class CrossEntropy(Loss):
     """
 
     label_smoothing: float = argument(rate, "the share of a target that is spread over all classes", 0.0)
-    ignore: int | None = argument(integer, "a number of targets that are of no class", None)
+    ignore: int | None = argument(target_number, "a number of targets that are of no class", None)
     applies = "softmax"
 
     def outputs(self, target: Target) -> tuple[tuple[int, ...], ...]:

@@ -72,6 +72,10 @@ _NUMBER = re.compile(
     r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+)?)(K|M|G|KiB|MiB|GiB)?", re.ASCII
 )
 _LONGEST_NUMBER = 400
+_UNITS_IN_SMALL = {unit.lower(): unit for unit in UNITS if unit}
+_IN_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)b", re.ASCII | re.IGNORECASE)
+UNIT_WORDS = frozenset({*_UNITS_IN_SMALL, "b", "kb", "mb", "gb"})
+"""Units, and what is often written for one, in small letters."""
 
 Head: TypeAlias = Block | Repeat | For | Parallel | If | Broken
 Chain: TypeAlias = list[Item | Broken]
@@ -477,10 +481,11 @@ class Builder:
             raise Refused(NumberTooLarge(), span)
         match = _NUMBER.fullmatch(text)
         if match is None:
-            meant = mended_number(text)
-            if meant is None or (match := _NUMBER.fullmatch(meant)) is None:
-                raise Refused(BadNumber(text, None), span)
-            self.report(BadNumber(text, meant), span, ())
+            problem = bad_number(text)
+            match = None if problem.meant is None else _NUMBER.fullmatch(problem.meant)
+            if match is None:
+                raise Refused(problem, span)
+            self.report(problem, span, ())
         digits, unit = match.group(1).replace("_", ""), match.group(2) or ""
         value = number_value(digits, UNITS[unit])
         if value is None:
@@ -506,6 +511,20 @@ def number_value(digits: str, factor: int) -> int | float | None:
     return value * factor
 
 
+def bad_number(found: str) -> BadNumber:
+    """The problem of a number that is written so, or stands apart from its unit, with what was meant."""
+    text = "".join(found.split())
+    if text != found and _NUMBER.fullmatch(text):
+        return BadNumber(found, text)
+    meant = mended_number(text)
+    in_bytes = _IN_BYTES.fullmatch(text) if meant is None else None
+    if in_bytes is None:
+        return BadNumber(found, meant)
+    digits, factor = in_bytes.groups()
+    either = (f"{digits}{factor.upper()}", f"{digits}{factor.upper()}iB" if factor else f"{digits}G")
+    return BadNumber(found, None, either)
+
+
 def mended_number(text: str) -> str | None:
     """What a badly written number was meant to be, if that is plain.
 
@@ -522,12 +541,11 @@ def mended_number(text: str) -> str | None:
     match = re.fullmatch(r"([0-9_.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)", meant)
     if match is None:
         return None
-    units = {"k": "K", "m": "M", "g": "G", "kib": "KiB", "mib": "MiB", "gib": "GiB"}
     unit = match.group(2)
     if unit not in UNITS:
-        if unit.lower() not in units:
+        if unit.lower() not in _UNITS_IN_SMALL:
             return None
-        unit = units[unit.lower()]
+        unit = _UNITS_IN_SMALL[unit.lower()]
     meant = match.group(1) + unit
     return meant if meant != text and _NUMBER.fullmatch(meant) else None
 

@@ -12,8 +12,8 @@ from archdsl.problems.files import ForeignFile, UnresolvedMerge
 from archdsl.problems.problem import Problem
 from archdsl.source import Source, Span
 
-LINES = 60
-"""How many lines are looked at."""
+LINES, CHARACTERS = 60, 10_000
+"""How many are looked at, but for the marks of a merge."""
 
 _OWN = re.compile(r"^\s*(network|block)\s+\w+\s*([({]|$)|^\s*train(\s+\w+)?\s*\{", re.MULTILINE)
 _MERGE = re.compile(r"^(<{7}|>{7})( .*)?$", re.MULTILINE)
@@ -22,12 +22,17 @@ _LANGUAGES = {
     "XML": re.compile(r"\A\s*<\?xml\b", re.IGNORECASE),
     "JSON": re.compile(r'\A\s*(\{\s*("|\})|\[\s*[\[{"])'),
     "Python": re.compile(
-        r"^(import [\w.]+ as \w+|import \w+(\.\w+)+|from [\w.]+ import [\w(*]|(class|(async )?def) \w+.*:)\s*",
+        r"^(import [\w.]+ as \w+|import \w+(\.\w+)+|from [\w.]+ import [\w(*]"
+        r"|(class|(async )?def) \w+.*:\s*$)",
         re.MULTILINE,
     ),
     "a Caffe prototxt": re.compile(r"^layers?\s*\{\s*(name|type|bottom|top):\s*[\"A-Z]", re.MULTILINE),
     "a Darknet cfg": re.compile(r"^\[(net|network|convolutional|connected)\]\s*$", re.MULTILINE),
-    "YAML": re.compile(r"\A(\s*#.*\n)*(---\s*$|%YAML)|^[\w-]+:[ \t]*\n(\s*(#.*)?\n)*([ \t]+[\w-]+:|\s*- )", re.MULTILINE),
+    "YAML": re.compile(
+        r"\A([ \t\r]*(#.*)?\n)*(---[ \t\r]*$|%YAML)"
+        r"|^[\w-]+:[ \t\r]*\n([ \t\r]*(#.*)?\n)*([ \t]+[\w-]+:|[ \t]*- )",
+        re.MULTILINE,
+    ),
 }
 """By what it is called, what no file of this language has in its first lines."""
 
@@ -37,7 +42,7 @@ def foreign(source: Source) -> tuple[Problem, Span] | None:
     mark = _MERGE.search(source.text)
     if mark is not None:
         return UnresolvedMerge(), Span(source, *mark.span())
-    head = "".join(source.text.splitlines(keepends=True)[:LINES])
+    head = "".join(source.text[:CHARACTERS].splitlines(keepends=True)[:LINES])
     if _OWN.search(head):
         return None
     for language, sign in _LANGUAGES.items():

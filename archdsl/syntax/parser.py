@@ -30,7 +30,7 @@ from archdsl.problems.syntax import (
 )
 from archdsl.problems.tokens import StrayBracket, UnknownCharacter
 from archdsl.source import Source, Span
-from archdsl.syntax.builder import Builder, Refused
+from archdsl.syntax.builder import UNIT_WORDS, Builder, Refused, bad_number
 from archdsl.syntax.grammar import Grammar, grammar
 from archdsl.syntax.tokens import DECLARATIONS, OPERANDS, WRITTEN, Token, Tokens, structure
 from archdsl.syntax.tree import Broken, Declaration, File
@@ -61,8 +61,18 @@ def parse(source: Source, tokens: Tokens | None = None) -> tuple[File, list[Diag
         file = File(source, declarations, tokens.comments, tokens.head)
     except _TooMany:
         file = File(source, [])
+    if reports.diagnostics and (told := _foreign(source)) is not None:
+        return File(source, [Broken(Span(source, 0, len(source.text)), [])]), [told]
     found = sorted(reports.diagnostics, key=lambda d: (d.span.start, d.span.end))
     return file, _one_brace_too_many(found)
+
+
+def _foreign(source: Source) -> Diagnostic | None:
+    """What is said of a text with mistakes that is none of this language's, in place of them all."""
+    from archdsl.syntax.foreign import foreign
+
+    found = foreign(source)
+    return None if found is None else Diagnostic.of(*found)
 
 
 def _one_brace_too_many(found: list[Diagnostic]) -> list[Diagnostic]:
@@ -318,6 +328,10 @@ class _Parser:
         """
         token, before = self.tokens[index], self.before(index)
         kind, after = token.kind, self.ahead(index, 1)
+        if kind == "NAME" and before.kind == "NUMBER" and token.text.lower() in UNIT_WORDS:
+            whole = Span(self.source, before.start, token.end)
+            self.say(bad_number(whole.text), whole)
+            return self.leave_out(index)
         if kind in ("COLON", "EQUAL") and before.kind in _KEYWORDS and self.takes_back(before, "NAME", kind):
             self.say(KeywordAsName(before.text), self.at(before))
             return self.change(index - 1, Token("NAME", *before[1:]))

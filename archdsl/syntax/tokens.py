@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from archdsl.diagnostics import Label
 from archdsl.problems.bounds import NestingTooDeep
 from archdsl.problems.problem import Problem
-from archdsl.problems.syntax import NeedlessSemicolon
+from archdsl.problems.syntax import NeedlessSemicolon, UnexpectedText
 from archdsl.problems.tokens import (
     BadQuotes,
     CommentMark,
@@ -322,7 +323,9 @@ class _Structure:
     def is_unclosed(self) -> bool:
         """Whether the open brackets were forgotten: the next line is no part of a list in brackets."""
         first, second, third = self.peek(0), self.peek(1), self.peek(2)
-        if first in ("RBRACE", "LBRACE", "ARROW", "$END"):
+        if first == "LBRACE":
+            return self.brackets[-1].start not in self.pairs
+        if first in ("RBRACE", "ARROW", "$END"):
             return True
         if first == "INPUT":
             return second == "NAME"
@@ -340,6 +343,9 @@ class _Structure:
     # -------------------------------------------------------------------------- braces
 
     def open_brace(self, token: Token) -> None:
+        if self.brackets and self.brackets[-1].start in self.pairs:
+            self.brace_in_brackets(token)
+            return
         self.close_brackets()
         if len(self.braces) >= NESTING:
             self.say(NestingTooDeep("groups", NESTING), token)
@@ -352,6 +358,29 @@ class _Structure:
         self.braces.append(token)
         self.out.append(token)
         self.end_line()
+
+    @cached_property
+    def pairs(self) -> dict[int, int]:
+        """Where each bracket or brace is closed whose closer is behind whole pairs, by where it is opened.
+
+        It is asked only for braces in brackets, of which either the brackets or the braces are a mistake.
+        """
+        found: dict[int, int] = {}
+        waiting: list[Token] = []
+        for token in self.scanned:
+            if token.kind in CLOSERS:
+                waiting.append(token)
+            elif waiting and token.kind == CLOSERS[waiting[-1].kind]:
+                found[waiting.pop().start] = token.start
+        return found
+
+    def brace_in_brackets(self, token: Token) -> None:
+        """Leave out a group in brackets that are closed behind it."""
+        self.say(UnexpectedText("`{`", ("a value",), "a list stands in brackets: [3, 3]"), token)
+        end = self.pairs[token.start]
+        while self.scanned[self.index - 1].start < end:
+            self.index += 1
+        self.give_up(token)
 
     def close_brace(self, token: Token) -> None:
         self.close_brackets()

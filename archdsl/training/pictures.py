@@ -205,8 +205,7 @@ def opened(file: Path, grey: bool, pixels: int, least: int | None = None) -> Ima
             if found.mode.startswith("I;16"):
                 # Pillow cuts off what has more than 8 bits, where it should be scaled.
                 whole = found.point(lambda value: value / 257, "L")
-            whole = whole.convert(mode)
-            return whole if lies == 1 else whole.transpose(Image.Transpose[UPRIGHT[lies]])
+            return upright(whole.convert(mode), lies)
     except Image.DecompressionBombError:
         raise ValueError(f"has more than {pixels:,} pixels") from None
     except (OSError, SyntaxError, EOFError) as error:
@@ -227,6 +226,13 @@ def orientation(picture: Image.Image) -> int:
         said = picture.getexif().get(ExifTags.Base.Orientation)
         return said if isinstance(said, int) and 1 <= said <= 8 else 1
     return 1
+
+
+def upright(picture: Image.Image, lies: int) -> Image.Image:
+    """A picture turned and mirrored so that it stands, by its orientation."""
+    from PIL import Image
+
+    return picture if lies == 1 else picture.transpose(Image.Transpose[UPRIGHT[lies]])
 
 
 def fitted(picture: Image.Image, high: int, wide: int, nearest: bool = False) -> Image.Image:
