@@ -72,9 +72,9 @@ def free_port() -> int:
 
 
 def until_it_measures(folder: Path) -> None:
-    """Wait for the first measurement of a run that another process takes."""
+    """Wait for the first measurement of a run that another process takes, and the checkpoint after it."""
     until = time.monotonic() + 120
-    while not (folder / "metrics.csv").exists():
+    while not (folder / "metrics.csv").exists() or Checkpoint.newest(folder) is None:
         assert time.monotonic() < until
         time.sleep(0.05)
 

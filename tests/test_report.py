@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 from conftest import CASES, sections
+from programs import Program
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
