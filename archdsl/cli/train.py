@@ -160,11 +160,11 @@ def _read(words: _Words, explain: bool) -> tuple[Net, Recipe, bool] | None:
 
     file, settings, allow_python = words.file, words.settings, words.allow_python
     if isinstance(file, Path):
-        from archdsl.training.begun import begun
+        from archdsl.training.begun import goes_on
         from archdsl.training.run import TrainingError
 
         try:
-            return *begun(file, recipe_settings(settings), allow_python), False
+            return *goes_on(file, recipe_settings(settings), allow_python), False
         except ArchError as error:
             show(error.diagnostics)
             message(f"{summary(error.diagnostics)} in the run in {file}")

@@ -21,6 +21,7 @@ from archdsl.compiler.values import (
     Maker,
     PerAxis,
     Rounds,
+    Shared,
     Unknown,
     is_list,
     is_number,
@@ -266,6 +267,9 @@ class Evaluator:
             return self._fact(owner.value, node, owner.inner, (owner.made,))
         if isinstance(owner, Rounds):
             return self._of_rounds(owner, node)
+        if isinstance(owner, Shared):
+            # What stands in it is made at its first use; later ones have no weights of their own.
+            return self._fact(None, node, None, tuple(owner.made))
         several = isinstance(owner, tuple) and not isinstance(owner, Wire) and owner
         if several and all(isinstance(one, Labelled | Rounds) for one in owner):
             return tuple(self.attribute(one, node) for one in owner)

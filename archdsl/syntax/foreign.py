@@ -23,6 +23,7 @@ _LANGUAGES = {
     "JSON": re.compile(r'\A\s*(\{\s*("|\})|\[\s*[\[{"])'),
     "Python": re.compile(
         r"^(import [\w.]+ as \w+|import \w+(\.\w+)+|from [\w.]+ import [\w(*]"
+        r"|import (torch|torchvision|tensorflow|keras|jax|numpy|math|os|sys)\s*(,|$)"
         r"|(class|(async )?def) \w+.*:\s*$)",
         re.MULTILINE,
     ),

@@ -1,10 +1,15 @@
-"""A run that was begun, read from its folder to go on with it: its network and its recipe."""
+"""What the folder of a run says of it: its network, and the recipe that it was begun with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
 
 from archdsl.compiler import Options
 from archdsl.diagnostics import ArchError
@@ -17,32 +22,70 @@ from archdsl.recipes.recipe import Recipe
 from archdsl.training.run import NETWORK, RECIPE, TrainingError
 
 
-def begun(folder: Path, settings: Mapping[str, str], allow_python: bool = False) -> tuple[Net, Recipe]:
-    """The network of a run and the recipe that it was begun with, in which `settings` replace keys.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run's network, and what its `recipe.json` says."""
 
-    Raises `TrainingError` where the folder can't be read, and `ArchError` with what is wrong now with its
-    network, or with its recipe, whose data are looked at.
+    net: Net
+    described: Mapping[str, Any]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that it was begun with, as `Recipe.to_dict` has it."""
+        recipe: dict[str, Any] = self.described["recipe"]
+        return recipe
+
+    def kept(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """The recipe's settings, with others in place of some: a run has one length, in whatever unit."""
+        own = Recipe.stored_settings(self.recipe)
+        if settings.keys() & set(LENGTH):
+            own = {key: text for key, text in own.items() if key not in LENGTH}
+        return {**own, **settings}
+
+
+def begun(folder: Path, allow_python: bool = False) -> Begun:
+    """Read a run's folder.
+
+    Raises `TrainingError` where that can't be done, and `ArchError` with what is wrong now with its network.
     """
-    try:
-        stored = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+    with reading(folder):
+        described = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
         source = read(folder / NETWORK)
-        options = Options(**stored["options"])
+        options = Options(**described["options"])
         options.inputs.update({name: tuple(shape) for name, shape in options.inputs.items()})
-        name = stored["recipe"]["network"]
-        kept = Recipe.stored_settings(stored["recipe"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, Fault) as error:
-        reason = getattr(error, "strerror", None) or "it is no run, or a broken one"
-        raise TrainingError(f"the run in {folder} can't be read: {reason}") from None
+        name = described["recipe"]["network"]
+        Recipe.stored_settings(described["recipe"])
     checked = check_network(program_of(source, allow_python), name, options)
     if checked.net is None:
         raise ArchError(checked.diagnostics)
-    if settings.keys() & set(LENGTH):
-        kept = {key: text for key, text in kept.items() if key not in LENGTH}
-    network = checked.net.network
-    names = checked.net.program.names()
-    recipe, found = read_recipe(
-        network.train, network, {**kept, **settings}, names, look=True, allow_python=allow_python
+    return Begun(checked.net, described)
+
+
+def goes_on(folder: Path, settings: Mapping[str, str], allow_python: bool = False) -> tuple[Net, Recipe]:
+    """The network and the recipe of a run that goes on, in which `settings` replace keys.
+
+    Raises as `begun` does, and `ArchError` with what is wrong with its recipe, whose data are looked at.
+    """
+    found = begun(folder, allow_python)
+    network = found.net.network
+    recipe, problems = read_recipe(
+        network.train,
+        network,
+        found.kept(settings),
+        found.net.program.names(),
+        look=True,
+        allow_python=allow_python,
     )
     if recipe is None:
-        raise ArchError([one for one in found if one.severity == "error"])
-    return checked.net, recipe
+        raise ArchError([one for one in problems if one.severity == "error"])
+    return found.net, recipe
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """While this is active a run is read. Raises `TrainingError` where a file is not as it was written."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Fault, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or "it is no run, or a broken one"
+        raise TrainingError(f"the run in {folder} can't be read: {reason}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,23 +12,19 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.lib.npyio import NpzFile
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from archdsl.compiler import Options
 from archdsl.diagnostics import ArchError
 from archdsl.lowering.build import build
-from archdsl.net import check_network, program_of
-from archdsl.problems import Fault
-from archdsl.project import read
 from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import ARRAYS
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
+from archdsl.training.begun import Begun, begun, reading
 from archdsl.training.examples import numbers
 from archdsl.training.measuring import Tally, as_read, counted, scored
-from archdsl.training.run import NETWORK, RECIPE, TrainingError
+from archdsl.training.run import NETWORK, TrainingError
 from archdsl.training.sources import load
 
 
@@ -60,24 +55,17 @@ class Trained:
     ) -> None:
         """`settings` replace keys of the recipe. With `look` the run's data are read, too."""
         self.device = device or torch.device("cpu")
-        try:
-            stored = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
-            source = read(folder / NETWORK)
+        with reading(folder):
             weights = load_file(folder / "weights.safetensors", device=str(self.device))
-        except (OSError, ValueError, Fault, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or "it is no run, or a broken one"
-            raise TrainingError(f"the run in {folder} can't be read: {reason}") from None
-        options = Options(**stored["options"])
-        options.inputs.update({name: tuple(shape) for name, shape in options.inputs.items()})
-        checked = check_network(program_of(source, allow_python), stored["recipe"]["network"], options)
-        if checked.net is None:
-            raise ArchError(checked.diagnostics)
-        self.net = checked.net
-        self.network = checked.net.network
-        self.classes: tuple[str, ...] | None = stored["classes"] and tuple(stored["classes"])
-        self.stored: dict[str, Any] = stored["recipe"]
+        run = begun(folder, allow_python)
+        self.net = run.net
+        self.network = run.net.network
+        with reading(folder):
+            classes = run.described["classes"]
+            self.classes: tuple[str, ...] | None = classes and tuple(classes)
+        self.stored = run.recipe
         """The recipe that it was trained by, as `Recipe.to_dict` has it."""
-        self.recipe = self._recipe(stored["recipe"], settings or {}, look, allow_python)
+        self.recipe = self._recipe(run, settings or {}, look, allow_python)
         judged = self.recipe.loss[0]
         scores = self.network.outputs[judged.output].shape[0]
         assert isinstance(scores, int)
@@ -94,24 +82,19 @@ class Trained:
         except RuntimeError:
             raise TrainingError(f"{folder} has weights of another network than its {NETWORK}") from None
 
-    def _recipe(
-        self, stored: dict[str, Any], settings: Mapping[str, str], look: bool, allow_python: bool
-    ) -> Recipe:
+    def _recipe(self, run: Begun, settings: Mapping[str, str], look: bool, allow_python: bool) -> Recipe:
         # How many examples make a step is nothing to measuring, and new data may be few.
-        kept = {**Recipe.stored_settings(stored), "batch": "1", "accumulate": "1"}
-        if "steps" in settings or "epochs" in settings:
-            kept = {key: text for key, text in kept.items() if key not in ("steps", "epochs")}
         recipe, found = read_recipe(
             self.network.train,
             self.network,
-            {**kept, **settings},
+            run.kept({"batch": "1", "accumulate": "1", **settings}),
             look=look,
             allow_python=allow_python,
-            learnt_from=stored["data"],
+            learnt_from=run.recipe["data"],
         )
         if recipe is None:
             raise ArchError(found)
-        return recipe if look else replace(recipe, shape=tuple(stored["shape"]))
+        return recipe if look else replace(recipe, shape=tuple(run.recipe["shape"]))
 
     def score(self) -> Score:
         """Measure the network on the test examples of its data.
