@@ -55,14 +55,13 @@ class Trained:
     ) -> None:
         """`settings` replace keys of the recipe. With `look` the run's data are read, too."""
         self.device = device or torch.device("cpu")
-        with reading(folder):
-            weights = load_file(folder / "weights.safetensors", device=str(self.device))
         run = begun(folder, allow_python)
         self.net = run.net
         self.network = run.net.network
         with reading(folder):
             classes = run.described["classes"]
             self.classes: tuple[str, ...] | None = classes and tuple(classes)
+            weights = load_file(folder / "weights.safetensors", device=str(self.device))
         self.stored = run.recipe
         """The recipe that it was trained by, as `Recipe.to_dict` has it."""
         self.recipe = self._recipe(run, settings or {}, look, allow_python)
