@@ -72,7 +72,9 @@ class Rows:
 
     def pairs(self) -> list[Pair]:
         """Numbers of layers that are each other, increasing on both sides."""
-        found = self._by_regions((0, len(self._first.nodes)), (0, len(self._second.nodes)), True, True)
+        x, y = (0, len(self._first.nodes)), (0, len(self._second.nodes))
+        few = x[1] * y[1] <= FEW
+        found = self._members(_singly(x), _singly(y), True) if few else self._by_regions(x, y, True, True)
         for _ in range(TIMES):
             found = self._without_islands(found)
         return found

@@ -128,7 +128,9 @@ def costs(group: Group) -> str:
     """`+590,080 parameters, +1.85 G MACs`; nothing of what is 0 or not known."""
     figures = [(name, group.figure(name)) for name in ("parameters", "macs")]
     return ", ".join(
-        f"{signed(figure, short=name == 'macs')} {NAMES[name]}" for name, figure in figures if figure
+        f"{signed(figure, short=name == 'macs')} {NAMES[name]}"
+        for name, figure in figures
+        if figure not in (0, None)
     )
 
 
