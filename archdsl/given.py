@@ -82,7 +82,10 @@ def _shape(name: str, shape: Any) -> tuple[int | str, ...]:
 
 def _size(what: str, size: Any) -> int | str:
     if not isinstance(size, str):
-        return whole(what, size, 1)
+        number = _index(size)
+        if number is None:
+            raise TypeError(f"{what} is a whole number, not {size!r}")
+        return number
     if size == BATCH or not SYMBOL.fullmatch(size):
         raise ValueError(f"{what} is a whole number, or a name in capitals that leaves it open, not {size!r}")
     return size

@@ -98,7 +98,10 @@ def test_a_broken_budget_keeps_no_one_from_its_figures() -> None:
         archdsl.loads(BUDGET.replace("linear", "liner"), unexpected=True)
 
 
-def test_a_report_is_written_as_analyze_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_written_as_analyze_writes_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert run(["analyze", "AlexNet"]) == 0
     report = archdsl.load("AlexNet").report()
     assert f"{report}\n" == capsys.readouterr().out
