@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 import tempfile
 import warnings
@@ -22,6 +21,7 @@ from archdsl.layers.shapes import Shape
 from archdsl.lowering.identifiers import MODULE_ATTRIBUTES
 from archdsl.problems.problem import listed
 from archdsl.sizes import substitute
+from archdsl.writing import write_whole
 
 SMALLEST = 24
 LONGEST = 2_048
@@ -55,27 +55,21 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
     model = model.cpu().eval()
     if path.exists() and not path.is_file():
         raise NotExported(f"{path} is no regular file")
-    path = Path(os.path.realpath(path))
-    # Written aside and then renamed, so that no one sees half of it.
-    with tempfile.NamedTemporaryFile(dir=path.absolute().parent, suffix=".onnx", delete=False) as file:
-        aside = Path(file.name)
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Path(folder, "net.onnx")
         _write(network, model, _inputs(network, of_trial[0], 2), aside)
-        onnx.checker.check_model(aside, full_check=True)
+        try:
+            onnx.checker.check_model(aside, full_check=True)
+            session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise NotExported(f"onnxruntime can't take the graph ({_said(error)})") from error
         difference = 0.0
-        session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
         for count, sizes in ((2, of_trial[0]), (3, of_trial[-1])):
             given = _inputs(network, sizes, count)
             difference = max(difference, _difference(network, model, session, given))
         if not difference <= CLOSE:
             raise NotExported(f"the ONNX graph computes something else (they differ by {difference:.2g})")
-        # A temporary file is its owner's alone; this one is as others are.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(aside, 0o666 & ~umask)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+        write_whole(path, aside.read_bytes())
     return difference
 
 
@@ -212,8 +206,11 @@ def _reason(error: BaseException) -> str:
         if named:
             return f"ONNX has no form of torch's `{named[1]}` as this network uses it"
         last = last.__cause__
-    said = next(iter(str(last).strip().splitlines()), type(last).__name__)
-    return f"torch can't export this network ({said})"
+    return f"torch can't export this network ({_said(last)})"
+
+
+def _said(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _difference(
