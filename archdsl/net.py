@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -136,16 +136,18 @@ class Net:
         """
         from archdsl.drawing.styles import Asked, picture
 
-        layers = (layer,) if isinstance(layer, str) else tuple(layer)
-        extents = (positions,) if isinstance(positions, int) else positions
+        def number(what: str, value: int | None) -> int | None:
+            return None if value is None else given.whole(what, value, 0)
+
+        extents = positions if positions is None or isinstance(positions, Iterable) else (positions,)
         asked = Asked(
-            layers,
+            (layer,) if isinstance(layer, str) else tuple(layer),
             unit,
-            None if extents is None else tuple(extents),
-            depth,
-            None if figures is None else tuple(figures),
-            width,
-            height,
+            None if extents is None else tuple(given.whole("a position", one, 1) for one in extents),
+            number("depth", depth),
+            (figures,) if isinstance(figures, str) else None if figures is None else tuple(figures),
+            number("width", width),
+            number("height", height),
         )
         return picture(style, [(self.network, self._analysis)], asked, theme).made()
 

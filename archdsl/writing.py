@@ -23,7 +23,11 @@ def write_whole(path: Path, content: bytes) -> None:
     if place.exists() and not place.is_file():
         place.write_bytes(content)
         return
-    handle, aside = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
+        handle, aside = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    except OSError as error:
+        # It names the file aside, which nobody asked for.
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -170,7 +170,7 @@ def test_too_much_work_and_no_run_are_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert "can't be read" in str(run("look", str(tmp_path / "empty")).exception)
+    assert "is no folder of a run" in str(run("look", str(tmp_path / "empty")).exception)
     assert "'lenet5.arch' is no folder of a run" in str(run("look", "lenet5.arch").exception)
     monkeypatch.setattr(work, "MOST_FLOPS", 10**6)
     for how in ("stimulus", "deconvolution", "inversion"):

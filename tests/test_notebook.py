@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import nbformat
+import numpy as np
 import pytest
 from click import Option
 from IPython.core.completer import CompletionContext
@@ -194,6 +195,20 @@ def test_a_picture_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.Mo
     ):
         assert run(["draw", *options.split(), "-o", f"ours.{name}"]) == 0
         assert Path(f"ours.{name}").read_bytes() == Path(name).read_bytes(), name
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    net, seven = archdsl.load("LeNet5"), np.int64(7)
+    for style, options in (
+        ("blocks", {"width": 100 * seven}),
+        ("graph", {"height": 100 * seven, "depth": seven, "figures": "macs"}),
+        ("matrix", {"layer": "c1", "positions": [seven, seven]}),
+    ):
+        plain = {name: [7, 7] if name == "positions" else one for name, one in options.items()}
+        plain = {name: int(one) if isinstance(one, np.integer) else one for name, one in plain.items()}
+        assert net.draw(style, **options).svg == net.draw(style, **plain).svg  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="width is a whole number from 0, not 'wide'"):
+        net.draw(width="wide")  # type: ignore[arg-type]
 
 
 def test_a_picture_shows_itself_on_a_page_of_its_own() -> None:

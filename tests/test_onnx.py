@@ -98,6 +98,13 @@ def test_open_sizes_stay_open(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, model(x).detach().numpy(), rtol=1e-3, atol=1e-5)
 
 
+def test_a_size_that_onnx_can_not_leave_open_is_said(tmp_path: Path) -> None:
+    net = archdsl.loads("network Open {\n  input x: [1, H, 32]\n  adaptive_avg_pool([2, 3])\n}")
+    with pytest.raises(NotExported, match="can't leave H open here: give them by --size"):
+        export(net.network, net.build(), tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_open_sizes_that_depend_on_one_another_are_refused(tmp_path: Path) -> None:
     text = "network Open {\n  input a: [3, H, W]\n  input b: [3, W, H]\n  from a, b -> add -> conv(4, 3)\n}"
     net = archdsl.loads(text)

@@ -211,7 +211,8 @@ def test_folders_that_are_no_runs(folder: Path, tmp_path: Path, spoil: str) -> N
     (tmp_path / "run" / spoil).unlink()
     for name in ("evaluate", "predict"):
         done = run(name, str(tmp_path / "run"), *(["x.npy"] if name == "predict" else []))
-        assert done.return_value == 1 and "can't be read" in done.output
+        said = "is no folder of a run" if spoil == "recipe.json" else "can't be read"
+        assert done.return_value == 1 and said in done.output
 
 
 def test_weights_of_another_network(folder: Path, tmp_path: Path) -> None:

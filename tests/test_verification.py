@@ -347,7 +347,7 @@ def test_a_run_is_measured_with_its_weights(
     Path("empty").mkdir()
     for command in ("evaluate", "verify"):
         assert run([command, "empty"]) == 1
-        assert "the run in empty can't be read: No such file" in capsys.readouterr().err
+        assert "empty is no folder of a run: it has no recipe.json" in capsys.readouterr().err
 
 
 SMALL = """

@@ -68,6 +68,8 @@ def export(network: Network, model: nn.Module, path: Path) -> float:
             given = _inputs(network, sizes, count)
             difference = max(difference, _difference(network, model, session, given))
         if not difference <= CLOSE:
+            if of_trial[0]:
+                raise NotExported(f"ONNX can't leave {listed(of_trial[0])} open here: give them by --size")
             raise NotExported(f"the ONNX graph computes something else (they differ by {difference:.2g})")
         write_whole(path, aside.read_bytes())
     return difference

@@ -48,6 +48,8 @@ def begun(folder: Path, allow_python: bool = False) -> Begun:
 
     Raises `TrainingError` where that can't be done, and `ArchError` with what is wrong now with its network.
     """
+    if folder.is_dir() and not (folder / RECIPE).exists():
+        raise TrainingError(f"{folder} is no folder of a run: it has no {RECIPE}")
     with reading(folder):
         described = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
         source = read(folder / NETWORK)

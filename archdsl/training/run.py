@@ -217,9 +217,10 @@ class Run:
             self._refuse_other_steps(before, self.last.step)
         elif changed:
             key = changed[0]
+            was, would = ("nothing" if one.get(key) is None else one[key] for one in (before, now))
             raise TrainingError(
-                f"the run in {self.folder} has `{key}` {before.get(key)}, and not {now[key]}: a run goes on "
-                "with the recipe that it began with"
+                f"the run in {self.folder} has `{key}` {was}, and not {would}: a run goes on with the recipe "
+                "that it began with"
             )
         if self.last is not None:
             try:
