@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from archdsl.collection import uncollected
@@ -50,6 +50,21 @@ def check_file(
     return check_program(program, network, teach=teach, options=options, measure=measure)
 
 
+def shares(programs: Sequence[tuple[Program, str | None]], options: Options) -> list[Options]:
+    """Each file's share of options that are for several: what its networks have, or the one that is named.
+
+    What none of them has goes to the first file with a network, for which it is a mistake.
+    """
+    has = []
+    for program, network in programs:
+        found = program.having(options)
+        mine = found.values() if network is None else [found.get(network, set())]
+        has.append(set[tuple[str, str]]().union(*mine))
+    missing = options.names.difference(*has)
+    first = next((i for i, (program, _) in enumerate(programs) if program.networks), 0)
+    return [options.only(own | (missing if i == first else set())) for i, own in enumerate(has)]
+
+
 @uncollected()
 def check_program(
     program: Program,
@@ -75,6 +90,10 @@ def check_program(
     found = [d for one in checked for d in one.diagnostics]
     if not names:
         found = [*program.check().diagnostics, *program.unused()]
+        chosen = program.chosen()
+        if options and isinstance(chosen, Diagnostic):
+            # It is set for a network, and there is none.
+            found.append(chosen)
     trains: dict[str | None, Train] = {}
     for train in program.file.declarations:
         if isinstance(train, Train) and (network is None or train.network in (network, None)):

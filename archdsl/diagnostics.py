@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archdsl.source import readable
 
 if TYPE_CHECKING:
     from archdsl.problems.problem import Problem, Severity
@@ -75,10 +79,13 @@ class Diagnostic:
 
 
 class ArchError(Exception):
-    """A file that has errors. `diagnostics` holds everything that was found, in order of place."""
+    """A file that has errors. `diagnostics` holds everything that was found, in order of place.
 
-    _render_traceback_: Callable[[], list[str]]
-    """What IPython shows instead of a traceback, by this name: `archdsl/net.py` knows how they are drawn."""
+    As text it is one line; a traceback shows all that is said, as the command line does.
+    """
+
+    rendered: ClassVar[Callable[[ArchError, bool], str]]
+    """All that is said, with colours or without: `archdsl/net.py` knows how it is drawn."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
         self.diagnostics = diagnostics
@@ -86,6 +93,15 @@ class ArchError(Exception):
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"{first.span.source.name}:{first.span.line}: {first.message}{more}")
+
+    @cached_property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        """What Python shows below the last line of a traceback, by this name."""
+        return [self.rendered(False)]
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback, by this name: that would tell nothing of the file."""
+        return self.rendered(not os.environ.get("NO_COLOR")).split("\n")
 
     def __reduce__(self) -> tuple[type[ArchError], tuple[list[Diagnostic]]]:
         return ArchError, (self.diagnostics,)
@@ -95,7 +111,7 @@ def _place(span: Span) -> dict[str, Any]:
     line, column = span.source.position(span.start)
     end_line, end_column = span.source.position(span.end)
     return {
-        "file": span.source.name,
+        "file": readable(span.source.name),
         "line": line,
         "column": column,
         "end_line": end_line,

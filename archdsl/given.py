@@ -9,7 +9,7 @@ from typing import Any
 
 from archdsl.compiler import Options
 from archdsl.compiler.expressions import BATCH, SYMBOL
-from archdsl.precision import PRECISIONS
+from archdsl.precision import PRECISIONS, TRAINED_IN, Mixed
 from archdsl.sizes import Symbolic
 
 Parameters = Mapping[str, Any] | None
@@ -17,12 +17,21 @@ Sizes = Mapping[str, int] | None
 Inputs = Mapping[str, Sequence[int | str]] | None
 
 
+class Arguments(Options):
+    """What replaces a file's own words, from Python code."""
+
+    __slots__ = ()
+
+    def called(self, kind: str, name: str) -> str:
+        return f"{kind}[{name!r}]"
+
+
 def options(parameters: Parameters, sizes: Sizes, inputs: Inputs) -> Options:
     """What replaces a file's own words. Raises `TypeError` and `ValueError`.
 
     Whole numbers may be of any kind that Python takes for one, as those of numpy are.
     """
-    return Options(
+    return Arguments(
         {name: _value(f"parameter {name!r}", one) for name, one in _named("parameters", parameters)},
         {name: whole(f"size {name!r}", size, 1) for name, size in _named("sizes", sizes)},
         {name: _shape(name, shape) for name, shape in _named("inputs", inputs)},
@@ -42,12 +51,21 @@ def whole(what: str, value: object, least: int, most: int | None = None) -> int:
 
 def bytes_of(precision: object) -> int:
     """The bytes of a number at a precision. Raises `ValueError`."""
-    known = PRECISIONS.get(precision) if isinstance(precision, str) else None
-    if known is None:
+    return PRECISIONS[_precision("a precision", precision, PRECISIONS)]
+
+
+def mixed(what: str, precision: object) -> Mixed | None:
+    """Training in a precision; None where that is float32. Raises `ValueError`."""
+    known = _precision(what, precision, TRAINED_IN)
+    return None if known == "float32" else Mixed(known)
+
+
+def _precision(what: str, given: object, known: Iterable[str]) -> str:
+    if not isinstance(given, str) or given not in known:
         from archdsl.problems import listed
 
-        raise ValueError(f"a precision is {listed(map(repr, PRECISIONS), 'or')}, not {precision!r}")
-    return known
+        raise ValueError(f"{what} is {listed(map(repr, known), 'or')}, not {given!r}")
+    return given
 
 
 def _named(what: str, given: Mapping[str, Any] | None) -> Iterable[tuple[str, Any]]:

@@ -12,29 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl import given
 from archdsl.analysis import Analysis, analyse
-from archdsl.analysis.receptive_field import Field
+from archdsl.analysis.expected import Known, NothingKnown
 from archdsl.analysis.symmetry import ended
 from archdsl.collection import uncollected
-from archdsl.compiler import Compilation, Network, Node, Options, Program, Scope, Wire, Work, limits
+from archdsl.compiler import Compilation, Network, Options, Program, Work, limits
 from archdsl.compiler import read as parse_program
 from archdsl.compiler.expectations import Outcome
 from archdsl.compiler.expectations import check as check_expectations
-from archdsl.compiler.expressions import ANSWERS
-from archdsl.compiler.reporting import Failed
-from archdsl.compiler.values import PerAxis
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.given import Inputs, Parameters, Sizes
-from archdsl.layers.symmetry import Fibre, Motion
+from archdsl.layers.symmetry import Fibre
 from archdsl.precision import MOST, STANDARD, Measure
 from archdsl.problems import Fault
 from archdsl.problems.bounds import SymbolicTooLarge
 from archdsl.problems.expectations import ExpectationFailed
 from archdsl.problems.groups import TurnsEnd
-from archdsl.project import bundled, divided, imports_of, read
+from archdsl.project import divided, imports_of, named, place_of
 from archdsl.report import Report
 from archdsl.report.printed import PrintedReport
-from archdsl.sizes import Size, TooLarge, Undecided
-from archdsl.source import Source, Span
+from archdsl.sizes import TooLarge
+from archdsl.source import Source
 from archdsl.teaching.finding import in_place
 from archdsl.teaching.mistakes import mistakes
 
@@ -68,11 +65,14 @@ class Net:
         self.network = network
         self.diagnostics = diagnostics
         self.outcomes = outcomes
+        self.settings: dict[str, str] = {}
+        """What keys of the recipe are in place of what the file says, as those of a run are."""
         self._analysis = analysis
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, pickled or deep, is made again from the texts: what it holds is nested too deep to be."""
-        return _again, (self.program, self.name, Options(**self.network.options), self.diagnostics)
+        options = Options(**self.network.options)
+        return _again, (self.program, self.name, options, self.diagnostics, self.settings)
 
     @property
     def name(self) -> str:
@@ -86,34 +86,47 @@ class Net:
     @cached_property
     def recipe(self) -> Recipe | None:
         """What the file says of the training; None where it says nothing, or what can't be followed."""
-        if self.network.train is None:
+        if self.network.train is None and not self.settings:
             return None
         from archdsl.recipes.reader import read_recipe
 
-        return read_recipe(self.network.train, self.network, frame=self.program.names())[0]
+        return read_recipe(self.network.train, self.network, self.settings, self.program.names())[0]
 
     def analysis(
-        self, batch: int = 1, precision: str = "float32", optimizer_state: int | None = None
+        self,
+        batch: int = 1,
+        precision: str = "float32",
+        optimizer_state: int | None = None,
+        trained_in: str | None = None,
     ) -> Analysis:
         """The facts of every layer and the totals, for `batch` examples at a precision.
 
-        `optimizer_state` is how many numbers the optimizer keeps for each parameter: those of the file's
-        optimizer unless it is given, and none without a recipe. Raises `TypeError` and `ValueError`.
+        `optimizer_state` is how many numbers are kept for each parameter beside its gradient, and
+        `trained_in` the precision that layers compute in while weights stay in float32: those of the file's
+        recipe unless they are given; without a recipe none, and float32. At another precision than float32
+        all numbers are of that one. Raises `TypeError` and `ValueError`.
         """
         batch = given.whole("batch", batch, 1, MOST)
         numbers = given.bytes_of(precision)
         if optimizer_state is None:
-            optimizer_state = 0 if self.recipe is None else self.recipe.optimizer.kept()
+            optimizer_state = 0 if self.recipe is None else self.recipe.kept
         optimizer_state = given.whole("optimizer_state", optimizer_state, 0)
-        if (batch, precision, optimizer_state) == (1, "float32", 0):
+        if trained_in is None:
+            trained_in = "float32" if self.recipe is None else self.recipe.precision
+        mixed = given.mixed("trained_in", trained_in) if precision == "float32" else None
+        if (batch, precision, optimizer_state, mixed) == (1, "float32", 0, None):
             return self._analysis
-        return analyse(self.network, batch, numbers, optimizer_state)
+        return analyse(self.network, batch, numbers, optimizer_state, mixed)
 
     def report(
-        self, batch: int = 1, precision: str = "float32", optimizer_state: int | None = None
+        self,
+        batch: int = 1,
+        precision: str = "float32",
+        optimizer_state: int | None = None,
+        trained_in: str | None = None,
     ) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
-        analysis = self.analysis(batch, precision, optimizer_state)
+        analysis = self.analysis(batch, precision, optimizer_state, trained_in)
         return PrintedReport(self.network, analysis, int(batch), precision)
 
     def draw(
@@ -162,26 +175,22 @@ class Net:
         device: str | torch.device | None = None,
         weights: str | Path | None = None,
         ignored: Sequence[str] = (),
+        only: str | None = None,
     ) -> torch.nn.Module:
         """The network as a torch module, made from its source. Imports torch.
 
         With `weights` it has those of a file of `torch.save`, a `.safetensors` file or a run's folder, whose
-        names need not be the network's; `ignored` are prefixes of the file's names to leave out. Raises
-        `ArchError` where they are not this network's, and warns where only the order of the file tells
-        which of two layers of equal shape is which.
+        names need not be the network's; `ignored` are prefixes of the file's names to leave out, and `only`
+        is one to take from alone. Raises `ArchError` where they are not this network's, and warns where only
+        the order of the file tells which of two layers of equal shape is which.
         """
-        from archdsl.lowering.build import build
-
         if weights is None:
-            return build(self.network, device)
-        from archdsl.weights.archive import read_state
-        from archdsl.weights.loading import load_weights
+            from archdsl.lowering.build import build
 
-        model = build(self.network)
-        try:
-            found = load_weights(model, self.network, read_state(str(weights)), ignored)
-        except Fault as fault:
-            raise ArchError([Diagnostic.of(fault.problem, self.network.place)]) from None
+            return build(self.network, device)
+        from archdsl.weights.loading import built
+
+        model, found = built(self.network, str(weights), ignored, only)
         if found.doubt is not None:
             warnings.warn(f"{weights}: {found.doubt}", stacklevel=2)
         return model.to(device)
@@ -240,12 +249,11 @@ def load(
     `teach` what one should know of the network is among its diagnostics, as notes. With `unexpected` it is
     given though expectations do not hold: they are among its diagnostics, as warnings.
     Raises `ArchError` with its `diagnostics` where the file has errors or is not UTF-8 text, and `OSError`
-    where it can't be read.
+    where it can't be read: `FileNotFoundError`, with what may have been meant, where there is none.
     """
-    file, named = divided(os.fsdecode(path))
-    found = None if Path(file).exists() else bundled(file)
+    file, chosen = divided(os.fsdecode(path))
     options = given.options(parameters, sizes, inputs)
-    return _load(found or _read(file), network or named, options, allow_python, teach, unexpected)
+    return _load(_read(file), network or chosen, options, allow_python, teach, unexpected)
 
 
 def loads(
@@ -268,9 +276,9 @@ def loads(
 
 def _read(file: str) -> Source:
     try:
-        return read(file)
+        return named(file)
     except Fault as fault:
-        raise ArchError([Diagnostic.of(fault.problem, Span(Source(file, ""), 0, 0))]) from None
+        raise ArchError([Diagnostic.of(fault.problem, place_of(fault, file))]) from None
 
 
 def _load(
@@ -293,13 +301,15 @@ def _load(
     return net
 
 
-def _again(program: Program, name: str, options: Options, diagnostics: list[Diagnostic]) -> Net:
+def _again(
+    program: Program, name: str, options: Options, diagnostics: list[Diagnostic], settings: dict[str, str]
+) -> Net:
     """A network that was right, or as right as was asked, once more."""
     checked = check_network(program, name, options)
     net = checked.net or checked.unexpected
     if net is None:
         raise ArchError(checked.diagnostics)
-    net.diagnostics = diagnostics
+    net.diagnostics, net.settings = diagnostics, settings
     return net
 
 
@@ -312,17 +322,22 @@ def program_of(source: Source, allow_python: bool = False, load: Load | None = N
 def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") -> Difference:
     """How the second network differs from the first, for `batch` examples at a precision.
 
-    The peak of training has what the recipes' optimizers keep where both files have a recipe, and is that of
-    plain SGD otherwise. Raises `TypeError` and `ValueError`.
+    The peak of training is that of the recipes' optimizers and precisions where both files have a recipe, and
+    of plain SGD in float32 otherwise. Raises `TypeError` and `ValueError`.
     """
     for net in (before, after):
         if not isinstance(net, Net):
             raise TypeError(f"a difference is of two networks, as `archdsl.load` gives them, not {net!r}")
-    from archdsl.comparison import compared
+    from archdsl.comparison import compared, declared
 
-    kept = None if before.recipe is not None and after.recipe is not None else 0
-    ours, theirs = (net.report(batch, precision, kept) for net in (before, after))
-    return compared(ours, theirs, (before.recipe, after.recipe))
+    both = before.recipe is not None and after.recipe is not None
+    trained = (None, None) if both else (0, "float32")
+    ours, theirs = (net.report(batch, precision, *trained) for net in (before, after))
+    said = (
+        declared(report, net.recipe, [outcome.expectation for outcome in net.outcomes])
+        for report, net in ((ours, before), (theirs, after))
+    )
+    return compared(ours, theirs, *said)
 
 
 @uncollected()
@@ -339,11 +354,11 @@ def check_network(
     `work` bounds the networks of a file together. With `teach` what one should know of it is said, too.
     `measure` is what the peaks that it expects are for.
     """
-    options = options or Options()
+    options = Options() if options is None else options
     compiled = program.compile(network, options, work)
     if compiled.network is None:
         # What is expected of the shapes that are known can be held against them all the same.
-        outcomes, found = check_expectations(compiled.sound(), _NothingKnown(), options.sizes)
+        outcomes, found = check_expectations(compiled.sound(), NothingKnown(), options.sizes)
         found, quiet = _heard(
             [*_together(compiled.diagnostics, found, options), *_certain(program, compiled)]
         )
@@ -370,7 +385,8 @@ def _expected(
             raise
         return Checked(network.name, None, [*compiled.diagnostics, mistaken], [])
     net = Net(program, network, analysis, [], [])
-    outcomes, found = check_expectations(compiled.sound(), _Facts(net, measure), options.sizes)
+    known = Known(network, analysis, lambda measure: net.analysis(*measure), measure)
+    outcomes, found = check_expectations(compiled.sound(), known, options.sizes)
     diagnostics = _together(compiled.diagnostics, found, options)
     for node, fibre in ended(analysis.flow, analysis.symmetries):
         diagnostics.append(Diagnostic.of(_turns_end(node.kind, fibre), node.defined or node.use))
@@ -452,121 +468,12 @@ def _together(compiled: list[Diagnostic], expected: list[Diagnostic], options: O
     return sorted([*compiled, *expected], key=lambda d: (d.span.source.name, d.span.start))
 
 
-def _shown(error: ArchError) -> list[str]:
-    """A file's errors in IPython, as on the command line: a traceback would tell nothing of the file."""
+def _rendered(error: ArchError, colour: bool) -> str:
+    """A file's errors as on the command line."""
     from archdsl.report.diagnostics import render_all
     from archdsl.report.terminal import Style
 
-    return render_all(error.diagnostics, Style(colour=not os.environ.get("NO_COLOR"))).split("\n")
+    return render_all(error.diagnostics, Style(colour=colour))
 
 
-ArchError._render_traceback_ = _shown  # type: ignore[assignment]
-
-
-class _NothingKnown:
-    """What `expect` lines learn of a network that could not be analysed."""
-
-    symbols: frozenset[str] = frozenset()
-
-    def of_network(self, name: str) -> Any:
-        raise Failed
-
-    def of_value(self, wire: Wire, name: str) -> Any:
-        raise Failed
-
-    def of_label(self, made: Node | Scope, name: str) -> Size:
-        raise Failed
-
-    def ended_by(self, wire: Wire, name: str) -> Node | None:
-        raise Failed
-
-
-class _Facts:
-    """What `expect` lines ask of a network: the figures of its report."""
-
-    def __init__(self, net: Net, measure: Measure) -> None:
-        self._net = net
-        self._analysis = net.analysis(optimizer_state=0)
-        self._measure = measure
-        self.symbols = net.network.symbols
-
-    @cached_property
-    def _measured(self) -> Analysis:
-        """The analysis of which peaks are; only they depend on the recipe, which nothing else has read."""
-        return self._net.analysis(*self._measure)
-
-    @cached_property
-    def _members(self) -> dict[Node | Scope, list[int]]:
-        """The layers that stand in each scope, as a folded table has them; each layer stands in itself."""
-        found: dict[Node | Scope, list[int]] = {}
-        for i, node in enumerate(self._analysis.flow.nodes):
-            found[node] = [i]
-            scope: Scope | None = node.scope
-            while scope is not None:
-                found.setdefault(scope, []).append(i)
-                scope = scope.parent
-        return found
-
-    def of_label(self, made: Node | Scope, name: str) -> Size:
-        """A figure of a layer, or the sum over all layers of a scope, which may have none."""
-        members = self._members.get(made, ())
-        if name == "memory":
-            analysis = self._analysis if self._measure == STANDARD else self._measured
-            return sum(analysis.activation_bytes[i] for i in members)
-        rules = (self._analysis.rules[i] for i in members)
-        if name == "parameters":
-            return sum(one.weights + one.biases for one in rules)
-        return sum(one.macs if name == "macs" else one.flops for one in rules)
-
-    def of_network(self, name: str) -> Any:
-        totals = (self._measured if name.endswith("_peak") else self._analysis).totals
-        figure = {
-            "parameters": totals.parameters,
-            "macs": totals.macs,
-            "flops": totals.flops,
-            "forward_peak": totals.forward_peak_bytes,
-            "training_peak": totals.training_peak_bytes,
-            "depth": totals.depth,
-        }[name]
-        if figure is None:
-            # A peak of which the symbols leave too much open.
-            raise Undecided
-        return figure
-
-    def of_value(self, wire: Wire, name: str) -> Any:
-        """What a value sees, and how it answers when the input is moved; numbers are one an axis.
-
-        None where the field is global, and where nothing is claimed.
-        """
-        if name in ANSWERS:
-            answer = self._answer(wire, name)
-            return None if answer == "none" else answer
-        if name in ("shift", "border"):
-            certificate = self._analysis.equivariance(wire)
-            numbers = certificate.shift if name == "shift" else certificate.border
-            if numbers and None in numbers:
-                # A border that grows with an open size.
-                raise Undecided
-            return PerAxis(numbers) if numbers else None
-        field = self._analysis.receptive_field(wire._replace(port=0))
-        if not isinstance(field, Field):
-            return None
-        values = field.to_dict()["size" if name == "receptive_field" else "stride"]
-        return None if values is None else PerAxis(values)
-
-    def _answer(self, wire: Wire, name: str) -> str | None:
-        """The word of the report; None for a motion that no input has the axes for."""
-        if name == "translation":
-            return self._analysis.equivariance(wire).translation
-        found = self._analysis.symmetry(wire).of(Motion(name))
-        if found is not None and found.where is not None:
-            raise Undecided
-        return None if found is None else found.answer
-
-    def ended_by(self, wire: Wire, name: str) -> Node | None:
-        if name in ("translation", "shift", "border"):
-            ended = self._analysis.equivariance(wire).ended_by
-        else:
-            found = self._analysis.symmetry(wire).of(Motion(name)) if name in ANSWERS else None
-            ended = None if found is None else found.ended_by
-        return next((node for node in self._analysis.flow.nodes if node.name == ended), None)
+ArchError.rendered = _rendered

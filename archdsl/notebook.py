@@ -19,7 +19,7 @@ from IPython.display import display
 from archdsl.checking import check_program
 from archdsl.cli.networks import unheld
 from archdsl.cli.output import style, width
-from archdsl.cli.settings import network_options, parameters, python_option, recipe_settings, teach_option
+from archdsl.cli.settings import network_options, parameters, python_option, teach_option
 from archdsl.compiler import Options
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.editing.completion import completions
@@ -37,7 +37,7 @@ MAGIC = "%%arch"
 @click.argument("name", required=False)
 @teach_option
 @python_option
-@network_options
+@network_options("a cell trains nothing")
 def _line(**settings: Any) -> None:
     """What may stand behind `%%arch`."""
 
@@ -125,8 +125,6 @@ def _asked(line: str) -> dict[str, Any]:
         raise UsageError(f"{error.format_message()} (`{MAGIC}?` shows what there is)") from None
     except ValueError as error:
         raise UsageError(f"{line!r} can't be read: {error}") from None
-    if recipe_settings(asked["settings"]):
-        raise UsageError("a cell trains nothing: leave out --set train....")
     return asked
 
 

@@ -22,3 +22,17 @@ class Measure(NamedTuple):
 
 
 STANDARD = Measure()
+
+
+TRAINED_IN = ("float32", "bfloat16", "float16")
+"""What layers compute in while a network is trained. Weights are float32."""
+
+
+class Mixed(NamedTuple):
+    """Training in mixed precision: layers compute in a short one, over weights in float32.
+
+    On a GPU more operations stay in float32 than on a CPU.
+    """
+
+    precision: str
+    on_gpu: bool = True

@@ -11,12 +11,13 @@ import posixpath
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.problems import Fault
 from archdsl.problems.files import ImportNotFound, ImportOutside
-from archdsl.project import MAX_BYTES, PYTHON, TOO_LARGE, bundled, bundled_names, decoded
+from archdsl.project import MARK, MAX_BYTES, PYTHON, TOO_LARGE, bundled, bundled_names, decoded
 from archdsl.source import Source
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def divided(text: str, windows: bool = os.name == "nt") -> tuple[str, str] | Non
 
 
 def read_at(revision: str, path: str, folder: Path, name: str) -> tuple[Source, Load]:
-    """A file of a revision, called `name`, and what it may import: its files beside that one and below.
+    """A file of a revision, called `name`, and what it may import: files of that revision.
 
-    Which are bundled ones and which are not is told as `imports_of` does.
+    Which of them, and which bundled ones, is told as `imports_of` does.
     `path` is from the root of the repository or, where it begins with `./` or `../`, from `folder`, which is
     in it. Raises `Unavailable`.
     """
@@ -64,12 +65,28 @@ def read_at(revision: str, path: str, folder: Path, name: str) -> tuple[Source, 
     root = path[: len(path) - len(posixpath.basename(path))]
     places = {name: posixpath.basename(path)}
 
+    @cache
+    def project() -> str | None:
+        """The file that marks the folder of the project, seen from the file's own; None where none does."""
+        for up in range(len(folder.absolute().parts) + len(path.split("/"))):
+            mark = "../" * up + MARK
+            try:
+                if _text(revision, root + mark, folder) is not None:
+                    return mark
+            except Unavailable:
+                # git does not look above its repository.
+                break
+        return None
+
     def load(wanted: str, importer: Source) -> Source:
         if importer.name in places:
             own = places[importer.name]
             inside = posixpath.normpath(posixpath.join(posixpath.dirname(own), wanted))
-            if posixpath.isabs(inside) or inside.split("/")[0] == "..":
-                raise Fault(ImportOutside(wanted))
+            up = inside.split("/").count("..")
+            if posixpath.isabs(inside) or up:
+                mark = project()
+                if posixpath.isabs(inside) or mark is None or up > mark.count("../"):
+                    raise Fault(ImportOutside(wanted, mark and f"{revision}:{root}{mark}"))
             try:
                 found = _text(revision, root + inside, folder)
             except Unavailable as error:

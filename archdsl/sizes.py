@@ -15,7 +15,7 @@ Growth is bounded (`TooLarge`), so that no file can exhaust the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,7 +31,12 @@ MAX_WEIGHT = 2_000
 
 
 class Undecided(ArithmeticError):
-    """A question about sizes whose answer depends on the symbols' values."""
+    """A question about sizes, a clause after "whether", whose answer depends on the symbols' values."""
+
+    def __init__(self, question: str = "", symbols: Iterable[str] = ()) -> None:
+        self.question = question
+        self.symbols = tuple(sorted(symbols))
+        super().__init__(f"whether {question} depends on {', '.join(self.symbols)}" if question else "")
 
 
 class TooLarge(ArithmeticError):
@@ -186,7 +191,7 @@ class Symbolic:
     def __bool__(self) -> bool:
         answer = _equal(self, 0)
         if answer is None:
-            raise Undecided(f"whether {self} is 0 depends on {', '.join(sorted(symbols_of(self)))}")
+            raise Undecided(f"{self} is 0", symbols_of(self))
         return not answer
 
     # ------------------------------------------------------------------------ text
@@ -405,7 +410,7 @@ def _floor_division(a: Size, n: Size) -> Size:
             raise ZeroDivisionError("division of a size by zero")
         return _divided(a, n) if n > 0 else _divided(-a, -n)
     if _at_least(n, 1) is not True:
-        raise Undecided(f"whether {n} is above 0 depends on {', '.join(sorted(symbols_of(n)))}")
+        raise Undecided(f"{n} is above 0", symbols_of(n))
     exact = _exact(_terms(a), n.terms)
     if exact is not None:
         return exact
@@ -517,8 +522,7 @@ def _substituted(atom: Atom, values: Mapping[str, Size]) -> Size:
 
 def _decided(answer: bool | None, a: Size, b: Size) -> bool:
     if answer is None:
-        names = sorted(symbols_of(a) | symbols_of(b))
-        raise Undecided(f"how {a} compares with {b} depends on {', '.join(names)}")
+        raise Undecided(f"{a} or {b} is larger", symbols_of(a) | symbols_of(b))
     return answer
 
 
@@ -630,6 +634,17 @@ def _shift(
 
 
 # ------------------------------------------------------------------------------ text
+
+
+def side_by_side(extents: Iterable[object], sign: str) -> str:
+    """`96 × 55 × 55`; among several a sum is in brackets, as in `8 × (H//2 + 1) × W`."""
+    texts = [(extent, str(extent)) for extent in extents]
+    if len(texts) == 1:
+        return texts[0][1]
+    return sign.join(
+        f"({text})" if isinstance(extent, Symbolic) and len(extent.terms) > 1 else text
+        for extent, text in texts
+    )
 
 
 def _atom_text(atom: Atom) -> str:

@@ -7,8 +7,19 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple
 
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+"""A byte of a file's name that is no text, as Python holds it."""
+
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _NEWLINE = re.compile(r"\n")
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be written: what of it is no text as escapes, `\\xff`."""
+    if name.isascii():
+        return name
+    escaped = _NO_TEXT.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", name)
+    return escaped.encode("utf-8", "backslashreplace").decode()
 
 
 class Source:

@@ -99,6 +99,8 @@ def test_every_problem_has_its_case() -> None:
         "weights-without-layers",
         "permuted-weights",
         "ambiguous-weights",
+        "layout-of-weights",
+        "several-sets-of-weights",
     }
     assert shown | set(LARGE) | with_data == set(CATALOGUE)
 
@@ -136,6 +138,24 @@ HOSTILE = {
     "doubling blocks": (blocks(60, "{0} -> {0}"), "too-many-layers"),
     "rounds of nothing": (case("repeat 10**15 { }"), "too-much-work"),
     "rounds in rounds": (case("repeat 1000 { " * 4 + "{}" + " }" * 4), "too-much-work"),
+    "large kernels": (
+        "network Case {\n  input x: [1, H]\n"
+        + "\n".join(
+            f"  from x -> {use}"
+            for use in (
+                f"conv(1, kernel={2**63 - 1}, padding=same)",
+                f"conv_transpose(1, kernel={2**63 - 1})",
+                f"blur_pool({2**63 - 1})",
+                f"conv(1, kernel=3, stride={2**63 - 1})",
+            )
+        )
+        + "\n}",
+        None,
+    ),
+    "harmonics": (
+        "network Case {\n  input x: [4, H, W]\n  harmonic_conv(2**53, kernel=3, padding=same)\n}",
+        None,
+    ),
     "a large number": (case(f"linear({'9' * 10**5})"), "number-too-large"),
     "a large power": (case("linear(10**10**10)"), "number-too-large"),
     "a large recipe": (

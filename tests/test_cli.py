@@ -21,6 +21,10 @@ import pytest
 
 import archdsl
 from archdsl.cli import main as command_line
+from archdsl.cli.output import write_all
+from archdsl.editing.checks import Checker
+from archdsl.editing.document import Document, Library
+from archdsl.editing.navigation import references
 from archdsl.project import divided
 
 START = "from archdsl.cli.main import main; main()"
@@ -178,6 +182,8 @@ def test_momentum_is_in_the_training_peak(tmp_path: Path) -> None:
         return int(json.loads(found.out)["totals"]["training_peak_bytes"])
 
     assert peak("--set", "train.optimizer=sgd(lr=0.1, momentum=0.9)") - peak() == 4 * 2050
+    said = run("analyze", "mnist1d_conv.arch", "--set", "train.batch=3", cwd=tmp_path).err
+    assert said.startswith("note: train.batch changes nothing of a report; train.optimizer, ")
 
 
 def test_expectations_bind_no_more_with_what_was_set(folder: Path) -> None:
@@ -249,8 +255,12 @@ def test_check_of_a_folder(
     said = json.loads(capsys.readouterr().out)["diagnostics"]
     files = ["inner/wrong.arch", "warned.arch", "wrong.arch"]
     assert [*dict.fromkeys(one["file"].replace(os.sep, "/") for one in said)] == files
-    assert command_line.run(["check", "none"]) == 0
-    assert capsys.readouterr().err == "no .arch file in none\n"
+    # A check of nothing is none, whatever else is right.
+    assert command_line.run(["check", "none", "warned.arch", "--format", "json"]) == 2
+    said = json.loads(capsys.readouterr().out)["diagnostics"]
+    assert [one["message"] for one in said if one["severity"] == "error"] == [
+        "none is a folder without .arch files"
+    ]
 
 
 def test_peaks_are_expected_as_they_are_reported(
@@ -272,10 +282,37 @@ def test_peaks_are_expected_as_they_are_reported(
         assert command_line.run(["check", "small.arch", *asked.split()]) == 0
         for other in ("--batch 2", "--precision float64"):
             assert command_line.run(["check", "small.arch", *asked.split(), *other.split()]) == 1
+        # What a file says of them itself is asked of no option.
+        measure = {"batch": 1, "precision": "float32", **given}
+        said = ", ".join(f"{key}={value}" for key, value in measure.items())
+        own = peaks.replace("_peak ", f"_peak({said}) ")
+        Path("own.arch").write_text(text.replace("PEAK", own), encoding="utf-8")
+        assert command_line.run(["check", "own.arch", "--batch", "2", "--precision", "float64"]) == 0
     assert (
         "small.arch: 1 network, 1 expectation holds; peaks are of batch 64, float16\n"
         in capsys.readouterr().err
     )
+
+
+def test_what_would_change_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for line, said in {
+        "check LeNet5 --set train.batch=3": "recipes are checked as the files have them: leave out --set",
+        "draw LeNet5 --set train.batch=3": "a picture has no recipe: leave out --set train.",
+        "draw LeNet5 --style equation -o x.tex --theme dark": "a .tex file has no colours",
+        "verify LeNet5 --set train.batch=3": "what is claimed holds for any weights: leave out --set train.",
+        "verify LeNet5 --theme dark": "--theme is of a picture: name its file by -o",
+        "verify LeNet5 --json -o -": "--json and -o - are both for standard output",
+        "diff LeNet5 AlexNet --theme auto": "--theme is of a picture: name its file by -o",
+        "diff LeNet5 AlexNet --depth 1 -o x.svg": "--depth is about text: a picture has every change",
+        "export LeNet5 --to torch --set train.batch=3": "an export has no recipe: leave out --set train.",
+        "export LeNet5 --to torch --ignore fc": "--ignore leaves out names of --weights, and there are none",
+        "train LeNet5 --explain --out run": "--explain trains nothing: leave out --out",
+        "predict . x.npy --json --top 2": "the JSON has every class: leave out --top",
+        "analyze LeNet5 --size H=8 --size H=9": "Invalid value for '--size': 'H' is given twice",
+        "analyze LeNet5 --set train.=3": "'train.=3' is not of the form classes=10",
+    }.items():
+        assert command_line.run(line.split()) == 2, line
+        assert said in capsys.readouterr().err, line
 
 
 def test_a_mistake_of_the_file_is_said_once_for_all_networks(tmp_path: Path) -> None:
@@ -326,10 +363,13 @@ def test_layers_and_explain(tmp_path: Path) -> None:
     listed = run("layers", cwd=tmp_path)
     assert listed.code == 0
     assert re.search(r"^conv +\S", listed.out, re.MULTILINE)
-    page = run("layers", "conv", cwd=tmp_path).out
+    page = run("layers", "conv", "--rules", cwd=tmp_path).out
     assert page.startswith("conv(channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=true, ")
     assert "def shape(self, x: Shape) -> Shape:" in page
-    assert run("explain", "channel-mismatch", cwd=tmp_path).out.startswith("error[channel-mismatch]\n\n")
+    plain = run("layers", "conv", cwd=tmp_path).out
+    assert page.startswith(plain.rstrip()) and "def " not in plain
+    for name in ("channel-mismatch", "error[channel-mismatch]: `conv` needs"):
+        assert run("explain", name, cwd=tmp_path).out.startswith("error[channel-mismatch]\n\n")
     assert re.search(r"^channel-mismatch +\S", run("explain", cwd=tmp_path).out, re.MULTILINE)
 
 
@@ -480,13 +520,15 @@ def test_files_that_are_no_text(
         assert shown.out == "" and shown.err.removesuffix("1 file not laid out\n") == bad, arguments
     assert command_line.run(["check", "good.arch", "bad.arch", "wrong.arch"]) == 2
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"error[unreadable-file]: {said}\n  --> bad.arch\n\n")
+    text = b"\xff" in content[2:] and len(content) < 100
+    place = "bad.arch:2:3\n   |\n 2 |   \ufffd\n   |   ^\n   |\n" if text else "bad.arch\n\n"
+    assert shown.out.startswith(f"error[unreadable-file]: {said}\n  --> {place}")
     assert shown.err.endswith("3 errors in 2 files\n")
     piped = run("analyze", "-", cwd=folder, stdin=content)
     assert (piped.code, piped.err) == (2, bad.replace("bad.arch", "-"))
     with pytest.raises(archdsl.ArchError) as raised:
         archdsl.load("bad.arch")
-    assert str(raised.value) == f"bad.arch:1: {said}"
+    assert str(raised.value) == f"bad.arch:{2 if text else 1}: {said}"
     assert [d.name for d in raised.value.diagnostics] == ["unreadable-file"]
 
 
@@ -544,6 +586,56 @@ def test_an_export_goes_through_links_and_into_pipes(folder: Path) -> None:
     assert run("export", "good.arch", "--to", "torch", "-o", "pipe", cwd=folder).code == 0
     assert "class Small" in reader.communicate(timeout=30)[0]
     assert (folder / "pipe").is_fifo()
+
+
+def test_imports_within_a_marked_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for a folder, a file, a text and an editor; never anything outside of it, by a link either."""
+    project, nets = folder / "project", folder / "project/models/small"
+    nets.mkdir(parents=True)
+    (project / "lib").mkdir()
+    (project / "lib/unit.arch").write_text("block Unit {\n  relu\n}\n")
+    (folder / "far.arch").write_text("block Unit {\n  secret\n}\n")
+
+    def text(path: str) -> str:
+        return f'import Unit from "{path}"\n\nnetwork N {{\n  input x: [3, 8, 8]\n  Unit\n}}\n'
+
+    near, far, link = (text(path) for path in ("../../lib/unit.arch", "../../../far.arch", "far.arch"))
+    (nets / "net.arch").write_text(near)
+    monkeypatch.chdir(project)
+    for name in (Path("models/small/net.arch"), nets / "net.arch"):
+        with pytest.raises(archdsl.ArchError) as refused:
+            archdsl.load(name)
+        (said,) = refused.value.diagnostics
+        mark = ".archroot" if name.parts[0] == "models" else (project / ".archroot").as_posix()
+        assert said.name == "import-outside" and (said.help or "").endswith(f"by an empty file {mark}")
+    library = Library()
+    document = Document(str(nets / "net.arch"), near)
+    library.put(document)
+    assert [d.name for d in Checker(library).check(document).diagnostics] == ["import-outside"]
+
+    (project / ".archroot").touch()
+    assert Checker(library).check(document).diagnostics == []
+    unit = library.document(str(project / "lib/unit.arch"))
+    assert unit is not None and {Path(one.name).name for one in references(library, unit, 6)} == {
+        "net.arch",
+        "unit.arch",
+    }
+    found = run("check", ".", cwd=project)
+    assert found.code == 0 and "models/small/net.arch: 1 network" in found.err
+    for name in (Path("models/small/net.arch"), nets / "net.arch"):
+        inside = archdsl.load(name).network.nodes[-1].defined
+        assert inside is not None and inside.source.name == str(
+            (project if name.is_absolute() else Path()) / "lib/unit.arch"
+        )
+    (nets / "far.arch").symlink_to(folder / "far.arch")
+    monkeypatch.chdir(nets)
+    assert archdsl.loads(near).network.sources[0].name == "../../lib/unit.arch"
+    for outside, where in ((far, ""), (link, "this is ../../../far.arch, and ")):
+        with pytest.raises(archdsl.ArchError) as refused:
+            archdsl.loads(outside)
+        (said,) = refused.value.diagnostics
+        assert said.name == "import-outside" and "secret" not in str(said)
+        assert said.text == f"{where}imports stay inside the folder of ../../.archroot"
 
 
 def test_an_import_through_links_that_lead_in_a_circle(folder: Path) -> None:
@@ -641,6 +733,66 @@ def test_an_internal_error_says_how_to_reproduce_it(
     monkeypatch.setenv("ARCHDSL_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         command_line.run(["break"])
+
+
+def test_an_internal_error_ends_the_check_of_one_file_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = archdsl.checking.check_program
+
+    def broken(program: Any, *arguments: Any, **more: Any) -> Any:
+        if program.source.name == "good.arch":
+            raise ZeroDivisionError("oh")
+        return right(program, *arguments, **more)
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("archdsl.checking.check_program", broken)
+    monkeypatch.delenv("ARCHDSL_DEBUG", raising=False)
+    given = ["check", "--format", "json", "--strict"]
+    assert command_line.run([*given, "warned.arch", "good.arch:Small", "wrong.arch"]) == 70
+    shown = capsys.readouterr()
+    assert {d["file"] for d in json.loads(shown.out)["diagnostics"]} == {"warned.arch", "wrong.arch"}
+    assert shown.err.startswith("internal error: ZeroDivisionError: oh\n")
+    assert "\n  archdsl check --format json --strict good.arch:Small\n" in shown.err
+
+
+def test_a_folder_with_pipes_links_and_names_that_are_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "nets").mkdir()
+    monkeypatch.chdir(tmp_path / "nets")
+    Path("../elsewhere/far.arch").write_text(WARNED, encoding="utf-8")
+    try:
+        Path(os.fsdecode(b"odd\xff.arch")).write_text(WARNED, encoding="utf-8")
+    except OSError:
+        pytest.skip("the file system takes no name that is no text")
+    os.mkfifo("pipe.arch")
+    Path("gone.arch").symlink_to("nothere.arch")
+    Path("far.arch").symlink_to("../elsewhere/far.arch")
+    Path("again.arch").symlink_to("far.arch")
+
+    for stream in (sys.stdout, sys.stderr):
+        write_all(stream)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        assert command_line.run([*arguments]) == code
+        shown = capsys.readouterr()
+        return shown.out or shown.err
+
+    # A link is followed, and a file that several lead to is checked once.
+    found = json.loads(said("check", ".", "--format", "json"))["diagnostics"]
+    assert [d["file"] for d in found] == ["odd\\xff.arch", "again.arch"]
+    results = json.loads(said("check", ".", "--format", "sarif"))["runs"][0]["results"]
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in results]
+    assert places == ["odd%FF.arch", "again.arch"]
+    assert said("check", ".", "--format", "github").startswith("::warning file=odd\\xff.arch,line=4,")
+    assert "--> odd\\xff.arch:4:10\n" in said("check", ".")
+    for command in ("check", "analyze"):
+        assert "pipe.arch can't be read: it is a pipe, and nothing" in said(command, "pipe.arch", code=2)
+    for command in ("check", "analyze", "fmt"):
+        assert "gone.arch is a link to nothere.arch, which isn't" in said(command, "gone.arch", code=2)
+    assert said("fmt", "--check", ".", code=1) == "odd\\xff.arch\n"
 
 
 def test_version(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_its_recipe_is_that_of_the_other() -> None:
         ("input x: [1, 8]\nconv(2, kernel=3) -> batch_norm", "`batch_norm_1` (batch_norm) can't be"),
         ("input x: [1, 8]\nconv(2, kernel=3) -> prelu", "`prelu_1` (prelu) can't be written as"),
         ("input x: [2, 8]\nsoftmax", "`softmax_1` (softmax) can't be written as"),
-        ("input x: [1, L]\nconv(2, kernel=3)", "the sizes of `x` are open: give them by --size"),
+        ("input x: [1, L]\nconv(2, kernel=3)", "a fully connected network needs sizes: give `--size L=...`"),
         ("input x: [3, 64, 64]\nconv(8, kernel=3)", "it would have 377,911,328 weights, and at most"),
     ],
 )

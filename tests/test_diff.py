@@ -22,6 +22,7 @@ import archdsl
 from archdsl.cli.main import run
 from archdsl.comparison import Difference
 from archdsl.comparison.alignment import aligned
+from archdsl.comparison.naming import which
 from archdsl.comparison.text import text
 from archdsl.compiler.network import Node
 from archdsl.report.calls import layer_call
@@ -157,7 +158,8 @@ def test_what_was_added_in_every_block_is_one_change_of_these(before: str) -> No
 def test_relatives_are_told_by_what_was_done_to_their_blocks(
     before: str, after: str, expected: list[tuple[str, str, int]]
 ) -> None:
-    assert set(expected) <= set(told(bundled(before, after)))
+    found = bundled(before, after)
+    assert set(expected) <= set(told(found)) and not found.unlike
 
 
 def test_arguments_that_the_file_changed_are_told_from_shapes_that_follow() -> None:
@@ -167,6 +169,26 @@ def test_arguments_that_the_file_changed_are_told_from_shapes_that_follow() -> N
     found = bundled("AlexNet", "AlexNetTorchvision")
     assert details(found)[0] == ("conv1.conv", "channels", "96", "64")
     assert [change.part.name for change in found.affected][:2] == ["conv1.relu", "pool1"]
+
+
+def test_unlike_networks_are_told_as_wholes() -> None:
+    """Their pairs of layers are chance; who asks for them by a depth, and programs, get them all the same."""
+    from archdsl.drawing.difference import difference
+
+    found = bundled("MobileNetV2", "EfficientNet")
+    assert found.unlike and text(found, 105) in PAGE, "the documentation shows it"
+    assert " renamed " not in text(found) and " renamed " in text(found, depth=2)
+    written = json.loads(json.dumps(found.to_dict()))
+    jsonschema.validate(written, SCHEMA)
+    assert written["in_common"] == pytest.approx(0.38, abs=0.01) and written["changes"]
+    assert written["kinds"]["relu6"] == {"before": 35, "after": 0}
+    assert written["blocks"]["Bottleneck"] == {"before": 17, "after": 0}
+    boxes = {words.text for words in ElementTree.fromstring(difference(found)).iter(f"{SVG}text")}
+    assert {"− bottleneck_2", "+ stage4"} <= boxes
+    # All layers wider and of another kernel, in a network that is its own kin.
+    lines = ["conv({}, kernel={}, padding={}) -> relu"] * 8
+    wide = [small("\n".join(lines).format(*[8 * k, 2 * k + 1, k] * 8)) for k in (1, 2)]
+    assert not archdsl.diff(*wide).unlike
 
 
 # ------------------------------------------------------------------------------ any network
@@ -265,6 +287,88 @@ def test_a_mutation_is_said(old: str, new: str, expected: list[tuple[str, str, s
     found = archdsl.diff(small(BODY), small(BODY.replace(old, new)))
     assert said(found) == expected
     assert not found.same
+
+
+def lines(before: archdsl.Net, after: archdsl.Net) -> list[str]:
+    """What is told of two networks, without the totals."""
+    shown = text(archdsl.diff(before, after)).splitlines()
+    return [line[3:] for line in shown if line[1:2] in tuple("+−~→·=")]
+
+
+UNITS = """
+block Unit(c) {
+  body: conv(c, kernel=3, padding=1) -> relu
+  conv(c, kernel=1)
+}
+network N(width = 4) {
+  input x: [4, 8, 8]
+  first: repeat 3 { Unit(width) }
+  second: {
+    Unit(width)
+    repeat 2 { Unit(2 * width) }
+  }
+  flatten -> linear(3)
+  expect parameters < 1M
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("relu", "gelu", ["changed  body.gelu in every Unit  × 6   relu → gelu"]),
+        ("repeat 3 {", "repeat 3 { relu\n", ["added    first_*.relu  × 3   relu"]),
+        (
+            "Unit(2 * width)",
+            "Unit(3 * width)",
+            [
+                "changed  second.Unit_{2,3}.body.conv  × 2   channels 8 → 12   +872 parameters, +55.3 K MACs",
+                "changed  second.Unit_{2,3}.conv_1  × 2   channels 8 → 12   +168 parameters, +10.2 K MACs",
+                "follows  second   2 layers, 8 × 8 × 8 → 12 × 8 × 8",
+                "follows  flatten_1   512 → 768",
+                "follows  linear_1   other figures   +768 parameters, +768 MACs",
+            ],
+        ),
+        ("Unit", "Part", ["renamed  Unit_* → Part_*   18 layers"]),
+        ("< 1M", "<1_000_000", ["changed  expect parameters   < 1M → <1_000_000"]),
+        (
+            "expect parameters < 1M",
+            "expect macs < 1G",
+            ["removed  expect parameters   < 1M", "added    expect macs   < 1G"],
+        ),
+        ("1M", "1M  # enough", []),
+        ("width = 4", "width = 4, more = 1", []),
+    ],
+)
+def test_an_edit_is_told_in_few_words(old: str, new: str, expected: list[str]) -> None:
+    assert lines(archdsl.loads(UNITS), archdsl.loads(UNITS.replace(old, new))) == expected
+
+
+def test_parameters_and_the_name_are_told() -> None:
+    before, wider = archdsl.loads(UNITS), archdsl.loads(UNITS.replace("width = 4", "width = 8"))
+    assert lines(before, wider)[0] == "changed  parameter width   4 → 8"
+    other = archdsl.diff(before, archdsl.loads(UNITS.replace("network N", "network M")))
+    assert other.same and not other.identical
+    assert "the same structure; the network's name differs" in text(other)
+
+
+def test_branches_in_another_order_are_these_branches() -> None:
+    """In order of execution each stands where the other stood; what is new is where they come together."""
+    ways = [
+        "one: conv(16, kernel=1) -> relu",
+        "three: { conv(24, kernel=1) -> relu -> conv(32, kernel=3, padding=1) -> relu }",
+        "five: { conv(8, kernel=1) -> relu -> conv(16, kernel=5, padding=2) -> relu }",
+    ]
+    both = [
+        small(f"mixed: repeat 2 {{\nparallel concat {{\n{chr(10).join(some)}\n}}\n}}")
+        for some in (ways, [ways[1], ways[0], ways[2]])
+    ]
+    found = archdsl.diff(*both)
+    assert [(change.status, change.part.name) for change in found.changes] == [
+        ("changed", "mixed_1.concat"),
+        ("changed", "mixed_2.concat"),
+    ]
+    assert not found.affected and not found.renamed
 
 
 def test_names_and_writing_are_no_structure() -> None:
@@ -385,6 +489,14 @@ def test_three_thousand_layers_take_a_moment() -> None:
     assert process_time() - start < 2
 
 
+def test_names_that_are_shown_as_one_are_these() -> None:
+    grid = [f"stage_{i}.conv_{j}" for i in (1, 2, 3, 5) for j in (1, 2)]
+    assert which(grid) == "stage_{1..3,5}.conv_{1,2}"
+    assert which(["first.conv", "second.conv"]) == "{first,second}.conv"
+    assert which(["conv_1 … relu_1", "conv_2 … relu_2"]) == "conv_{1,2} … relu_{1,2}"
+    assert which(grid[1:]) is None, "it would say of stage_1.conv_1, too"
+
+
 def test_an_alignment_is_the_longest() -> None:
     assert aligned("abcabba", "cbabac") in ([(0, 2), (1, 3), (3, 4), (5, 5)], aligned("abcabba", "cbabac"))
     assert len(aligned("abcabba", "cbabac")) == 4
@@ -463,9 +575,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "b.arch").write_text(UNIT.format(3, 1).replace("Unit", "B"), encoding="utf-8")
     own = 'import Stem from "resnet.arch"\nnetwork Own {\n  input x: [3, 64, 64]\n  Stem\n}\n'
     (models / "resnet.arch").write_text(own, encoding="utf-8")
+    nets = models / "project" / "nets"
+    nets.mkdir(parents=True)
+    (nets.parent / ".archroot").touch()
+    (nets.parent / "b.arch").write_text(UNIT.format(3, 1).replace("Unit", "B"), encoding="utf-8")
+    for name, path in (("in", "../b.arch"), ("out", "../../b.arch")):
+        text = NET.replace('"parts/unit', f'"{path[:-5]}').replace("Unit", "B")
+        (nets / f"{name}.arch").write_text(text, encoding="utf-8")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "as it was")
+    (nets.parent / ".archroot").unlink()
     (models / "parts" / "unit.arch").write_text(UNIT.format(5, 2), encoding="utf-8")
     monkeypatch.chdir(models)
     return tmp_path
@@ -487,7 +607,7 @@ def test_a_revision_is_read_with_its_own_imports(
             "kernel",
             "padding",
         ]
-    for name in ("n.arch", "resnet.arch"):
+    for name in ("n.arch", "resnet.arch", "project/nets/in.arch"):
         assert run(["diff", f"HEAD:models/{name}", f"HEAD:./{name}", "--exit-code"]) == 0
 
 
@@ -503,6 +623,10 @@ def test_a_revision_is_read_with_its_own_imports(
         (["HEAD:./parts/", "n.arch"], "is a folder"),
         (["HEAD:./big.arch", "n.arch"], "larger than"),
         (["HEAD:./out.arch", "n.arch"], "error[import-outside]"),
+        (
+            ["HEAD:models/project/nets/out.arch", "n.arch"],
+            "stay inside the folder of HEAD:models/project/nets/../.archroot",
+        ),
         (["n.arch", "n.arch", "--since", "HEAD"], "leave out the second"),
         (["n.arch", "ResNet18", "--set", "train.batch=3"], "leave out --set train"),
         (["n.arch", "ResNet18", "-o", "x.gif"], "*.svg, *.png or *.pdf"),
@@ -515,6 +639,15 @@ def test_what_can_not_be_compared_is_said(
 ) -> None:
     assert run(["diff", *arguments]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_what_is_counted_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "n.arch"
+    body = "conv(4, kernel=1) -> batch_norm\nexpect parameters < 9"
+    file.write_text(f"network N {{ input x: [4, 8, 8]\n{body}\n}}", encoding="utf-8")
+    assert run(["diff", str(file), "ResNet18"]) == 1
+    said = capsys.readouterr().err
+    assert "1 error in" in said and "warning" not in said
 
 
 def test_outside_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -146,7 +146,9 @@ def test_equal_stations_are_one_where_there_are_many() -> None:
 def test_what_comes_in_beside_the_trunk_is_named() -> None:
     """No arrow says that a picture goes where a second input goes."""
     siamese = trunk_of("SiameseTDNN")
-    assert [(s.joins, s.shape) for s in siamese.stations if s.joins] == [(["signature2"], (304,))]
+    assert [(s.joins, s.shape) for s in siamese.stations if s.joins] == [
+        (["signature2, through half"], (304,))
+    ]
     assert siamese.skips == []
     fast = trunk_of("FastRCNN")
     assert [s.joins for s in fast.stations if s.joins] == [["regions"]]
@@ -155,7 +157,7 @@ def test_what_comes_in_beside_the_trunk_is_named() -> None:
     text = "network N { input left: [1, 9]\ninput right: [1, 9]\n a: from left -> conv(2, kernel=3) -> relu\n"
     both = archdsl.loads(text + "b: from right -> conv(2, kernel=3)\n from a, b -> concat\n}")
     found = trunk(both.network, Flow(both.network))
-    assert [s.joins for s in found.stations] == [[], [], ["right"]]
+    assert [s.joins for s in found.stations] == [[], [], ["right, through b"]]
     assert found.skips == []
 
 
@@ -353,7 +355,7 @@ def test_ways_part_at_a_dot() -> None:
 
 def test_a_graph_that_is_too_high_goes_on_in_the_next_column() -> None:
     """The same boxes side by side, also within a frame, and the ways between columns go around them."""
-    for name, height in (("GoogLeNet", 700), ("VGG16", 950)):
+    for name, height in (("GoogLeNet", 700), ("VGG16", 950), ("ShuffleNetV2", 400), ("DenseNet121", 400)):
         network, flow = net(name).network, Flow(net(name).network)
         whole, folded = (ElementTree.fromstring(graph(network, flow, height=most)) for most in (None, height))
         assert float(folded.attrib["height"]) <= height < float(whole.attrib["height"])
@@ -365,10 +367,14 @@ def test_a_graph_that_is_too_high_goes_on_in_the_next_column() -> None:
         for way in up:
             below, above = way[1][1], way[3][1]
             assert above < way[0][1] < below
+            x, y = way[0]
+            assert any(left <= x <= right and abs(foot - y) < 2 for left, _, right, foot in (*boxes, *frames))
             for (x1, y1), (x2, y2) in pairwise(way[1:5]):
                 line = (min(x1, x2), min(y1, y2), max(x1, x2) + 0.1, max(y1, y2) + 0.1)
                 around = [box for box in (*boxes, *frames) if not within(line, box)]
                 assert all(apart(line, box) for box in around), name
+                along = (min(x1, x2), min(y1, y2) - 5, max(x1, x2) + 0.1, max(y1, y2) + 5)
+                assert all(apart(along, box) or within(along, box) for box in frames) or x1 == x2, name
     # What four copies lead on from is not broken.
     network, flow = net("UNet").network, Flow(net("UNet").network)
     assert graph(network, flow, height=400) == graph(network, flow)
@@ -426,7 +432,7 @@ def test_all_colours_are_of_the_palette() -> None:
 def test_a_graph_of_open_sizes_and_of_thousands_of_layers() -> None:
     text = "network N {{\n input x: [{shape}]\n repeat {n} {{ conv(4, kernel=3, padding={p}) -> relu }}\n}}\n"
     opened = archdsl.loads(text.format(shape="3, H, W", n=1, p=0))
-    assert "4 × H - 2 × W - 2" in graph(opened.network, Flow(opened.network))
+    assert "4 × (H - 2) × (W - 2)" in graph(opened.network, Flow(opened.network))
     alike = archdsl.loads(text.format(shape="4, 8", n=500, p=1))
     assert ">conv(4, kernel=3, padding=1) × 500</text>" in graph(alike.network, Flow(alike.network))
     differ = archdsl.loads(text.format(shape="4, 2010", n=500, p=0))
@@ -541,16 +547,16 @@ def test_labels_say_what_kind_of_window_it_is() -> None:
         "p: max_pool(2)\n max_unpool(p) -> conv_transpose(2, kernel=4, stride=2)"
     )
     assert of_kind(root, "kernel") == [
+        *("↑2", "pool 2×2 /2", "↑2"),
         "depthwise 3×3",
         "depthwise 5×5",
         "3×3, dilation 4, 8 groups",
         "3×3, dilation 1×2",
-        "↑2, 3×3",
-        "↑2",
-        "pool /2",
-        "↑2",
+        "3×3",
         "4×4 ↑2",
-    ]
+    ], "what is done to the map before stands in a line of its own"
+    signal = drawn("input x: [1, 40]\n conv(4, kernel=3, stride=2) -> max_pool(3, stride=1) -> max_pool(2)")
+    assert of_kind(signal, "kernel") == ["3, stride 2", "pool 3", "pool 2, stride 2"]
     high = []
     for dilation in (1, 4):
         root = drawn(f"input x: [8, 32, 32]\n conv(8, kernel=3, dilation={dilation}, padding={dilation})")
@@ -558,6 +564,32 @@ def test_labels_say_what_kind_of_window_it_is() -> None:
         edges = [float(number) for number in re.findall(r"[\d.]+", window.attrib["d"])]
         high.append(edges[7] - edges[1])
     assert high[1] == pytest.approx(3 * high[0], rel=0.01), "9 rows and not 3"
+
+
+def test_what_is_one_body_says_its_kernels() -> None:
+    """A residual unit those of its longest way, a line each; many equal layers theirs, and what pools."""
+    assert of_kind(picture("ResNet18"), "kernel") == [
+        *("pool 3×3 /2", "7×7 /2", "3×3"),
+        *("3×3 /2", "3×3") * 3,
+        "3×3",
+    ]
+    assert of_kind(picture("ResNet101"), "kernel")[-4:] == ["1×1", "1×1 (first 1×1 /2)", "3×3", "1×1"]
+    deep = "repeat 20 {{ conv({0}, kernel=3, padding=1) -> relu }}"
+    many = drawn(
+        f"input x: [3, 32, 32]\n{deep.format(8)}\n max_pool(2)\n{deep.format(16)}\n conv(4, kernel=1)"
+    )
+    assert of_kind(many, "kernel") == ["pool 2×2 /2", "3×3", "1×1"]
+
+
+def test_the_map_that_a_vector_becomes_has_a_body() -> None:
+    root = drawn(
+        "input x: [1, 28, 28]\n"
+        "conv(8, kernel=3, stride=2, padding=1) -> conv(16, kernel=3, stride=2, padding=1)\n"
+        "flatten -> linear(8) -> linear(784) -> reshape([16, 7, 7])\n"
+        "conv_transpose(8, kernel=4, stride=2, padding=1) -> conv_transpose(1, kernel=4, stride=2, padding=1)"
+    )
+    assert of_kind(root, "label").count("7×7") == 2 and len(rectangles(root)) == 8
+    assert not [way for way in ways(root, "way") if len(way) > 2], "an autoencoder is a row"
 
 
 def test_the_way_up_leaves_where_nothing_comes_in() -> None:

@@ -158,6 +158,20 @@ def test_biases_stand_beside_every_matrix_that_has_some() -> None:
         assert ("β" in [words_of(text) for text in root.iter(f"{SVG}text")]) == bool(units)
 
 
+def test_numbers_have_colours_of_their_own() -> None:
+    """In all matrices of a picture the same, and none that of a weight."""
+    net = archdsl.loads(
+        "network N { input x: [1, 6]\nmade: conv(1, kernel=3)\nblur: from x -> blur_pool(3)\n"
+        "mean: from x -> avg_pool(2)\noutput made, blur, mean }"
+    )
+    root = ElementTree.fromstring(matrix(net.network, ["made", "blur", "mean"], None))
+    assert_legible(matrix(net.network, ["blur"], None))
+    kinds = {
+        rect.attrib["class"].split()[1] for rect in root.iter(f"{SVG}rect") if "cell" in rect.attrib["class"]
+    }
+    assert kinds == {"c1-1", "c1-2", "c1-3", "n1", "n2"}, "1/4 and 1/2"
+
+
 def test_matrices_stand_beside_each_other() -> None:
     """Figure 10.4: a fully connected layer, a convolution, and one with a stride of 2."""
     net = archdsl.loads(
@@ -231,9 +245,61 @@ def test_holes_and_padding_are_shown() -> None:
     root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), "conv_1:1"))
     kinds = [rect.attrib["class"].split()[0] for rect in root.iter(f"{SVG}rect")]
     assert (kinds.count("read"), kinds.count("pad"), kinds.count("unit")) == (1 + 2, 1, 19 + 18)
-    assert "9 positions of x, of which it reads 3, stride 1" in [
-        words_of(text) for text in root.iter(f"{SVG}text")
-    ]
+    assert note_of(root) == "2 positions of x, in a field of 9 that reaches into the padding, stride 1"
+
+
+def note_of(root: ElementTree.Element) -> str:
+    return [words_of(text) for text in root.iter(f"{SVG}text")][1]
+
+
+def test_the_caption_says_what_is_filled() -> None:
+    """Also where padding between the layers hides a part of the field, and of what is no rectangle."""
+    cross = (
+        "a: conv(2, kernel=[1, 5], padding=same)\n"
+        "b: from x -> conv(2, kernel=[5, 1], padding=same)\n c: from a, b -> add"
+    )
+    for lines, unit, note in (
+        (
+            "conv(2, kernel=3, padding=1)\n" * 3,
+            "conv_3:0,4",
+            "4 × 7 positions of x, in a field of 7 × 7 that",
+        ),
+        (cross, "c:4,4", "9 positions of x, in a field of 5 × 5, stride 1"),
+    ):
+        net = archdsl.loads(f"network N {{ input x: [1, 9, 9]\n{lines} }}")
+        root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), unit))
+        assert note_of(root).startswith(note)
+
+
+def test_where_units_differ_the_picture_is_of_one_that_sees_the_most() -> None:
+    conv, up = "conv(4, kernel=3, padding=1)", "conv_transpose(4, kernel=2, stride=2)"
+    net = archdsl.loads(
+        f"network N {{ input x: [1, 64]\na: {conv}\n max_pool(2)\n b: {conv}\n max_pool(2) -> {conv}\n"
+        f"{up}\n concat(b) -> {conv} -> {up}\n concat(a) -> {conv} }}"
+    )
+    (most,) = net.analysis().fields[-1].size
+    note = note_of(ElementTree.fromstring(receptive_field(net.network, net.analysis(), None)))
+    assert note.startswith(f"{most} positions of x, stride 1; units differ, their fields are ")
+    assert note.endswith(f" to {most}")
+
+
+def test_dots_stand_wherever_rows_are_left_out() -> None:
+    """Also where something skips over them."""
+    conv = "conv(4, kernel=3, padding=1)"
+    unit = f"parallel add {{\n{{ {conv} -> {conv} }}\n{{ }}\n}}\n"
+    net = archdsl.loads("network N { input x: [4, 40]\n" + unit * 6 + "}")
+    root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), None))
+    beside = sorted(
+        (float(text.attrib["y"]), words_of(text))
+        for text in root.iter(f"{SVG}text")
+        if text.attrib["class"] == "end"
+    )
+    every = [node.name for node in net.analysis().flow.nodes][::-1]
+    shown = [name for _, name in beside if name != "⋮"]
+    expected = []
+    for name, after in zip(shown, [*shown[1:], None], strict=True):
+        expected += [name] + ["⋮"] * (after is not None and every.index(after) > every.index(name) + 1)
+    assert len(shown) == 14 < len(every) and [name for _, name in beside] == expected
 
 
 def test_fields_in_each_other_have_one_middle() -> None:

@@ -392,6 +392,8 @@ def inside(line: str) -> str:
             ["receptive_field", "stride", "shape", "translation", "border", "macs", "memory"],
             [],
         ),
+        ("expect training_peak(|", ["batch=", "precision=", "sum"], ["float16"]),
+        ("expect training_peak(batch=64, precision=fl|", ["float16", "bfloat16"], ["batch="]),
         ("expect stem.translation == inv|", ["invariant", "equivariant", "none"], []),
         ("expect stem.stride == |", ["none", "stem"], ["invariant"]),
         ("parallel |", ["add", "concat", "multiply"], []),
@@ -429,6 +431,12 @@ def test_a_word_that_means_two_things_says_the_one_that_is_meant_here() -> None:
 
     assert "layers with weights" in depth("expect |") and "volume" in depth("expect stem.|")
     assert "layers with weights" in told(inside("expect depth > 3"), "depth >")
+
+
+def test_a_peak_shows_what_it_takes() -> None:
+    said = told(inside("expect training_peak(batch=64) < 3"), "training_peak(")
+    for part in ("training_peak(batch=1, precision=float32)", "examples at once", "peak of a training step"):
+        assert part in said
 
 
 def test_what_stands_first_is_what_is_most_likely_meant() -> None:
@@ -508,6 +516,7 @@ def test_completion_at_the_top_and_of_imports(tmp_path: Path) -> None:
         ("Unit(8, activation=relu|", "Unit(width, kernel=3, activation=relu)", "activation"),
         ("conv(max(1, |", "max(values, ...)", None),
         ("concat(stem, |", "concat(..., axis=channels)", None),
+        ("expect training_peak(64, |", "training_peak(batch=1, precision=float32)", "precision"),
     ],
 )
 def test_signature_help(line: str, text: str, active: str | None) -> None:

@@ -72,7 +72,6 @@ WITH_TORCH = {
     "rich",
     "safetensors",
     "filelock",
-    "mnist1d",
     "matplotlib",
 }
 

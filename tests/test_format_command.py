@@ -132,7 +132,7 @@ def test_a_file_that_is_read_only_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_folder_without_files(tmp_path: Path) -> None:
     finished = fmt(".", cwd=tmp_path)
-    assert (finished.code, finished.err) == (0, "0 files as they should be\n")
+    assert (finished.code, finished.err) == (2, "error: . is a folder without .arch files\n")
 
 
 def test_permissions_and_links_stay(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -602,16 +604,29 @@ def test_a_large_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     spoken(scenario)
 
 
-def test_it_ends_with_its_editor(tmp_path: Path) -> None:
-    """An editor that dies closes the pipe, and no server is left behind."""
-    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(LONG) is not None
-    assert process.stderr is not None and b"Traceback" not in process.stderr.read()
-    process.stderr.close()
-    assert process.stdout is not None
-    process.stdout.close()
+def test_every_request_is_answered_until_the_editor_ends() -> None:
+    """Whatever its params, and after the goodbye; an editor that dies closes the pipe, and it ends."""
+    place = {"textDocument": {"uri": "file:///a.arch"}, "position": {"line": 0, "character": 0}}
+    asked: list[tuple[str, Any]] = [
+        ("initialize", {"capabilities": {}}),
+        ("textDocument/hover", {}),
+        ("textDocument/formatting", {**place, "options": {}}),
+        ("textDocument/hover", [5]),
+        ("unknown/method", {}),
+        ("shutdown", None),
+        ("textDocument/hover", place),
+        ("shutdown", None),
+    ]
+    messages = [{"id": i, "method": method, "params": params} for i, (method, params) in enumerate(asked)]
+    messages.insert(1, {"method": "textDocument/didOpen", "params": {}})
+    bodies = [json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages]
+    sent = b"".join(b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies)
+    done = subprocess.run(COMMAND, input=sent, capture_output=True, timeout=LONG)
+    answers = [json.loads(one) for one in re.findall(r"\{.*\}", done.stdout.decode())]
+    codes = {one["id"]: one["error"]["code"] if "error" in one else 0 for one in answers if "id" in one}
+    invalid, unknown, late = -32602, -32601, -32600
+    assert codes == dict(enumerate([0, invalid, invalid, invalid, unknown, 0, late, late]))
+    assert b"Traceback" not in done.stderr
 
 
 def test_without_pygls_it_says_what_to_install(tmp_path: Path) -> None:

@@ -822,3 +822,11 @@ def test_what_does_not_fit_is_said(
     problem = caught.value.problem
     assert (caught.value.argument, problem.name) == (argument, name)
     assert (problem.message(), problem.help()) == (message, mend)
+
+
+def test_kernels_may_be_shorter_numbers_than_the_map() -> None:
+    """In mixed precision a linear layer makes them of bfloat16, and an input of the network is float32."""
+    x, filters = torch.rand(2, 2, 6, 6), torch.rand(2, 3 * 2 * 9).bfloat16()
+    module = Lowered(layer_of("dynamic_conv", channels=3, kernel=3), Shape((2, 6, 6)), Shape((54,)))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(x, filters).dtype == torch.bfloat16

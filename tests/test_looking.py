@@ -144,6 +144,12 @@ def test_the_command_looks_in_every_way(folder: Path, tmp_path: Path) -> None:
         (["--how", "dissection", "--share", "nan"], "nan is not in the range 0<x<1."),
         (["--device", "cuda:99"], "there is no device 'cuda:99' ("),
         (["--how", "inversion", "--unit", "c1:0"], "--unit is for --how stimulus or deconvolution"),
+        (
+            ["--set", "train.steps=3"],
+            "changes nothing of what is seen of a trained run; train.data, train.loss",
+        ),
+        (["--how", "deconvolution", "--seed", "0"], "--seed is for --how stimulus or inversion or maps"),
+        (["--how", "maps", "--seed", "0"], "--seed draws the weights of a FILE: a run has its own"),
         (["--set", "classes=3"], "of a run only keys of the recipe can be set: --set train.KEY=VALUE"),
         (["-o", "look.jpg"], "a picture is written to a file called *.svg, *.png or *.pdf, not to look.jpg"),
     ],

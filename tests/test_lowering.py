@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
@@ -323,6 +324,21 @@ def test_building_twice_gives_two_modules_of_one_class() -> None:
     assert type(first) is type(second)
     assert first is not second
     assert not torch.equal(next(first.parameters()), next(second.parameters()))
+
+
+def test_a_module_goes_to_a_process_that_has_not_built_it(tmp_path: Path) -> None:
+    """With its weights, its mode and what was put on it, by torch.save as by multiprocessing."""
+    text = "block B(n) { conv(n, kernel=3) -> batch_norm }\nnetwork A { input x: [3, 8, 8]\n repeat 2 { B(4) } }"
+    model = archdsl.loads(text).build().eval()
+    assert type(copy.deepcopy(model)) is type(model)
+    model.note = "kept"
+    torch.save(model, tmp_path / "a.pt")
+    # Such a process has no Python module of the source.
+    del sys.modules[type(model).__module__]
+    again = torch.load(tmp_path / "a.pt", weights_only=False)
+    x = torch.randn(1, 3, 8, 8)
+    assert type(again) is not type(model) and again.note == "kept" and not again.training
+    assert torch.equal(again(x), model(x))
 
 
 def test_devices() -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 import archdsl
 from archdsl.cli.main import run
+from archdsl.drawing.sheet import Curves, Pixels
 from archdsl.looking.maps import Maps, left_out, maps
 from archdsl.looking.subject import of_network
 from archdsl.recipes.transforms import Normalize
@@ -90,13 +91,16 @@ def test_other_numbers_are_shown_in_grey_on_one_scale() -> None:
     assert Maps("a", "conv", torch.zeros(1, 2, 2)).shown()[0].eq(0).all()
 
 
-def test_a_signal_is_a_picture_with_a_row_a_channel() -> None:
-    text = "network Signal { input x: [1, 9]\n conv(3, kernel=2, padding=1) -> relu\n flatten -> linear(2) }"
-    x = torch.linspace(-1, 1, 9).reshape(1, 1, 9)
+def test_a_signal_is_a_few_curves_or_a_picture_with_a_row_a_channel() -> None:
+    text = "network Signal { input x: [1, 90]\n conv(5, kernel=2, padding=1) -> relu\n flatten -> linear(2) }"
+    x = torch.linspace(-1, 3, 90).reshape(1, 1, 90)
     signal, made, active = maps(of_network(archdsl.loads(text).network), x)
-    assert signal.shown()[0].equal(x[0] / 2 + 0.5)
-    assert (made.extents, active.scale[:14]) == ("3 × 10", "black 0, white")
+    (curve,), (rows,) = signal.panels(), active.panels()
+    assert isinstance(curve, Curves) and curve.zero == 0.25 and signal.scale == "-1 to 3"
+    assert [curve.channels[0][k] for k in (0, -1)] == [0, 1]
+    assert (made.extents, active.scale[:14]) == ("5 × 91", "black 0, white")
     assert active.shown()[0].equal(active.values / active.values.max())
+    assert isinstance(rows, Pixels) and (rows.wide, rows.high) == (91, 14), "a row is no hair"
 
 
 def test_a_picture_keeps_its_colours_only_where_its_numbers_are_a_picture() -> None:

@@ -10,7 +10,10 @@ import pytest
 import torch
 
 import archdsl
+from archdsl.analysis import analyse
+from archdsl.analysis.autocast import lengths
 from archdsl.compiler import Node, Wire
+from archdsl.precision import Mixed
 
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
@@ -393,19 +396,23 @@ def test_peaks_of_random_programs(seed: int) -> None:
 # ------------------------------------------------------------------------------ set beside torch
 
 
-def kept_by_torch(net: archdsl.Net, batch: int) -> int:
+def kept_by_torch(net: archdsl.Net, batch: int, precision: torch.dtype = torch.float32) -> int:
     """The bytes that autograd keeps after a forward pass, weights and buffers apart; a tensor once."""
     model = net.build()
     kept: dict[Any, int] = {}
+    held = []
+    """So that no place is given away and counted for two."""
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.numel())
         kept[place] = tensor.nbytes
+        held.append(tensor)
         return tensor
 
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     inputs = [torch.rand(batch, *node.shape) for node in net.network.inputs]
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    short = torch.autocast("cpu", precision, enabled=precision != torch.float32)
+    with short, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = model(*inputs)
     assert isinstance(result, torch.Tensor)
     return sum(size for place, size in kept.items() if place[0] not in own)
@@ -455,3 +462,57 @@ def test_bundled_networks_by_simulation(file: str) -> None:
     over_time = net.analysis(2).memory
     assert over_time.forward == simulation.forward()
     assert over_time.training == simulation.training()
+
+
+# ------------------------------------------------------------------------------ mixed precision
+
+TRANSFORMER = {"side": 32, "patch": 8, "width": 48, "depth": 2, "heads": 4, "hidden": 96, "classes": 10}
+
+
+SMALL_UNET = """
+block Twice(channels) { repeat 2 { conv(channels, kernel=3, padding=1, bias=false) -> batch_norm -> relu } }
+network SmallUNet {
+  input image: [1, 64, 64]
+  fine: Twice(8)
+  coarse: max_pool(2) -> Twice(16)
+  max_pool(2) -> Twice(32)
+  conv_transpose(16, kernel=2, stride=2) -> concat(coarse) -> Twice(16)
+  conv_transpose(8, kernel=2, stride=2) -> concat(fine) -> Twice(8)
+  conv(2, kernel=1)
+}"""
+
+
+def kept_in_mixed_precision(net: archdsl.Net, batch: int) -> int:
+    """What is alive at the first backward step, but for gradients and the copies of biases: none is saved."""
+    mixed = Mixed("bfloat16", on_gpu=False)
+    analysis = analyse(net.network, batch, mixed=mixed)
+    flow, memory = analysis.flow, analysis.memory
+    found = lengths(flow, mixed)
+    sizes = found.sizes(flow, memory.sizes, batch)
+    gradients = sum(sizes[value] for value in (*flow.outputs, *flow.feeds[memory.backward[0]]))
+    biases = sum(2 * rules.biases for rules, copies in zip(flow.rules, found.copies, strict=True) if copies)
+    return int(memory.training[len(flow.nodes)] - gradients - biases)
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "side", "within"),
+    [
+        # The flattened maps are views to torch, and the mask of a dropout has there two bytes an element.
+        ("alexnet.arch", {}, 67, 0.0005),
+        ("resnet.arch:ResNet18", {}, 32, 0),
+        (SMALL_UNET, {}, 32, 0),
+        # The statistics of attention are float32, and the value that is classified is a view.
+        ("vit.arch", TRANSFORMER, 32, 0.003),
+    ],
+    ids=["alexnet", "resnet", "unet", "vit"],
+)
+def test_mixed_precision_keeps_what_torch_keeps(
+    text: str, parameters: dict[str, int], side: int, within: float
+) -> None:
+    load = archdsl.loads if "\n" in text else archdsl.load
+    net = load(text, parameters=parameters, unexpected=True)
+    (x,) = net.network.inputs
+    size = {x.name: (int(x.shape[0]), side, side)}
+    net = load(text, parameters=parameters, inputs=size, unexpected=True)
+    kept = kept_by_torch(net, 2, torch.bfloat16)
+    assert kept_in_mixed_precision(net, 2) == pytest.approx(kept, rel=within, abs=0)

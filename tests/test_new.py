@@ -153,6 +153,7 @@ def test_the_network_is_called_like_its_file(name: str, network: str, tmp_path: 
         ("--input 3x", "is no shape"),
         ("--input 0x3x3", "is no shape"),
         ("--input 1x2x3x4x5", "is no shape"),
+        ("--input 224x224x3", "did you mean 3x224x224?"),
         ("--classes 1", "'1' is no number of classes: a whole number from 2 to 1,000,000"),
         ("--classes five", "'five' is no number of classes: a whole number from 2 to 1,000,000"),
         ("--data image_folder --input 3x20000x20000", "--data image_folder is not for `classify`"),

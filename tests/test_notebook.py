@@ -110,6 +110,17 @@ def test_it_shows_what_the_analysis_found(name: str) -> None:
     assert (picture["src"] or "").startswith("data:image/svg+xml;base64,") and name in (picture["alt"] or "")
 
 
+def test_reports_and_differences_show_what_the_commands_print() -> None:
+    net, other = archdsl.load("LeNet5"), archdsl.load("LeNet1")
+    report = net.report(batch=32, precision="float16")
+    below = {row["cells"][0]: row["cells"][1:] for row in Page(report._repr_html_()).rows["tfoot"]}
+    assert below == {total.name: [total.exact, total.beside] for total in totals(report)}
+    difference = archdsl.diff(net, other)
+    shown = Page(difference._repr_html_())
+    assert shown.said == str(difference) and "training peak" in shown.said
+    assert f".{shown.classes[1]}" in shown.style
+
+
 def test_a_block_has_the_sum_of_its_layers() -> None:
     rows = {row["cells"][0]: row for row in page(archdsl.load("ResNet152")).rows["tbody"] if row["block"]}
     folded = {entry.facts["name"]: entry.facts for entry in archdsl.load("ResNet152").report().entries(1)}

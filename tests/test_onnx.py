@@ -37,9 +37,10 @@ HIDING = """network Hiding {
 }"""
 """Labels that torch's modules have for themselves. Along the rows ONNX would count a window too many, which
 begins behind the samples, and along the columns it would not."""
+VOLUME = "network Volume {\n  input x: [2, 4, 6, 9]\n  pooled: adaptive_avg_pool([2, 1, 3]) -> flatten\n}"
 
 
-@pytest.mark.parametrize("file", ["mnist1d_conv.arch", "lenet5.arch:LeNet5", "unet.arch", SEVERAL, HIDING])
+@pytest.mark.parametrize("file", ["mnist1d_conv.arch", "lenet5.arch:LeNet5", "unet.arch", SEVERAL, HIDING, VOLUME])
 def test_the_graph_computes_what_torch_does(tmp_path: Path, file: str) -> None:
     net = archdsl.loads(file) if file.startswith("network") else _load(file)
     model = net.build().eval()
@@ -99,23 +100,36 @@ def test_open_sizes_stay_open(tmp_path: Path) -> None:
 
 
 def test_a_size_that_onnx_can_not_leave_open_is_said(tmp_path: Path) -> None:
-    net = archdsl.loads("network Open {\n  input x: [1, H, 32]\n  adaptive_avg_pool([2, 3])\n}")
-    with pytest.raises(NotExported, match="can't leave H open here: give them by --size"):
+    net = archdsl.loads("network Open {\n  input x: [1, L]\n  max_pool(2)\n}")
+    with pytest.raises(NotExported, match=r"can't leave L open here \(.+\): give `--size L=...`"):
         export(net.network, net.build(), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_open_sizes_that_depend_on_one_another_are_refused(tmp_path: Path) -> None:
-    text = "network Open {\n  input a: [3, H, W]\n  input b: [3, W, H]\n  from a, b -> add -> conv(4, 3)\n}"
+def test_open_sizes_that_depend_on_one_another_stay_open(tmp_path: Path) -> None:
+    text = """network Open {
+      input fine: [3, H, W]
+      input coarse: [4, K, W // 2]
+      half: from fine -> conv(4, kernel=3, stride=2, padding=1)
+      from half, coarse -> concat -> conv(2, 1)
+    }"""
     net = archdsl.loads(text)
-    with pytest.raises(NotExported, match="which numbers fit H and W is not known: give them by --size"):
-        export(net.network, net.build(), tmp_path / "net.onnx")
-    (tmp_path / "open.arch").write_text(text)
+    model = net.build().eval()
+    assert export(net.network, model, tmp_path / "net.onnx") < 1e-4
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    fine, coarse = torch.randn(1, 3, 31, 90), torch.randn(1, 4, 16, 45)
+    (found,) = session.run(None, {"fine": fine.numpy(), "coarse": coarse.numpy()})
+    np.testing.assert_allclose(found, model(fine, coarse).detach().numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_open_sizes_that_fit_for_one_number_alone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "open.arch").write_text("network Open {\n  input a: [3, H]\n  reshape([6, 20])\n}")
     arguments = ["export", str(tmp_path / "open.arch"), "--to", "onnx", "-o", str(tmp_path / "net.onnx")]
-    assert CliRunner().invoke(command, arguments, standalone_mode=False).return_value == 1
+    refused = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert refused.return_value == 1
+    assert "no two numbers that fit were found for H: give `--size H=...`" in refused.output
     assert not (tmp_path / "net.onnx").exists()
-    sizes = ["--size", "H=9", "--size", "W=9"]
-    sized = CliRunner().invoke(command, [*arguments, *sizes], standalone_mode=False)
+    sized = CliRunner().invoke(command, [*arguments, "--size", "H=40"], standalone_mode=False)
     assert sized.return_value == 0, sized.output
 
 
@@ -147,4 +161,7 @@ def test_a_layer_that_onnx_lacks_is_named(tmp_path: Path) -> None:
         NotExported, match=r"no form of `scattering_1` \(scattering\): it has no complex numbers"
     ):
         export(net.network, net.build(), tmp_path / "n.onnx")
+    uneven = archdsl.loads(VOLUME.replace("4, 6", "5, 6"))
+    with pytest.raises(NotExported, match="_adaptive_avg_pool3d` as `pooled.adaptive_avg_pool` uses it"):
+        export(uneven.network, uneven.build(), tmp_path / "n.onnx")
     assert not list(tmp_path.iterdir())

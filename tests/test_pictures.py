@@ -472,9 +472,9 @@ def test_batches_and_folders_of_corrupt_pictures(
     [
         (
             lambda root: [p.unlink() for p in (root / "train/red").iterdir()],
-            "train/red` can't be trained on: it has no pictures",
+            "train/red` can't be used as data: it has no pictures",
         ),
-        (lambda root: (root / "val/purple").mkdir(), "val/purple` can't be trained on: it has no pictures"),
+        (lambda root: (root / "val/purple").mkdir(), "val/purple` can't be used as data: it has no pictures"),
         (lambda root: made(root / "val/purple", 1, (9, 9, 9)), "class `purple` is not among those"),
         (lambda root: shutil.rmtree(root / "val/green"), "class `green` has no folder in"),
         (lambda root: root.rename(root.parent / "gone"), "is no folder here"),

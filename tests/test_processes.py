@@ -96,6 +96,38 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Started]]:
+    """What two processes come to, and what they said."""
+    folder = tmp_path_factory.mktemp("paired")
+    (folder / "small.arch").write_text(ADAM)
+    return folder, [one.wait() for one in together(folder, 2)]
+
+
+def killed(folder: Path, processes: list[Started], after: int = 0) -> int:
+    """Kill the processes of a run at the next checkpoint; the step that it can go on from."""
+    place = folder / "run" / CHECKPOINTS
+    until = time.monotonic() + 120
+    while max((path.name for path in place.glob("step-*")), default="") <= f"step-{after:012}":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    for one in processes:
+        one.send_signal(signal.SIGKILL)
+    for one in processes:
+        one.wait()
+    last = Checkpoint.newest(folder / "run")
+    assert last is not None and after < last.step < 60
+    return last.step
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The folder of two processes that were killed, and the step that they can go on from."""
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "small.arch").write_text(ADAM)
+    return folder, killed(folder, together(folder, 2))
+
+
+@pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Started]:
     """What two processes come to that have a part of the state each, and what the command said."""
     folder = tmp_path_factory.mktemp("split")
@@ -156,9 +188,43 @@ def as_one(folder: Path, done: list[Started], alone: Path, parts: int) -> None:
     assert len([*(folder / "run" / CHECKPOINTS).glob("*/*.safetensors")]) == parts
 
 
-def test_two_processes_compute_what_one_does(tmp_path: Path, alone: Path) -> None:
-    (tmp_path / "small.arch").write_text(ADAM)
-    as_one(tmp_path, [one.wait() for one in together(tmp_path, 2)], alone, parts=1)
+def test_two_processes_compute_what_one_does(paired: tuple[Path, list[Started]], alone: Path) -> None:
+    as_one(*paired, alone, parts=1)
+
+
+def test_as_many_processes_go_on_bit_for_bit_in_the_places_that_slurm_gives(
+    tmp_path: Path, begun: tuple[Path, int], paired: tuple[Path, list[Started]]
+) -> None:
+    shutil.copytree(begun[0], tmp_path, dirs_exist_ok=True)
+    words = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
+    tasks = [
+        start(
+            "train", "small.arch", "--out", "run", "--resume",
+            cwd=tmp_path, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **words,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    assert [task.wait().returncode for task in tasks] == [0, 0], tasks[0].stderr
+    found, wanted = tmp_path / "run", paired[0] / "run"
+    assert f"going on after step {begun[1]}" in (found / "train.log").read_text()
+    assert losses(found) == losses(wanted)
+    ours, theirs = (load_file(folder / "weights.safetensors") for folder in (found, wanted))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_a_killed_run_goes_on_with_another_number_of_processes(
+    tmp_path: Path, begun: tuple[Path, int], alone: Path
+) -> None:
+    """Two of them, then three that split the state, then one."""
+    shutil.copytree(begun[0], tmp_path, dirs_exist_ok=True)
+    first = begun[1]
+    second = killed(tmp_path, together(tmp_path, 3, "--shard", "--resume"), first)
+    done = run("train", "small.arch", "--out", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for step in (first, second):
+        assert f"going on after step {step}" in (tmp_path / "run/train.log").read_text()
+    agree(tmp_path / "run", alone)
 
 
 def test_two_processes_that_split_the_state_compute_what_one_does(
@@ -201,48 +267,6 @@ def test_two_machines(tmp_path: Path, alone: Path) -> None:
     said = [launcher.communicate(timeout=240) for launcher in launchers]
     assert [launcher.returncode for launcher in launchers] == [0, 0], said
     assert "step 60 of 60" in said[0][1] and "step" not in said[1][1]
-    agree(tmp_path / "run", alone)
-
-
-def test_the_place_that_slurm_gives(tmp_path: Path, alone: Path) -> None:
-    (tmp_path / "small.arch").write_text(ADAM)
-    words = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
-    tasks = [
-        start(
-            "train", "small.arch", "--out", "run",
-            cwd=tmp_path, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **words,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    assert [task.wait().returncode for task in tasks] == [0, 0], tasks[0].stderr
-    agree(tmp_path / "run", alone)
-
-
-def killed(folder: Path, processes: list[Started], after: int = 0) -> int:
-    """Kill the processes of a run at the next checkpoint; the step that it can go on from."""
-    place = folder / "run" / CHECKPOINTS
-    until = time.monotonic() + 120
-    while max((path.name for path in place.glob("step-*")), default="") <= f"step-{after:012}":
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    for one in processes:
-        one.send_signal(signal.SIGKILL)
-    for one in processes:
-        one.wait()
-    last = Checkpoint.newest(folder / "run")
-    assert last is not None and after < last.step < 60
-    return last.step
-
-
-def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path, alone: Path) -> None:
-    """Two of them, then three that split the state, then one."""
-    (tmp_path / "small.arch").write_text(ADAM)
-    first = killed(tmp_path, together(tmp_path, 2))
-    second = killed(tmp_path, together(tmp_path, 3, "--shard", "--resume"), first)
-    done = run("train", "small.arch", "--out", "run", "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for step in (first, second):
-        assert f"going on after step {step}" in (tmp_path / "run/train.log").read_text()
     agree(tmp_path / "run", alone)
 
 

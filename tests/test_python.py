@@ -64,6 +64,7 @@ def test_what_is_no_setting_is_refused(given: dict[str, Any], error: type[Except
         ({"batch": "3"}, TypeError, "batch is a whole number from 1 to 2_147_483_648, not '3'"),
         ({"precision": "fp16"}, ValueError, "'float32', 'float16', 'bfloat16' or 'float64', not 'fp16'"),
         ({"optimizer_state": -1}, ValueError, "optimizer_state is a whole number from 0, not -1"),
+        ({"trained_in": "fp8"}, ValueError, "trained_in is 'float32', 'bfloat16' or 'float16', not 'fp8'"),
     ],
 )
 def test_what_no_report_is_of_is_refused(asked: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -72,10 +73,32 @@ def test_what_no_report_is_of_is_refused(asked: dict[str, Any], error: type[Exce
     assert said in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"parameters": {"clases": 5}}, "parameters['clases']:1: network `Open` has no parameter `clases`"),
+        ({"parameters": {"classes": "5 +"}}, "parameters['classes']:1: expected a value"),
+        ({"sizes": {"D": 5}}, "sizes['D']:1: network `Open` has no symbolic size `D`"),
+    ],
+)
+def test_what_does_not_fit_stands_where_python_gave_it(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(archdsl.ArchError) as raised:
+        archdsl.loads(OPEN, **given)
+    assert said in str(raised.value)
+
+
 def test_names_are_no_files_and_no_networks() -> None:
     for nothing in (None, 3):
         with pytest.raises(TypeError, match="expected str, bytes"):
             archdsl.load(nothing)  # type: ignore[arg-type]
+    # As the command line says it, and as what a script would catch.
+    with pytest.raises(
+        FileNotFoundError, match=r"here or among the bundled .* mean alexnet\.arch\?$"
+    ) as raised:
+        archdsl.load("alexnt.arch")
+    assert raised.value.filename == "alexnt.arch"
+    with pytest.raises(IsADirectoryError, match=r"tests is a folder; name an \.arch file in it$"):
+        archdsl.load(Path(__file__).parent)
     with pytest.raises(TypeError, match="a difference is of two networks"):
         archdsl.diff("VGG16", "VGG19")  # type: ignore[arg-type]
     assert archdsl.load(Path("VGG16")).name == "VGG16"
@@ -127,6 +150,18 @@ def test_networks_and_errors_can_be_pickled_and_copied(tmp_path: Path) -> None:
             assert other.report().to_dict() == net.report().to_dict()
             assert [d.to_dict() for d in other.diagnostics] == [d.to_dict() for d in net.diagnostics]
             assert [o.holds for o in other.outcomes] == [o.holds for o in net.outcomes]
+    deep = archdsl.loads("network Deep { input x: [1, 8]\n" + 600 * "conv(1, kernel=1)\n" + "}")
+    difference = archdsl.diff(deep, own)
+    equation = archdsl.loads(BUDGET, unexpected=True).draw("equation")
+    given = (deep.report(4), deep.network.nodes[300], deep.graph, difference, equation)
+    # They belong together still when they have been copied together.
+    report, node, graph, change, picture = pickle.loads(pickle.dumps(given))
+    assert report.to_dict() == deep.report(4).to_dict() and report.network.nodes[300] is node
+    assert graph.nodes[node.name]["node"] is node and node.scope is report.network.scope
+    assert change.to_dict() == difference.to_dict()
+    for form in (".svg", ".tex"):
+        assert picture.written(form) == equation.written(form) == copy.copy(picture).written(form)
+    assert copy.deepcopy(difference).changes[0].to_dict() == difference.changes[0].to_dict()
     with pytest.raises(archdsl.ArchError) as raised:
         archdsl.loads("network A { relu }")
     again = pickle.loads(pickle.dumps(raised.value))

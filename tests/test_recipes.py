@@ -650,23 +650,55 @@ def test_every_key_can_be_set_from_outside_and_is_explained(key: str) -> None:
     assert said in explained(net.network, recipe)
 
 
-def test_the_memory_of_a_step_is_that_of_what_passes_at_a_time() -> None:
-    """A piece of a batch, with the gradients, what the optimizer keeps, and the averages."""
-    net = archdsl.loads(NETWORK)
-    for settings, examples, kept in (
-        ({}, 100, 0),
-        ({"accumulate": "4"}, 25, 0),
-        ({"optimizer": "adam", "moving_average": "0.9"}, 100, 3),
+def test_measuring_takes_a_quarter_of_the_work_at_most() -> None:
+    """An example that is measured costs a third of one that is trained on. What a recipe says is done."""
+    for length, often in (
+        ({"steps": "100_000"}, 100),
+        ({"epochs": "1"}, 3),
+        ({"epochs": "60"}, 47),
+        ({"epochs": "60", "evaluate": "ten_crop(28)"}, 3),
+        ({"epochs": "60", "schedule": "plateau"}, 100),
+        ({"epochs": "1", "measurements": "20"}, 20),
     ):
-        peak = net.report(examples, optimizer_state=kept).to_dict()["totals"]["training_peak_bytes"]
+        net = archdsl.loads("network Small { input x: [1, 28, 28]\nflatten -> linear(10) }")
+        own = {key: text for key, text in WHOLE.items() if key != "steps"}
+        recipe, found = read_recipe(None, net.network, {**own, "data": "mnist", **length})
+        assert recipe is not None, found
+        every = recipe.measured_every(4_000, 1_000)
+        times = -(-recipe.all_steps(4_000) // every)
+        assert times == often
+        if "measurements" not in length and often not in (3, 100):
+            assert (times + 1) * 5_000 / 3 <= 240_000 / 3 < (times + 2) * 5_000 / 3
+
+
+def test_the_memory_of_a_step_is_that_of_what_passes_at_a_time() -> None:
+    """A piece of a batch, with the gradients, what the optimizer keeps and the averages, in its precision."""
+    net = archdsl.loads(NETWORK)
+    peaks = set()
+    for settings, examples, kept, precision in (
+        ({}, 100, 0, "float32"),
+        ({"accumulate": "4"}, 25, 0, "float32"),
+        ({"optimizer": "adam", "moving_average": "0.9"}, 100, 3, "float32"),
+        ({"precision": "float16"}, 100, 0, "float16"),
+    ):
+        report = net.report(examples, optimizer_state=kept, trained_in=precision)
+        peak = report.to_dict()["totals"]["training_peak_bytes"]
         said = explained(net.network, right(**settings))
-        assert f"memory          {human_bytes(peak)} at the peak of a step" in said
+        assert f"memory          {human_bytes(peak)} at the peak of a step\n" in f"{said}\n"
+        peaks.add(peak)
+        # So it is of a file that says so.
+        text = "\n".join(f"{name} = {value}" for name, value in {**WHOLE, **settings}.items())
+        of_file = archdsl.loads(f"{NETWORK}\ntrain {{\n{text}\n}}").report(examples)
+        assert of_file.to_dict() == report.to_dict()
+        assert ("float32, layers in float16" in str(of_file)) == (precision == "float16")
+    assert len(peaks) == 4
 
 
 def test_the_command_explains_and_estimates(tmp_path: Any) -> None:
     done = CliRunner().invoke(command, ["mnist1d_conv.arch", "--explain"], standalone_mode=False)
     assert done.return_value == 0, done.output
-    assert re.search(r"time +\S+ (s|min|h).* on cpu, by steps of \S+ ms timed now", done.output)
+    pattern = r"time +\S+ (?:s|min|h).* on cpu: .* of steps, .* of measuring\n +by steps of \S+ ms timed now"
+    assert re.search(pattern, done.output)
     assert not list(tmp_path.iterdir())
     # What is known without the data and the weights is said, and that they are not there.
     asked = ["mnist1d_conv.arch", "--explain", "--set"]

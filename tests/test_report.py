@@ -18,9 +18,11 @@ from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonS
 
 import archdsl
 from archdsl.checking import check_program
+from archdsl.compiler.network import Scope
 from archdsl.diagnostics import Diagnostic, Edit, Label
 from archdsl.net import program_of
 from archdsl.report import Report
+from archdsl.report.calls import block_call
 from archdsl.report.columns import COLUMNS
 from archdsl.report.csv import csv
 from archdsl.report.diagnostics import render, summary
@@ -97,8 +99,17 @@ network Two {
 
 @pytest.mark.parametrize("text", [RESIDUAL, SYMBOLIC, TWO_INPUTS])
 def test_json_is_of_its_schema(text: str) -> None:
-    found = archdsl.loads(text).report().to_dict()
-    jsonschema.validate(json.loads(json.dumps(found)), schema("report"))
+    net = archdsl.loads(text)
+    found = json.loads(json.dumps(net.report().to_dict()))
+    jsonschema.validate(found, schema("report"))
+    # A program finds the layer behind every value.
+    shapes = {one["name"]: [one["shape"]] for one in found["inputs"]}
+    shapes |= {node.name: [[*map(str, shape)] for shape in node.shapes] for node in net.network.nodes}
+    assert [one["name"] for one in found["output_values"]] == found["outputs"]
+    for value in found["output_values"]:
+        layer, port = re.fullmatch(r"(.*?)(?:\.(\d+))?", value["from"]).groups()  # type: ignore[union-attr]
+        assert shapes[layer][int(port or 0)] == [*map(str, value["shape"])]
+        assert port is not None or len(shapes[layer]) == 1
 
 
 @pytest.mark.parametrize("name", ["report", "diagnostics"])
@@ -619,3 +630,17 @@ def test_expect_has_the_figures_of_the_folded_table(seed: int) -> None:
     body = text.rstrip().removesuffix("}")
     net = archdsl.loads(body + "\n".join(lines) + "\n}")
     assert labelled and len(net.outcomes) == len(lines) and all(one.holds for one in net.outcomes)
+
+
+def test_blocks_are_called_as_a_file_calls_them() -> None:
+    """With shared layers, values and layers that are arguments by their names."""
+    net = archdsl.loads("""
+        block B(cell, extra, acts) { cell -> concat(extra)
+          for act in acts { act } }
+        network N { input x: [2, 8, 8]
+          shared cell: conv(2, kernel=1)
+          p: conv(2, kernel=1) -> relu
+          cell -> B(cell, p, [gelu, relu]) }
+    """)
+    scopes = [one for one in net.network.scope.members if isinstance(one, Scope)]
+    assert [block_call(one) for one in scopes if one.block] == ["B(cell=cell, extra=p, acts=[gelu, relu])"]

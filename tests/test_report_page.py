@@ -492,6 +492,15 @@ def test_a_narrow_screen_scrolls_one_way(shown: Show) -> None:
     assert view.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_beside_what_a_unit_sees_the_table_has_room(shown: Show) -> None:
+    """On a screen of 1,300 pixels with a scroll bar."""
+    view = shown(page_of(archdsl.load("ResNet18")), width=1284)
+    across = view.evaluate(
+        "[...document.querySelectorAll('.scrolled')].map(e => [e.clientWidth, e.scrollWidth])"
+    )
+    assert across and all(room == needed < 1000 for room, needed in across)
+
+
 def test_names_are_names(shown: Show) -> None:
     net = archdsl.loads(HOSTILE, HOSTILE_NAME)
     assert net.diagnostics

@@ -589,7 +589,7 @@ def test_from_which_layer_on_a_resnet_sees_all(network: str, units: tuple[int, .
     (said,) = notes("resnet.arch", network, "field-covers-input")
     assert (
         said
-        == f"before `{first[0]}` a unit's field, {first[1]} x {first[1]}, covers the whole input of 224 x 224"
+        == f"the receptive field before `{first[0]}` is {first[1]} x {first[1]}, and the whole input 224 x 224"
     )
 
 

@@ -18,12 +18,13 @@ from archdsl.recipes.data import Arrays, Mnist
 from archdsl.training.run import TrainingError
 from archdsl.training.trained import Trained
 
-FILE = """import Wide from "parts/wide.arch"
+FILE = """import Wide from "../parts/wide.arch"
+import Flat from "below/flat.arch"
 
 network Digits(classes = 10, width = 8) {
   input image: [1, 8, 8]
   Wide(width) -> Wide(2 * width)
-  flatten
+  Flat
   logits: linear(classes)
 }
 
@@ -38,6 +39,7 @@ train {
   metrics        = [error, top_error(2)]
 }
 """
+FLAT = "block Flat { flatten }\n"
 WIDE = "block Wide(c) { conv(c, kernel=3, padding=same) -> batch_norm -> relu -> max_pool(2) }\n"
 
 
@@ -47,15 +49,21 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a file with an import and a parameter that was set, and the file gone since."""
+    """A run of a file with imports, one from above it, and a parameter that was set; the files gone since."""
     root = tmp_path_factory.mktemp("trained")
-    (root / "parts").mkdir()
-    (root / "parts/wide.arch").write_text(WIDE)
-    (root / "digits.arch").write_text(FILE)
-    done = run("train", str(root / "digits.arch"), "--set", "width=12", "--out", str(root / "run"))
+    files = {
+        "project/.archroot": "",
+        "project/parts/wide.arch": WIDE,
+        "project/nets/below/flat.arch": FLAT,
+        "project/nets/digits.arch": FILE,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    digits = str(root / "project/nets/digits.arch")
+    done = run("train", digits, "--set", "width=12", "--out", str(root / "run"))
     assert done.return_value == 0, done.output
-    (root / "digits.arch").unlink()
-    shutil.rmtree(root / "parts")
+    shutil.rmtree(root / "project")
     return root / "run"
 
 
@@ -69,6 +77,30 @@ def test_a_run_scores_what_it_measured_last(folder: Path) -> None:
     assert int(score.confusion.sum()) == 297
     assert 1 - int(score.confusion.diagonal().sum()) / 297 == pytest.approx(score.metrics["error"])
     assert score.metrics["error"] < 0.2
+
+
+def test_a_run_is_analysed_drawn_and_compared_as_it_was_begun(folder: Path, tmp_path: Path) -> None:
+    """With what was set then, of the network and of the recipe; another setting is in its place."""
+    trained = sum(tensor.numel() for tensor in Trained(folder).model.parameters())
+    report = json.loads(run("analyze", str(folder), "--json").stdout)
+    assert report["totals"]["parameters"] == trained
+    narrow = json.loads(run("analyze", str(folder), "--set", "width=6", "--json").stdout)
+    assert narrow["totals"]["parameters"] < trained
+    assert run("draw", str(folder), "-o", str(tmp_path / "run.svg")).return_value == 0
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    described = json.loads((other / "recipe.json").read_text())
+    described["options"]["parameters"] = {}
+    described["recipe"]["batch"] = 7
+    (other / "recipe.json").write_text(json.dumps(described))
+    found = json.loads(run("diff", str(folder), str(other), "--json").stdout)
+    assert [one["key"] for one in found["recipe"]] == ["batch"]
+    assert [one["key"] for one in found["parameters"]] == ["width"]
+    alone = json.loads(run("diff", str(other), str(other / "network.arch"), "--json").stdout)
+    assert [one["key"] for one in alone["recipe"]] == ["batch"] and not alone["parameters"]
+    (other / "recipe.json").write_text("{")
+    broken = CliRunner().invoke(command, ["analyze", str(other)])
+    assert broken.exit_code == 2 and "it is no run, or a broken one" in broken.output
 
 
 def test_the_command_shows_metrics_and_confusions(folder: Path) -> None:
@@ -122,6 +154,32 @@ def test_data_to_be_measured_on_are_all_for_that(folder: Path, tmp_path: Path) -
     for key in ("steps=3", "flatten.rate=0", "seed=1"):
         done = CliRunner().invoke(command, ["evaluate", str(folder), "--set", f"train.{key}"])
         assert done.exit_code == 2 and "changes nothing of what a trained run scores" in done.output
+
+
+def test_other_data_are_said_to_be_wrong_and_nothing_else_of_them(folder: Path, tmp_path: Path) -> None:
+    """What a training would be warned of is no matter to a measurement."""
+    np.savez(tmp_path / "odd.npz", x=np.zeros((3, 8, 9)), y=np.arange(3))
+    np.savez(tmp_path / "nan.npz", x=np.full((3, 8, 8), np.nan), y=np.arange(3))
+    loss = ("--set", "train.loss=cross_entropy(ignore=255)")
+    done = run("evaluate", str(folder), *loss, "--set", f'train.data=arrays("{tmp_path}/odd.npz")')
+    assert "error[data-mismatch]" in done.output
+    # The network is what it is, and its recipe was followed.
+    assert "help:" not in done.output and "warning" not in done.output
+    done = run("evaluate", str(folder), "--set", f'train.data=arrays("{tmp_path}/nan.npz")')
+    assert f"`{tmp_path}/nan.npz` can't be used as data: `x` holds values" in done.output
+
+
+def test_a_finished_run_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "falls.arch").write_text(WIDE + FLAT + FILE.partition("\n\n")[2])
+    falls = ("train", str(tmp_path / "falls.arch"), "--out", str(tmp_path / "falls"))
+    falls += ("--set", "train.steps=2", "--set", "train.schedule=cosine")
+    assert run(*falls).return_value == 0
+    longer = f"archdsl train {folder} --set train.steps=180 --resume"
+    instead = f'can begin with its weights: `initialize = pretrained("{tmp_path / "falls"}")`'
+    for one, steps, mend in ((folder, 90, longer), (tmp_path / "falls", 2, instead)):
+        done = run("train", str(one), "--resume")
+        assert done.return_value == 0 and done.output.splitlines()[-1].endswith(mend)
+        assert f"the run in {one} is finished: all {steps} steps of its recipe are taken\n" in done.output
 
 
 def test_json_has_no_number_that_is_none() -> None:
@@ -218,7 +276,7 @@ def test_folders_that_are_no_runs(folder: Path, tmp_path: Path, spoil: str) -> N
 def test_weights_of_another_network(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "run")
     changed = (
-        (tmp_path / "run/network.arch").read_text().replace("flatten\n", "flatten -> relu -> linear(7)\n")
+        (tmp_path / "run/network.arch").read_text().replace("  Flat\n", "  Flat -> relu -> linear(7)\n")
     )
     (tmp_path / "run/network.arch").write_text(changed)
     with pytest.raises(TrainingError, match="weights of another network"):

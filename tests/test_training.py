@@ -183,7 +183,8 @@ def test_ctrl_c_ends_a_run_with_everything_written(tmp_path: Path) -> None:
         def busy(self, what: str) -> None:
             assert what == "stopping after this step"
 
-    done = train(net.network, recipe_of(net, steps="100"), tmp_path / "run", progress=Interrupt())
+    recipe = recipe_of(net, steps="100", measurements="100")
+    done = train(net.network, recipe, tmp_path / "run", progress=Interrupt())
     assert done.interrupted and done.steps == 40
     assert (tmp_path / "run/metrics.csv").read_text().splitlines()[-1].startswith("40,")
     assert "interrupted after step 40" in (tmp_path / "run/train.log").read_text()

@@ -118,6 +118,19 @@ def test_no_claim_is_refuted() -> None:
         assert counts["scale", claim, "holds"] >= 4, counts
 
 
+STILL = """
+network Still {
+  input x: [2, 12, 12]
+  a: conv(3, kernel=1)
+  small: max_pool(2) -> max_pool(3)
+  mean: from a -> flatten -> reshape([4, 108]) -> global_avg_pool -> flatten
+  whole: from a -> flatten -> reshape([1, 432]) -> global_avg_pool -> flatten
+  even: from a -> flatten -> reshape([1, 432]) -> subsample(2) -> global_avg_pool -> flatten
+  output small, mean, whole, even
+}
+"""
+
+
 def test_what_is_measured() -> None:
     net, parts = archdsl.loads(SHOWN), list[float]()
     found = verify(net.network, net.analysis(), program=net.program, told=parts.append)
@@ -131,6 +144,10 @@ def test_what_is_measured() -> None:
     assert of(found, "permute_1").verdict == "none"
     assert (of(found, "d").verdict, of(found, "d").found) == ("found", "equivariant")
     assert of(found, "e").verdict == "none"
+    # What answers when the input moves by six samples, as it does for `small`, is moved by one as well.
+    still = verified(STILL)
+    assert of(still, "whole.flatten_2").found == "invariant"
+    assert of(still, "even.flatten_2").verdict == of(still, "mean.flatten_2").verdict == "none"
     ring = verified(ROUND)
     assert of(ring, "max_pool_1").needed == [0, 0]
     assert of(ring, "global_avg_pool_1").verdict == "holds"

@@ -17,6 +17,7 @@ from archdsl.analysis.memory import Memory, memory
 from archdsl.analysis.receptive_field import Field, Fields, last_local, receptive_fields
 from archdsl.analysis.symmetry import Symmetry, symmetries
 from archdsl.compiler.network import Network, Node, Wire
+from archdsl.precision import Mixed
 from archdsl.sizes import Size
 
 __all__ = ["Analysis", "Equivariance", "Facts", "Field", "Fields", "Memory", "Symmetry", "Totals", "analyse"]
@@ -103,16 +104,22 @@ class Analysis:
         return self.symmetries[self.flow.number(wire)]
 
 
-def analyse(network: Network, batch: int = 1, precision_bytes: int = 4, optimizer_state: int = 0) -> Analysis:
+def analyse(
+    network: Network,
+    batch: int = 1,
+    precision_bytes: int = 4,
+    optimizer_state: int = 0,
+    mixed: Mixed | None = None,
+) -> Analysis:
     """Analyse a network for `batch` examples, with numbers of so many bytes.
 
     `optimizer_state` is how many numbers the optimizer keeps for each parameter: 0 for plain SGD, 1 with
-    momentum, 2 for Adam.
+    momentum, 2 for Adam. In `mixed` precision it is trained, over numbers of four bytes.
     """
     flow = Flow(network)
     spent = cost(flow, precision_bytes)
     sizes = flow.bytes_of_values(batch, precision_bytes)
-    over_time = memory(flow, spent, sizes, batch, precision_bytes, optimizer_state)
+    over_time = memory(flow, spent, sizes, batch, precision_bytes, optimizer_state, mixed)
     fields = receptive_fields(flow)
     certificates = equivariances(flow)
     rules = [

@@ -47,6 +47,9 @@ CASES = 64
 PAIRS = 24
 """Of sizes that decide together, the pairs of values up to this are tried."""
 
+COMBINATIONS = 100_000
+"""So many combinations of values of all symbols are looked through for the smallest that fits."""
+
 Literal = tuple[Question, bool]
 Term = frozenset[Literal]
 Sizes = dict[str, int]
@@ -486,7 +489,8 @@ class _Search:
         yield from (dict(zip(self._names, values, strict=True)) for values in every)
 
     def _find_smallest(self) -> None:
-        firsts = [_first(self._result.values[name], PAIRS * 2) for name in self._names]
+        count = min(PAIRS * 2, int(COMBINATIONS ** (1 / len(self._names))))
+        firsts = [_first(self._result.values[name], count) for name in self._names]
         if not all(firsts):
             return
         sizes = dict(zip(self._names, (some[0] for some in firsts), strict=True))

@@ -24,6 +24,12 @@ an output of the network; no other layer saves anything. Alive are
   backward step of the layer that made it. Values that depend on no parameter, the network's inputs among
   them, and indices have none.
 
+In mixed precision the forward pass is as ever, in float32. In the training steps each value, its gradient,
+and what layers keep of their own have the length that `archdsl.analysis.autocast` tells. A layer that
+converts an input which it saves, saves its copy in place of the value. The short copies of a layer's weights
+are alive from its forward step to the end. The parameters, their gradients and the optimizer's state are
+float32.
+
 The training peak is the parameters, the buffers, the parameters' gradients, the optimizer's state (so
 many numbers a parameter; plain SGD keeps none), and the most bytes that are alive at one step.
 
@@ -36,8 +42,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
+from archdsl.analysis.autocast import Lengths, lengths
 from archdsl.analysis.cost import Cost
 from archdsl.analysis.flow import Flow
+from archdsl.precision import Mixed
 from archdsl.sizes import Size, TooLarge, at_least, maximum
 
 MOST_CANDIDATES = 8
@@ -50,7 +58,7 @@ class Memory:
     `training` has a step for each layer, and then one for each backward step, whose layers are
     `backward` (numbers of layers, in that order). Parameters and what belongs to them are in the peaks
     and not in the steps. Value v takes `sizes[v]` bytes, and going forward it is alive from step
-    `births[v]` up to and including step `deaths[v]`.
+    `births[v]` up to and including step `deaths[v]`. The training steps are in `mixed` precision, if any.
     """
 
     forward_peak: Size | None
@@ -61,10 +69,17 @@ class Memory:
     sizes: list[Size]
     births: list[int]
     deaths: list[int]
+    mixed: Mixed | None
 
 
 def memory(
-    flow: Flow, cost: Cost, sizes: list[Size], batch: int, precision_bytes: int, optimizer_state: int
+    flow: Flow,
+    cost: Cost,
+    sizes: list[Size],
+    batch: int,
+    precision_bytes: int,
+    optimizer_state: int,
+    mixed: Mixed | None = None,
 ) -> Memory:
     """Both peaks and their timelines, from the bytes of every value."""
     steps = len(flow.nodes)
@@ -74,9 +89,15 @@ def memory(
     _live(changes, sizes, births, deaths)
     forward = list(accumulate(changes[:-1]))
     changes = [0] * (last + 2)
-    saved = _save(flow, backward, batch, precision_bytes, changes)
-    _live(changes, sizes, births, [d if i < 0 else last - i for d, i in zip(deaths, saved, strict=True)])
-    _differentiate(flow, backward, sizes, changes)
+    found = None if mixed is None else lengths(flow, mixed)
+    trained_sizes = sizes if found is None else found.sizes(flow, sizes, batch)
+    saved = _save(flow, backward, batch, precision_bytes, found, changes)
+    kept = [d if i < 0 else last - i for d, i in zip(deaths, saved, strict=True)]
+    _live(changes, trained_sizes, births, kept)
+    _differentiate(flow, backward, trained_sizes, changes)
+    if found is not None:
+        for step, copies in enumerate(found.copies):
+            changes[step] += copies
     everything = list(accumulate(changes))
     order = [i for i in range(steps - 1, -1, -1) if backward[i]]
     training = everything[:steps] + [everything[last - i] for i in order]
@@ -92,6 +113,7 @@ def memory(
         sizes,
         births,
         deaths,
+        mixed,
     )
 
 
@@ -141,7 +163,12 @@ def _live(changes: list[Size], sizes: list[Size], births: list[int], deaths: lis
 
 
 def _save(
-    flow: Flow, backward: list[bool], batch: int, precision_bytes: int, changes: list[Size]
+    flow: Flow,
+    backward: list[bool],
+    batch: int,
+    precision_bytes: int,
+    mixed: Lengths | None,
+    changes: list[Size],
 ) -> list[int]:
     """The first layer that saves each value (-1 for none); what layers save of their own is added."""
     first = [-1] * len(flow.makers)
@@ -151,16 +178,19 @@ def _save(
         if not backward[i]:
             continue
         inputs, output, extra, once, floats, floats_once = rules.saved
+        each, taken = (precision_bytes, None) if mixed is None else (mixed.own[i], mixed.taken[i])
+        own = once + (floats * batch + floats_once) * each
         for j in inputs:
             value = feeds[i][j]
-            if first[value] < 0:
+            if mixed is not None and taken is not None and taken != mixed.values[value]:
+                own = own + flow.counts[value] * (batch * taken)
+            elif first[value] < 0:
                 first[value] = i
         start = starts[i]
         if output:
             for value in range(start, start + len(rules.counts)):
                 if value not in indices:
                     first[value] = i
-        own = once + (floats * batch + floats_once) * precision_bytes
         if extra != 0:
             if start + 1 in indices and flow.last_use[start + 1] >= 0:
                 first[start + 1] = i

@@ -6,7 +6,9 @@ value on the way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import NamedTuple
 
 from archdsl.analysis.flow import Flow, Pattern
@@ -78,6 +80,20 @@ def joined(boxes: Iterable[Box]) -> list[Box]:
         if len(found) > MOST_BOXES:
             raise TooLarge
     return found
+
+
+def number_of(boxes: list[Box]) -> int:
+    """How many units some products hold together."""
+    if not boxes or not boxes[0]:
+        return len(boxes[:1])
+    if len(boxes) == 1:
+        return prod(map(len, boxes[0]))
+    # Along the first axis those in the same products have the same beside them.
+    alike = Counter(
+        tuple(k for k, box in enumerate(boxes) if n in box[0])
+        for n in frozenset().union(*(box[0] for box in boxes))
+    )
+    return sum(times * number_of([boxes[k][1:] for k in members]) for members, times in alike.items())
 
 
 def _with(found: list[Box], box: Box) -> list[Box]:

@@ -17,9 +17,10 @@ from archdsl.cli.settings import (
     network_options,
     python_option,
     recipe_settings,
+    stated,
     teach_option,
 )
-from archdsl.cli.targets import File, Target
+from archdsl.cli.targets import FileOfRun, Target
 
 if TYPE_CHECKING:
     from archdsl.net import Net
@@ -36,8 +37,14 @@ def _columns() -> Iterable[str]:
     return COLUMNS
 
 
+def _headings() -> dict[str, str]:
+    from archdsl.report.columns import COLUMNS
+
+    return {column.heading: key for key, column in COLUMNS.items()}
+
+
 @click.command(short_help="Show a network's layers and totals.")
-@click.argument("file", type=File(), metavar="FILE[:NETWORK]")
+@click.argument("file", type=FileOfRun(), metavar="FILE[:NETWORK]|RUN")
 @click.option("--json", "forms", flag_value="json", multiple=True, help="The whole report as JSON.")
 @click.option("--markdown", "forms", flag_value="markdown", multiple=True, help="The table in Markdown.")
 @click.option("--csv", "forms", flag_value="csv", multiple=True, help="The layers as comma-separated values.")
@@ -47,13 +54,17 @@ def _columns() -> Iterable[str]:
     metavar="FILE",
     help="A page to explore, in one file; - for standard output.",
 )
-@click.option("--columns", type=Names("column", _columns), help="The columns to show, as in name,shape,macs.")
+@click.option(
+    "--columns",
+    type=Names("column", _columns, _headings),
+    help="The columns to show, as in name,shape,macs, or by their headings.",
+)
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
 @batch_options
 @click.option("--legal-sizes", is_flag=True, help="Say for which open sizes the network fits, and why.")
 @teach_option
 @python_option
-@network_options
+@network_options()
 def analyze(
     file: Target,
     forms: tuple[str, ...],
@@ -86,7 +97,7 @@ def analyze(
     if legal_sizes:
         _legal_sizes(net, form)
         return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
-    report = net.report(batch, precision, _optimizer_state(net, recipe_settings(settings)))
+    report = net.report(batch, precision, *_trained(net, recipe_settings(settings)))
     if form == "json":
         json_result(report.to_dict())
     elif html is not None:
@@ -108,12 +119,7 @@ def analyze(
 
 def _no_table(form: str | None, recipe: dict[str, str]) -> None:
     """Refuse what says something of a table, or of a recipe, where sizes alone are asked for."""
-    context = click.get_current_context()
-    given = [
-        f"--{name.replace('_', '-')}"
-        for name in ("columns", "depth", "batch", "precision")
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
+    given = stated("columns", "depth", "batch", "precision")
     if form not in (None, "json"):
         given.append(f"--{form}")
     if recipe:
@@ -154,18 +160,27 @@ def _picture(net: Net) -> str | None:
         return None
 
 
-def _optimizer_state(net: Net, settings: dict[str, str]) -> int | None:
-    """The numbers that the recipe's optimizer keeps for each parameter; None where the file says it.
+def _trained(net: Net, settings: dict[str, str]) -> tuple[int | None, str | None]:
+    """How many numbers training keeps for each parameter, and its precision; None where the file says it.
 
     A recipe that can't be followed is the business of `check` and `train`, unless its keys were set here.
     """
     if not settings:
-        return None
+        return None, None
+    from archdsl.recipes.keys import REPORTED, replaced
     from archdsl.recipes.reader import read_recipe
     from archdsl.teaching.allowing import divided
 
-    recipe, diagnostics = read_recipe(net.network.train, net.network, settings, net.program.names())
+    all_set = replaced(net.settings, settings)
+    recipe, diagnostics = read_recipe(net.network.train, net.network, all_set, net.program.names())
     show(divided(diagnostics)[0])
     if recipe is None:
         raise click.exceptions.Exit(WRONG)
-    return recipe.optimizer.kept()
+    from archdsl.problems import listed
+
+    idle = next((key for key in settings if key not in REPORTED), None)
+    # Where the file has no recipe, one is made of all that is set.
+    if idle is not None and (net.network.train is not None or net.settings):
+        those = listed([f"train.{key}" for key in REPORTED])
+        message(f"note: train.{idle} changes nothing of a report; {those} do")
+    return recipe.kept, recipe.precision

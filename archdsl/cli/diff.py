@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,24 +12,24 @@ import click
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused, json_result, result, style, width
 from archdsl.cli.pictures import draw_to, form_of, theme_option
-from archdsl.cli.settings import batch_options, network_options, python_option, recipe_settings
-from archdsl.cli.targets import STANDARD_INPUT, File, Target
+from archdsl.cli.settings import batch_options, network_options, python_option, stated
+from archdsl.cli.targets import STANDARD_INPUT, FileOfRun, Target
 
 if TYPE_CHECKING:
     from archdsl.comparison import Difference
     from archdsl.drawing.theme import Theme
 
 
-class Side(File):
-    """FILE[:NETWORK], or REVISION:FILE[:NETWORK] of a git repository."""
+class Side(FileOfRun):
+    """FILE[:NETWORK], a run's folder, or REVISION:FILE[:NETWORK] of a git repository."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        if isinstance(value, str) and not Path(value).exists():
+        if isinstance(value, str) and not os.path.exists(value):
             from archdsl.project import divided
             from archdsl.revisions import divided as revision_and_path
 
             file, network = divided(value)
-            found = None if Path(file).exists() else revision_and_path(file)
+            found = None if os.path.exists(file) else revision_and_path(file)
             if found is not None:
                 return _at(found[0], found[1], Path(), file, network)
         return super().convert(value, parameter, context)
@@ -58,10 +59,15 @@ def _at(revision: str, path: str, folder: Path, name: str, network: str | None) 
 )
 @theme_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where the structure differs.")
-@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Fold what is nested deeper than N.")
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Fold what is nested deeper than N, of unlike networks too.",
+)
 @batch_options
 @python_option
-@network_options
+@network_options("a difference is of what the files say")
 def diff(
     before: Target,
     after: Target | None,
@@ -80,16 +86,16 @@ def diff(
 ) -> int:
     """Compare two networks by their structure: layers added, removed, changed and moved, and what that costs.
 
-    BEFORE and AFTER are FILE[:NETWORK], or REVISION:FILE[:NETWORK] as git knows it; or one FILE is compared
-    with what it was, by --since.
+    BEFORE and AFTER are FILE[:NETWORK], folders of runs, or REVISION:FILE[:NETWORK] as git knows it; or one
+    FILE is compared with what it was, by --since.
     """
-    if recipe_settings(settings):
-        raise click.UsageError("a difference is of what the files say: leave out --set train....")
     if as_json and depth is not None:
         raise click.UsageError("--depth is about text; the JSON has every change whole")
+    if output is not None and depth is not None:
+        raise click.UsageError("--depth is about text: a picture has every change")
     if output is not None and as_json:
         raise click.UsageError("--json and -o are two forms: name one")
-    if output is None and theme != "auto":
+    if output is None and stated("theme"):
         raise click.UsageError("--theme is of a picture: name its file by -o")
     form = form_of(output)
     before, after = _sides(before, after, since)
@@ -121,9 +127,11 @@ def _sides(before: Target, after: Target | None, since: str | None) -> tuple[Tar
         return before, after
     if after is not None:
         raise click.UsageError("--since compares one file with what it was: leave out the second")
+    if before.run is not None:
+        raise Refused("a run has no past: --since is about a file of a repository")
     name = before.source.name
     path = Path(name)
-    if before.load is not None or name == STANDARD_INPUT or not path.is_file():
+    if before.load is not None or name == STANDARD_INPUT or not os.path.isfile(path):
         raise Refused(f"{name} is no file here, so it has no past: --since is about a file of a repository")
     return _at(since, f"./{path.name}", path.parent, f"{since}:{name}", before.network), before
 

@@ -9,9 +9,10 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.pictures import form_of, output_option, put, theme_option
-from archdsl.cli.settings import Extents, Names, network_options, python_option, recipe_settings
-from archdsl.cli.targets import File, Target
+from archdsl.cli.settings import Extents, Names, network_options, python_option, stated
+from archdsl.cli.targets import FileOfRun, Target
 from archdsl.drawing.figures import FIGURES
+from archdsl.drawing.picture import PICTURES
 from archdsl.drawing.styles import LEAST, STANDARD, STYLES, Asked, heeded, picture
 from archdsl.drawing.undrawable import Unheeded
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Draw a network.")
-@click.argument("files", type=File(), metavar="FILE[:NETWORK]...", nargs=-1, required=True)
+@click.argument("files", type=FileOfRun(), metavar="FILE[:NETWORK]|RUN...", nargs=-1, required=True)
 @output_option("The file to write, .svg, .png or .pdf; an equation .txt or .tex, too [standard output].")
 @click.option(
     "--style",
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
 )
 @theme_option
 @python_option
-@network_options
+@network_options("a picture has no recipe")
 def draw(
     files: tuple[Target, ...],
     output: Path | None,
@@ -98,14 +99,14 @@ def draw(
     networks, or those of a file, are one below the other at one scale. `graph` has a box for each layer or
     block, from top to bottom, and one for those that repeat.
     """
-    if recipe_settings(settings):
-        raise click.UsageError("a picture has no recipe: leave out --set train....")
     asked = Asked(layer, unit, positions, depth, figures, width, height)
     try:
         style = heeded(name, asked)
     except Unheeded as error:
         raise click.UsageError(f"--{error.option} is for --style {error.fitting}") from None
     form = form_of(output, style.forms, style.what)
+    if form not in PICTURES and stated("theme"):
+        raise click.UsageError(f"--theme is of a picture: a {form} file has no colours")
     if style.several:
         files = tuple(target for file in files for target in _all(file, allow_python))
     elif len(files) > 1:

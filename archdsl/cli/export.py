@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import message, result, show, write_file, writing
-from archdsl.cli.settings import network_options, python_option, recipe_settings
+from archdsl.cli.settings import network_options, python_option
 from archdsl.cli.targets import FileOrRun, Target
 from archdsl.cli.trained import read_run
 from archdsl.diagnostics import ArchError
@@ -39,14 +39,16 @@ if TYPE_CHECKING:
 @click.option(
     "--ignore", multiple=True, metavar="PREFIX", help="Leave out what the file of weights calls so."
 )
+@click.option("--only", metavar="PREFIX", help="Take from what the file of weights calls so alone.")
 @python_option
-@network_options
+@network_options("an export has no recipe")
 def export(
     file: Target | Path,
     form: str,
     output: Path | None,
     weights: str | None,
     ignore: tuple[str, ...],
+    only: str | None,
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
@@ -60,10 +62,12 @@ def export(
     Of a run, which is a folder, what is written has the trained weights; of a FILE, those of --weights, or
     those that torch begins with. Beside PyTorch source they lie in a .safetensors file.
     """
+    if ignore and weights is None:
+        raise click.UsageError("--ignore leaves out names of --weights, and there are none")
+    if only and weights is None:
+        raise click.UsageError("--only takes names of --weights, and there are none")
     if weights is not None and isinstance(file, Path):
         raise click.UsageError("--weights are for a FILE: a run has its own")
-    if recipe_settings(settings):
-        raise click.UsageError("an export has no recipe: leave out --set train....")
     if isinstance(file, Path):
         if settings or sizes or inputs:
             raise click.UsageError("a run is as it was trained: leave out --set, --size and --input")
@@ -77,11 +81,15 @@ def export(
         network, model = net.network, None
         recipe = net.recipe.to_dict() if form == "dense" and net.recipe is not None else None
         if weights is not None:
+            from archdsl.weights.loading import built
+
             try:
-                model = net.build(weights=weights, ignored=ignore)
+                model, found = built(network, weights, ignore, only, "command")
             except ArchError as error:
                 show(error.diagnostics)
                 return WRONG
+            if found.doubt is not None:
+                message(f"of {weights}: {found.doubt}")
     read = [file if isinstance(file, Path) else Path(file.source.name)]
     read += [Path(weights)] if weights is not None else []
     if form == "onnx":
@@ -101,10 +109,12 @@ def export(
 
 def _spare(read: list[Path], *written: Path) -> None:
     """Refuse to write over what is read, over a file of a run, and over a network that somebody wrote."""
+    from archdsl.project import is_run
+
     for path in written:
         if path.exists() and any(one.exists() and path.samefile(one) for one in read):
             raise click.UsageError(f"{path} is what is read: name another file by -o")
-        if path.exists() and (path.parent / "recipe.json").is_file():
+        if path.exists() and is_run(path.parent):
             raise click.UsageError(f"{path} belongs to the run in {path.parent}: name another file by -o")
         if path.suffix == ".arch" and path.is_file() and not _is_export(path):
             raise click.UsageError(f"{path} is a network's file: name another file by -o")

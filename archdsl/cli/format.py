@@ -36,12 +36,13 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
     """Lay files out in the one canonical way. Of a folder, all .arch files in it and below.
 
     What a file says and its comments stay as they are; so does a file with syntax errors. With `-`,
-    standard input is laid out on standard output.
+    standard input is laid out on standard output. A folder without such files ends it with exit code 2.
     """
     from archdsl.diagnostics import ArchError
 
     files: list[_LaidOut] = []
     codes = [0]
+    folders = 0
 
     def failed(error: click.ClickException) -> None:
         message(f"error: {error.message}")
@@ -50,6 +51,7 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
     for name in files_of(places):
         if isinstance(name, Unreadable):
             failed(name)
+            folders += 1
             continue
         try:
             files.append(_laid_out(name))
@@ -77,19 +79,23 @@ def fmt(places: tuple[str, ...], check: bool, diff: bool) -> int:
                 unwritten += 1
     same = sum(not file.changed for file in files)
     changed = len(files) - same - unwritten
-    if set(places) != {"-"}:
-        message(_summary(changed, same, len(codes) - 1, check or diff))
+    said = _summary(changed, same, len(codes) - 1 - folders, check or diff)
+    if said and set(places) != {"-"}:
+        message(said)
     return max(*codes, WRONG if check and changed else 0)
 
 
 def _laid_out(name: str) -> _LaidOut:
     """A file and its layout. Raises `ArchError` where it has errors, or says why it can't be read."""
+    from archdsl.project import missing
     from archdsl.syntax.formatter import format
 
     if name == STANDARD_INPUT:
         source = source_of(name)
         before = source.text.encode()
     else:
+        if os.path.islink(name) and not os.path.exists(name):
+            raise Refused(missing(name))
         if not os.path.exists(name):
             raise Refused(f"there is no file or folder {name!r} here")
         if not os.path.isfile(name):
@@ -117,7 +123,7 @@ def _show_difference(file: _LaidOut) -> None:
     lines = list(difflib.unified_diff(before, after, file.name, file.name))
     if not sys.stdout.isatty():
         missing = "\n\\ No newline at end of file\n"
-        written("".join(line if line.endswith("\n") else line + missing for line in lines).encode())
+        written("".join(line if line.endswith("\n") else line + missing for line in lines).encode(errors="surrogateescape"))
         return
     look = style(sys.stdout)
     colours = {"-": RED, "+": GREEN, "@": CYAN}
@@ -127,11 +133,11 @@ def _show_difference(file: _LaidOut) -> None:
 
 
 def _summary(changed: int, same: int, failed: int, only_shown: bool) -> str:
-    """`2 files changed, 3 files as they should be, 1 file not laid out`."""
+    """`2 files changed, 3 files as they should be, 1 file not laid out`; empty for none."""
     from archdsl.problems.problem import plural
 
     said = [f"{plural(changed, 'file')} {'would change' if only_shown else 'changed'}"] if changed else []
-    if same or not (changed or failed):
+    if same:
         said.append(f"{plural(same, 'file')} as {'it' if same == 1 else 'they'} should be")
     if failed:
         said.append(f"{plural(failed, 'file')} not laid out")

@@ -12,8 +12,9 @@ import click
 from archdsl.cli.networks import compiled
 from archdsl.cli.output import Refused, json_text, message, result, style, waiting, width
 from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
-from archdsl.cli.settings import Assignment, Number, python_option, recipe_settings
+from archdsl.cli.settings import Number, python_option, recipe_settings, run_options
 from archdsl.cli.targets import File
+from archdsl.cli.trained import keys_of_run
 from archdsl.drawing.picture import MADE_WITH
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Asked(NamedTuple):
     masks: Path | None
     share: float | None
     figures: bool | None
-    seed: int
+    seed: int | None
 
 
 EXTRAS = {"PIL": ("pillow", "data"), **{name: (name, "pictures") for name in MADE_WITH}}
@@ -60,7 +61,7 @@ class Found(NamedTuple):
 class Way(NamedTuple):
     """A way to look.
 
-    `options` are those of `Asked` that it heeds beside `seed`; `trained` ones need a run.
+    `options` are those of `Asked` that it heeds; `trained` ones need a run.
     """
 
     shows: str
@@ -76,7 +77,7 @@ def _stimulus(subject: Subject, asked: Asked) -> Found:
     smooth = SMOOTH if asked.smooth is None else asked.smooth
     units = _units(subject, asked)
     with waiting("stimuli") as told:
-        found = stimuli(subject, units, asked.seed, asked.steps or STEPS, smooth, told)
+        found = stimuli(subject, units, asked.seed or 0, asked.steps or STEPS, smooth, told)
     said = [one for stimuli in found.values() for one in stimuli]
     return Found(of_stimuli(subject, found), _said(asked, subject, said, stimulus_lines))
 
@@ -106,7 +107,7 @@ def _inversion(subject: Subject, asked: Asked) -> Found:
     layers = layers_named(subject.network, asked.layer) or layers_of(subject.network)
     given = subject.given(asked.picture, asked.example)
     with waiting("inversions") as told:
-        found = inversions(subject, layers, given, asked.seed, asked.steps or STEPS, smooth, told)
+        found = inversions(subject, layers, given, asked.seed or 0, asked.steps or STEPS, smooth, told)
     said = [one for inversions in found.values() for one in inversions]
     return Found(of_inversions(subject, given, found), _said(asked, subject, said, inversion_lines))
 
@@ -157,7 +158,9 @@ def _maps(subject: Subject, asked: Asked) -> Found:
 
 
 WAYS: dict[str, Way] = {
-    "stimulus": Way("the input that most excites a unit", _stimulus, ("unit", "steps", "smooth", "figures")),
+    "stimulus": Way(
+        "the input that most excites a unit", _stimulus, ("unit", "steps", "smooth", "figures", "seed")
+    ),
     "deconvolution": Way(
         "what of the examples that excite a unit it answers to",
         _deconvolution,
@@ -166,14 +169,16 @@ WAYS: dict[str, Way] = {
     "inversion": Way(
         "what layers still tell of an input",
         _inversion,
-        ("layer", "picture", "example", "steps", "smooth", "figures"),
+        ("layer", "picture", "example", "steps", "smooth", "figures", "seed"),
     ),
     "dissection": Way(
         "which concepts of a folder of pictures with masks units detect",
         _dissection,
         ("layer", "masks", "share", "figures"),
     ),
-    "maps": Way("what layers make of a picture", _maps, ("layer", "picture", "example"), trained=False),
+    "maps": Way(
+        "what layers make of a picture", _maps, ("layer", "picture", "example", "seed"), trained=False
+    ),
 }
 
 
@@ -229,18 +234,10 @@ WAYS: dict[str, Way] = {
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**31),
-    default=0,
     metavar="N",
     help="By which a search begins, and the weights of a FILE are drawn [0].",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    type=Assignment('train.data=arrays("new.npz")'),
-    metavar="train.KEY=VALUE",
-    help="Replace a key of the recipe, such as its data.",
-)
+@run_options("Replace a key of the recipe, such as its data.")
 @output_option("The file to write, .svg, .png or .pdf.", Path("look.png"))
 @theme_option
 @python_option
@@ -257,7 +254,7 @@ def look(
     masks: Path | None,
     share: float | None,
     figures: bool | None,
-    seed: int,
+    seed: int | None,
     settings: tuple[tuple[str, str], ...],
     output: Path,
     theme: Theme,
@@ -272,7 +269,7 @@ def look(
     way = WAYS[how]
     asked = Asked(unit, layer, picture, example, steps, smooth, masks, share, figures, seed)
     for option, value in asked._asdict().items():
-        if option != "seed" and value not in (None, ()) and option not in way.options:
+        if value not in (None, ()) and option not in way.options:
             fitting = " or ".join(name for name, other in WAYS.items() if option in other.options)
             raise click.UsageError(f"--{OPTIONS.get(option, option)} is for --how {fitting}")
     form = form_of(output)
@@ -315,7 +312,6 @@ def _subject(
     from archdsl.training.loop import device_of
     from archdsl.training.run import TrainingError
 
-    keys = recipe_settings(settings)
     if way.trained and not Path(run).is_dir():
         raise Refused(
             f"{run!r} is no folder of a run, in which to see what was learnt: `archdsl train` makes one"
@@ -323,10 +319,13 @@ def _subject(
     try:
         where = device_of(device)
         if Path(run).is_dir():
-            if len(keys) != len(settings):
-                raise click.UsageError("of a run only keys of the recipe can be set: --set train.KEY=VALUE")
+            from archdsl.recipes.keys import LOOKING
+
+            if not way.trained and asked.seed is not None:
+                raise click.UsageError("--seed draws the weights of a FILE: a run has its own")
+            keys = keys_of_run(settings, LOOKING, "what is seen of a trained run")
             return subject.of_run(Path(run), keys, where, allow_python)
-        if keys:
+        if recipe_settings(settings):
             raise click.UsageError("only a run has a recipe here: leave out --set train....")
         target = File().convert(run, None, None)
         net = compiled(target, settings, allow_python=allow_python, unexpected=True)
@@ -334,7 +333,7 @@ def _subject(
             # Where sizes are open, the picture is taken as it is.
             given = tuple(sizes.items())
             net = compiled(target, settings, given, (), allow_python, unexpected=True, quiet=True)
-        return subject.of_network(net.network, asked.seed, where)
+        return subject.of_network(net.network, asked.seed or 0, where)
     except click.exceptions.Exit:
         # Which is a RuntimeError: what is wrong has been said.
         raise

@@ -14,11 +14,12 @@ from archdsl.cli.diff import diff
 from archdsl.cli.draw import draw
 from archdsl.cli.export import export
 from archdsl.cli.format import fmt
+from archdsl.cli.internal import INTERNAL_ERROR, internal_error, traced
 from archdsl.cli.look import look
 from archdsl.cli.lsp import lsp
 from archdsl.cli.networks import WRONG
 from archdsl.cli.new import new
-from archdsl.cli.output import BROKEN_PIPE, lost, show
+from archdsl.cli.output import BROKEN_PIPE, lost, show, write_all
 from archdsl.cli.reference import explain, layers, list_architectures
 from archdsl.cli.targets import STANDARD_INPUT
 from archdsl.cli.train import train
@@ -28,7 +29,6 @@ from archdsl.diagnostics import ArchError
 from archdsl.version import version
 
 INTERRUPTED = 130
-INTERNAL_ERROR = 70
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -80,8 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
-        # A sign that the encoding lacks is written as its escape, rather than ending in an error.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        write_all(stream)
     code = run(arguments)
     missed = False
     try:
@@ -112,7 +111,7 @@ def run(arguments: list[str]) -> int:
     # click would take `-:NETWORK` for an option.
     arguments = [STANDARD_INPUT + a.removeprefix("-") if a.startswith("-:") else a for a in arguments]
     try:
-        code = archdsl.main(arguments, prog_name="archdsl", standalone_mode=False)
+        code = archdsl.main(arguments, prog_name="archdsl", standalone_mode=False, obj=arguments)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -125,9 +124,9 @@ def run(arguments: list[str]) -> int:
         show(error.diagnostics)
         return WRONG
     except Exception as error:
-        if os.environ.get("ARCHDSL_DEBUG"):
+        if traced():
             raise
-        click.echo(_internal_error(error, arguments), err=True)
+        click.echo(internal_error(error, arguments), err=True)
         return INTERNAL_ERROR
     return code if isinstance(code, int) else 0
 
@@ -137,17 +136,3 @@ def _show(error: click.ClickException) -> None:
     click.echo(f"error: {error.format_message()}", err=True)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"try `{error.ctx.command_path} --help`", err=True)
-
-
-def _internal_error(error: Exception, arguments: list[str]) -> str:
-    import platform
-    import shlex
-
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return (
-        f"internal error: {said}\n"
-        "This is a mistake in archdsl, not in your file. To reproduce it:\n"
-        f"  {shlex.join(['archdsl', *arguments])}\n"
-        f"  archdsl {version()}, Python {platform.python_version()}, {platform.system()}\n"
-        "With ARCHDSL_DEBUG=1 the same command shows where it happened."
-    )

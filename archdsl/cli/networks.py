@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from archdsl.cli.output import message, show
-from archdsl.cli.settings import parameters
+from archdsl.cli.settings import TRAIN, parameters
 
 if TYPE_CHECKING:
     from archdsl.cli.targets import Target
+    from archdsl.diagnostics import Diagnostic
     from archdsl.net import Net
 
 NAMED = 4
@@ -42,11 +43,20 @@ def compiled(
     from archdsl.report.diagnostics import summary
 
     options = Options(parameters(settings), dict(sizes), dict(inputs))
+    if target.run is not None:
+        options = target.run.options.replaced(options)
     program = program_of(target.source, allow_python, target.load)
     checked = check_network(program, target.network, options, teach=teach)
-    show([d for d in checked.diagnostics if d.name not in answered and (not quiet or d.severity == "error")])
+    net = checked.net or checked.unexpected
+    if target.run is not None and net is not None:
+        net.settings = target.run.kept({})
+    shown = [
+        d for d in checked.diagnostics if d.name not in answered and (not quiet or d.severity == "error")
+    ]
+    show(shown)
     if checked.net is None:
-        message(f"{summary(checked.diagnostics)} in {target.source.name}")
+        _name_keys_of_the_recipe(settings, shown)
+        message(f"{summary(shown)} in {target.source.name}")
         if not unexpected or checked.unexpected is None:
             raise click.exceptions.Exit(WRONG)
         return checked.unexpected
@@ -54,6 +64,17 @@ def compiled(
     if said:
         message(said)
     return checked.net
+
+
+def _name_keys_of_the_recipe(settings: tuple[tuple[str, str], ...], said: list[Diagnostic]) -> None:
+    """Of what is no parameter of the network, and a key of its recipe, say how that is set."""
+    unknown = {one.span.source.name for one in said if one.name == "unknown-parameter"}
+    if unknown:
+        from archdsl.recipes.keys import KEYS
+
+        for key, text in settings:
+            if key in KEYS and f"--set {key}" in unknown:
+                message(f"`{key}` is a key of the recipe: --set {TRAIN}{key}={text}\n")
 
 
 def unheld(net: Net) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ import click
 
 from archdsl.progress import Told, untold
 from archdsl.report.terminal import Style
+from archdsl.source import readable
 from archdsl.writing import unwritten, write_whole
 
 if TYPE_CHECKING:
@@ -23,6 +25,18 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 141
 """The exit code where nobody reads what is written: 128 and the number of SIGPIPE."""
+
+
+def write_all(stream: TextIO) -> None:
+    """Have a stream write a sign that its encoding lacks as its escape, rather than end in an error."""
+    codecs.register_error("archdsl", _escaped)
+    stream.reconfigure(errors="archdsl")  # type: ignore[attr-defined]
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = readable(error.object[error.start : error.end])
+    return text.encode("ascii", "backslashreplace").decode(), error.end
 
 
 class Refused(click.ClickException):

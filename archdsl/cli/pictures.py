@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archdsl.cli.output import Refused, message, result, write_file
-from archdsl.cli.settings import sizes_to_give
 from archdsl.drawing.picture import MADE_WITH, PICTURES, Picture
 from archdsl.drawing.picture import form_of as form_of_file
 from archdsl.drawing.undrawable import OpenSizes, Undrawable
+from archdsl.problems.problem import sizes_to_give
 
 if TYPE_CHECKING:
     from archdsl.drawing.theme import Theme

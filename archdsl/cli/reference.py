@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 @click.command(short_help="List the layers, or show one.")
 @click.argument("name", required=False)
 @click.option("--from", "file", metavar="FILE.py", help="Those of a Python file, instead of the language's.")
+@click.option("--rules", is_flag=True, help="Show the rules of the layer, too, as the code has them.")
 @python_option
-def layers(name: str | None, file: str | None, allow_python: bool) -> int:
-    """List the layers, or show one: its arguments, its documentation, its rules."""
+def layers(name: str | None, file: str | None, rules: bool, allow_python: bool) -> int:
+    """List the layers, or show one: its arguments, its documentation, with --rules its rules."""
     from archdsl.layers import LAYERS
 
     known = LAYERS if file is None else _own_layers(file, allow_python)
     if name is None:
+        if rules:
+            raise click.UsageError("--rules are those of one layer: name it")
         _list(known)
         return 0
     if name not in known:
@@ -37,7 +41,7 @@ def layers(name: str | None, file: str | None, allow_python: bool) -> int:
             use = f'import {name} from "{block}"'
             raise Refused(f"{name} is a block: `{use}`; `archdsl list {block}` shows it")
         raise Refused(_unknown_layer(name, known, file))
-    result(_layer(known[name]))
+    result(_layer(known[name], rules))
     return 0
 
 
@@ -67,6 +71,8 @@ def explain(name: str | None) -> int:
     if name is None:
         _list(CATALOGUE)
         return 0
+    # As it stands on the screen: `error[channel-mismatch]`.
+    name = re.sub(r"\w+\[([\w-]+)\].*", r"\1", name)
     if name not in CATALOGUE:
         raise Refused(_unknown_problem(name, CATALOGUE))
     from archdsl.explanation import explanation
@@ -118,7 +124,7 @@ def _show_architecture(name: str, texts: Mapping[str, str]) -> int:
 
     file, _, network = name.partition(":")
     text = None
-    if Path(file).is_file():
+    if os.path.isfile(file):
         text = source_of(file).text
     else:
         networks = bundled_networks()
@@ -186,8 +192,8 @@ def _unknown(what: str, name: str, meant: str | None, remark: str) -> str:
     return f"{said}; did you mean {meant}?" if meant else f"{said} ({remark})"
 
 
-def _layer(layer: type[Layer]) -> str:
-    """A layer's page: signature, arguments, documentation, and every rule as the code has it."""
+def _layer(layer: type[Layer], with_rules: bool) -> str:
+    """A layer's page: signature, arguments, documentation, and every rule as the code has it if asked for."""
     from archdsl.compiler.signatures import Signature
     from archdsl.report.reference import page, rules
     from archdsl.report.terminal import BOLD, DIM
@@ -203,6 +209,7 @@ def _layer(layer: type[Layer]) -> str:
             )
         )
     parts.append(page(layer))
-    parts.append(dress.paint("Rules", BOLD))
-    parts += [dress.paint(source, DIM) for _, source in rules(layer)]
+    if with_rules:
+        parts.append(dress.paint("Rules", BOLD))
+        parts += [dress.paint(source, DIM) for _, source in rules(layer)]
     return "\n\n".join(parts)

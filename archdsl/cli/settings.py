@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import isnan
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ class Assignment(click.ParamType):
         if not isinstance(value, str):
             return value
         key, equals, text = (part.strip() for part in value.partition("="))
-        if not (key and equals and text):
+        if not (key.removeprefix(TRAIN) and equals and text):
             self.fail(f"{value!r} is not of the form {self._example}", parameter, context)
         return key, text
 
@@ -83,12 +83,21 @@ class Extents(click.ParamType):
 
 
 class Names(click.ParamType):
-    """`name,shape,macs`: names of what there is, which is asked for where it is needed."""
+    """`name,shape,macs`: names of what there is, which is asked for where it is needed.
 
-    def __init__(self, what: str, known: Callable[[], Iterable[str]]) -> None:
+    `shown` are other names that are taken for them, those that people read.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        known: Callable[[], Iterable[str]],
+        shown: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
         self.name = f"{what.upper()},..."
         self._what = what
         self._known = known
+        self._shown = shown
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -96,7 +105,9 @@ class Names(click.ParamType):
         from archdsl.problems import unknown
 
         known = [*self._known()]
-        names = tuple(name.strip() for name in value.split(","))
+        shown = {} if self._shown is None else self._shown()
+        given = (name.strip() for name in value.split(","))
+        names = tuple(name if name in known else shown.get(name, name) for name in given)
         for name in names:
             if name not in known:
                 self.fail(unknown(self._what, name, known), parameter, context)
@@ -110,11 +121,6 @@ def _size(text: str) -> int | None:
         if digits.isascii() and digits.isdecimal() and len(digits) < 19 and int(digits) > 0
         else None
     )
-
-
-def sizes_to_give(symbols: Iterable[str]) -> str:
-    """The options by which open sizes become numbers."""
-    return " and ".join(f"`--size {symbol}=...`" for symbol in sorted(symbols))
 
 
 def python_option(command: Command) -> Command:
@@ -143,38 +149,66 @@ def teach_option(command: Command) -> Command:
     return click.option("--teach", is_flag=True, help=words)(command)
 
 
-def network_options(command: Command) -> Command:
-    """`--set`, `--size` and `--input`: what a network is compiled with."""
-    for option in reversed(
-        (
-            click.option(
-                "--set",
-                "settings",
-                multiple=True,
-                type=Assignment("classes=10"),
-                metavar="KEY=VALUE",
-                help="Set a parameter of the network (classes=10) or a key of the recipe (train.batch=64).",
-            ),
-            click.option(
-                "--size",
-                "sizes",
-                multiple=True,
-                type=Sized("H=512"),
-                metavar="SYMBOL=N",
-                help="Give a symbol of the shapes its number (H=512).",
-            ),
-            click.option(
-                "--input",
-                "inputs",
-                multiple=True,
-                type=Shaped("image=3,512,512"),
-                metavar="NAME=SHAPE",
-                help="Replace the shape of an input (image=3,512,512, or image=3,H,W with open sizes).",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def network_options(no_recipe: str | None = None) -> Callable[[Command], Command]:
+    """`--set`, `--size` and `--input`: what a network is compiled with.
+
+    Where keys of the recipe can't be set, `no_recipe` says why.
+    """
+    what = "Set a parameter of the network (classes=10)"
+    what += "." if no_recipe else " or a key of the recipe (train.batch=64)."
+    size = "Give a symbol of the shapes its number (H=512)."
+    shape = "Replace the shape of an input (image=3,512,512, or image=3,H,W with open sizes)."
+
+    def without_recipe(context: click.Context, parameter: click.Parameter, pairs: Any) -> Any:
+        if no_recipe and recipe_settings(pairs):
+            raise click.UsageError(f"{no_recipe}: leave out --set train....")
+        return _each_once(context, parameter, pairs)
+
+    def add(command: Command) -> Command:
+        for option in (
+            _replacing("--input", "inputs", Shaped("image=3,512,512"), "NAME=SHAPE", shape),
+            _replacing("--size", "sizes", Sized("H=512"), "SYMBOL=N", size),
+            _replacing("--set", "settings", Assignment("classes=10"), "KEY=VALUE", what, without_recipe),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def run_options(help: str) -> Callable[[Command], Command]:
+    """`--set` where a run is asked: keys of its recipe."""
+    example = Assignment('train.data=arrays("new.npz")')
+    return _replacing("--set", "settings", example, "train.KEY=VALUE", help)
+
+
+def _each_once(context: click.Context, parameter: click.Parameter, pairs: Any) -> Any:
+    """Refuse what is given twice: which of the two is meant can't be told."""
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise click.BadParameter(f"{key!r} is given twice", context, parameter)
+        seen.add(key)
+    return pairs
+
+
+def _replacing(
+    option: str,
+    called: str,
+    kind: Assignment,
+    metavar: str,
+    help: str,
+    check: Callable[[click.Context, click.Parameter, Any], Any] = _each_once,
+) -> Callable[[Command], Command]:
+    """An option that may be there several times, for a name each."""
+    return click.option(option, called, multiple=True, type=kind, metavar=metavar, help=help, callback=check)
+
+
+def stated(*names: str) -> list[str]:
+    """Those of some options that stand on the command line, as they stand there."""
+    context = click.get_current_context()
+    source = click.core.ParameterSource.COMMANDLINE
+    return [f"--{name.replace('_', '-')}" for name in names if context.get_parameter_source(name) is source]
 
 
 def parameters(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:

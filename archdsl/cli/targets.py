@@ -14,7 +14,9 @@ from archdsl.cli.output import Refused
 
 if TYPE_CHECKING:
     from archdsl.compiler.modules import Load
+    from archdsl.problems import Fault
     from archdsl.source import Source
+    from archdsl.training.folder import Described
 
 STANDARD_INPUT = "<standard input>"
 
@@ -22,21 +24,26 @@ STANDARD_INPUT = "<standard input>"
 class Target(NamedTuple):
     """A FILE of the command line: its source, the network that was named, and where imports are found.
 
-    Without a `load` they are beside the file.
+    Without a `load` they are beside the file. Of a `run` what it was begun with is meant, too.
     """
 
     source: Source
     network: str | None
     load: Load | None = None
+    run: Described | None = None
 
 
 class Unreadable(Refused):
-    """A FILE of the command line that can't be read, and why, which may have `named` it."""
+    """A FILE of the command line that can't be read, and why, which may have `named` it.
 
-    def __init__(self, file: str, reason: str, named: bool = False) -> None:
+    `fault` is what its text was refused by.
+    """
+
+    def __init__(self, file: str, reason: str, named: bool = False, fault: Fault | None = None) -> None:
         super().__init__(reason if named else f"{file}: {reason}")
         self.file = file
         self.reason = reason
+        self.fault = fault
 
 
 class File(click.ParamType):
@@ -66,16 +73,34 @@ class FileOrRun(File):
     """FILE[:NETWORK], or the folder of a run, as its path."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        if isinstance(value, str) and (Path(value) / "recipe.json").is_file():
+        from archdsl.project import is_run
+
+        if isinstance(value, str) and is_run(Path(value)):
             return Path(value)
         return super().convert(value, parameter, context)
+
+
+class FileOfRun(FileOrRun):
+    """FILE[:NETWORK], or the folder of a run, as the network and the recipe that it was begun with."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        found = super().convert(value, parameter, context)
+        if not isinstance(found, Path):
+            return found
+        from archdsl.training.folder import TrainingError, described
+
+        try:
+            run = described(found)
+        except TrainingError as error:
+            raise Unreadable(str(found), str(error), named=True) from None
+        return Target(run.source, run.network, run=run)
 
 
 def targets_of(places: Iterable[str]) -> Iterator[Target | Unreadable]:
     """The files of `files_of`, read; one that can't be read does not end the command."""
     from archdsl.project import divided
 
-    for place in files_of(places):
+    for place in files_of(places, linked=True):
         if isinstance(place, Unreadable):
             yield place
             continue
@@ -86,14 +111,17 @@ def targets_of(places: Iterable[str]) -> Iterator[Target | Unreadable]:
             yield error
 
 
-def files_of(places: Iterable[str]) -> Iterator[str | Unreadable]:
-    """The files that are meant by FILE|FOLDER..., each once: those that are named, and those in folders."""
+def files_of(places: Iterable[str], linked: bool = False) -> Iterator[str | Unreadable]:
+    """The files that are meant by FILE|FOLDER..., each once: those that are named, and those in folders.
+
+    Of a folder, those that links in it lead to are among them where they may be `linked`.
+    """
     seen = set()
     for place in places:
         if place == "-":
             found: list[str | Unreadable] = [STANDARD_INPUT]
         elif os.path.isdir(place):
-            found = _in_folder(place)
+            found = _in_folder(place, linked)
         else:
             found = [place]
         for one in found:
@@ -103,8 +131,11 @@ def files_of(places: Iterable[str]) -> Iterator[str | Unreadable]:
                 yield one
 
 
-def _in_folder(folder: str) -> list[str | Unreadable]:
-    """The .arch files of a folder and those below it. Links and hidden names are passed over."""
+def _in_folder(folder: str, linked: bool) -> list[str | Unreadable]:
+    """The .arch files of a folder and below it, one at least; links to files last, where they count.
+
+    Hidden names, linked folders and what is no file, such as a pipe, are passed over.
+    """
     from archdsl.project import ARCH
 
     unreadable: list[OSError] = []
@@ -113,9 +144,11 @@ def _in_folder(folder: str) -> list[str | Unreadable]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         meant = (name for name in names if name.lower().endswith(ARCH) and name[0] != ".")
         paths = [os.path.join(place, name) for name in meant]
-        found += [path for path in paths if not os.path.islink(path)]
+        found += [path for path in paths if os.path.isfile(path) and (linked or not os.path.islink(path))]
     here = os.path.join(".", "")
-    names = sorted(path.removeprefix(here) for path in found)
+    names = sorted((path.removeprefix(here) for path in found), key=lambda path: (os.path.islink(path), path))
+    if not (names or unreadable):
+        return [Unreadable(folder, f"{folder} is a folder without .arch files", named=True)]
     return [*(_no_access(error.filename, error) for error in unreadable), *names]
 
 
@@ -129,47 +162,16 @@ def source_of(file: str) -> Source:
     Raises `Unreadable`.
     """
     from archdsl.problems import Fault
-    from archdsl.project import MAX_BYTES, bundled, decoded, read
+    from archdsl.project import MAX_BYTES, decoded, named
     from archdsl.source import Source
 
     try:
         if file in ("-", STANDARD_INPUT):
             return Source(STANDARD_INPUT, decoded(sys.stdin.buffer.read(MAX_BYTES + 1)))
-        found = None if Path(file).exists() else bundled(file)
-        return found or read(file)
-    except FileNotFoundError:
-        raise Unreadable(file, _missing(file), named=True) from None
-    except IsADirectoryError:
-        raise Unreadable(file, _folder(file), named=True) from None
+        return named(file)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Unreadable(file, str(error), named=True) from None
     except Fault as fault:
-        raise Unreadable(file, fault.problem.message()) from None
+        raise Unreadable(file, fault.problem.message(), fault=fault) from None
     except OSError as error:
         raise _no_access(file, error) from None
-
-
-def _folder(file: str) -> str:
-    """What to say of a folder, with the .arch file that is in it, as in the folder of a run."""
-    try:
-        inside = list(Path(file).glob("*.arch"))
-    except OSError:
-        inside = []
-    return f"{file} is a folder; name an .arch file in it" + (f": {inside[0]}" if len(inside) == 1 else "")
-
-
-def _missing(file: str) -> str:
-    """What to say of a file that is not there, with the nearest name among those that are."""
-    from archdsl.project import bundled_names, bundled_networks, nearest_file
-
-    folder = Path(file).parent
-    try:
-        near = {path.name: str(folder / path.name) for path in folder.glob("*.arch")}
-    except OSError:
-        near = {}
-    networks = bundled_networks()
-    said = f"there is no file {file!r}, here or among the bundled architectures"
-    # A network alone would have been found; with another after a colon its file was meant.
-    home = next((home for name, home in networks.items() if name.lower() == file.lower()), None)
-    names = {**dict.fromkeys([*bundled_names(), *networks]), **near}
-    meant = nearest_file(Path(file).name, names)
-    shown = home or (names[meant] or meant if meant else None)
-    return f"{said}; did you mean {shown}?" if shown else f"{said} (`archdsl list` shows those)"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ import click
 
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import hush, message, result, show
-from archdsl.cli.settings import network_options, parameters, python_option, recipe_settings
+from archdsl.cli.settings import network_options, parameters, python_option, recipe_settings, stated
 from archdsl.cli.targets import STANDARD_INPUT, FileOrRun, Target
 from archdsl.training.place import LAUNCHED, Place, place
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
     from archdsl.net import Net
     from archdsl.recipes.recipe import Recipe
+    from archdsl.training.loop import Result
     from archdsl.training.processes import Processes
     from archdsl.training.run import Measurement
 
@@ -58,7 +59,7 @@ FIRST_SPEAKS = 5.0
     help="Train on N devices of this machine, a process each.",
 )
 @click.option("--shard", is_flag=True, help="Split weights and optimizer state over the devices, too.")
-@network_options
+@network_options()
 def train(
     file: Target | Path,
     out: Path | None,
@@ -93,6 +94,8 @@ def train(
                 if out is not None and out != file:
                     raise click.UsageError(f"the run in {file} goes on there: leave out --out")
                 out = file
+            elif explain and (given := stated("out", "resume", "tensorboard", "devices", "shard")):
+                raise click.UsageError(f"--explain trains nothing: leave out {given[0]}")
             read = _read(words, explain)
             if read is None:
                 _after_the_first(here)
@@ -208,18 +211,18 @@ def _explain(net: Net, recipe: Recipe, device: str, missing: bool) -> int:
             missing = True
     if missing or recipe.described is None:
         return WRONG if missing else 0
-    from archdsl.training.estimate import seconds_a_step
+    from archdsl.training.estimate import Estimate
     from archdsl.training.loop import device_of
     from archdsl.training.run import TrainingError
 
     try:
-        seconds = seconds_a_step(net.network, recipe, device_of(device), recipe.described.target)
+        timed = Estimate.of(net.network, recipe, device_of(device), recipe.described)
     except (TrainingError, RuntimeError) as error:
         message(f"error: {str(error).splitlines()[0]}")
         return WRONG
-    whole = seconds * recipe.all_steps(recipe.described.examples)
-    takes = f"{duration(whole)} on {device}, by steps of {duration(seconds)} timed now"
-    result(f"\n  time            {takes}; measuring comes on top")
+    parts = f"{duration(timed.steps)} of steps, {duration(timed.measuring)} of measuring"
+    result(f"\n  time            {duration(timed.steps + timed.measuring)} on {device}: {parts}")
+    result(f"                  by steps of {duration(timed.step)} timed now, not compiled")
     return 0
 
 
@@ -273,12 +276,13 @@ class _Words:
     shard: bool
     device: str
 
-    def resume(self, folder: Path, processes: int) -> str:
-        """The command that goes on with a run: its folder has the network and the recipe."""
+    def resume(self, folder: Path, processes: int, setting: str | None = None) -> str:
+        """The command that goes on with a run: its folder has the network and the recipe but a `setting`."""
         words = ["--allow-python"] * self.allow_python
         words += ["--tensorboard"] * self.tensorboard + ["--shard"] * self.shard
         words += ["--device", self.device] if self.device != "cpu" else []
         words += ["--devices", str(processes)] if LAUNCHED in os.environ else []
+        words += [] if setting is None else ["--set", setting]
         return shlex.join(["archdsl", "train", str(folder), *words, "--resume"])
 
 
@@ -361,12 +365,33 @@ def _run(
     wide = max(len(name) for name, _ in said(recipe, run.measured))
     for name, text in said(recipe, run.measured):
         result(f"{name:<{wide}}  {text:>7}")
+    if run.ended_by is None and not run.taken:
+        _say_that_it_is_finished(words, recipe, run, processes.count)
+        return 0
     message(f"{_took(run.taken, run.seconds)}; the run is in {run.folder}")
     if run.ended_by is None:
         return 0
     message("interrupted: what was trained until then is saved. To go on:")
     message(f"  {words.resume(run.folder, processes.count)}")
     return BY_A_SIGNAL + run.ended_by
+
+
+def _say_that_it_is_finished(words: _Words, recipe: Recipe, run: Result, processes: int) -> None:
+    """Of a run that had taken all its steps: that, and how it can be made longer."""
+    from archdsl.training.run import not_as_long
+
+    message(f"the run in {run.folder} is finished: all {run.steps:,} steps of its recipe are taken")
+    unit = "epochs" if recipe.steps is None else "steps"
+    longer = replace(recipe, **{unit: 2 * getattr(recipe, unit)})
+    described = recipe.described
+    assert described is not None
+    why = not_as_long(recipe, longer, run.steps, described.examples, described.tests)
+    if why is None:
+        message("to go on for longer, for example twice as long:")
+        message(f"  {words.resume(run.folder, processes, f'train.{unit}={getattr(longer, unit)}')}")
+    else:
+        message(f"twice as long it would have been another: {why}")
+        message(f'another run can begin with its weights: `initialize = pretrained("{run.folder}")`')
 
 
 def _without(arguments: list[str], option: str) -> list[str]:

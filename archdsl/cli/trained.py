@@ -11,7 +11,7 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import json_result, message, result, show, style
-from archdsl.cli.settings import Assignment, python_option, recipe_settings
+from archdsl.cli.settings import python_option, recipe_settings, run_options, stated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +25,7 @@ WIDEST = 24
 
 @click.command(short_help="Say what a trained run scores.")
 @click.argument("run", type=RUN)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    type=Assignment('train.data=arrays("new.npz")'),
-    metavar="train.KEY=VALUE",
-    help="Replace a key of the recipe, such as its data or its metrics.",
-)
+@run_options("Replace a key of the recipe, such as its data or its metrics.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 @python_option
 @click.option("--device", default="cpu", help="Where to compute, as torch names it [cpu].")
@@ -43,16 +36,9 @@ def evaluate(
 
     Other data that --set names may lack classes; where they have no part for testing, all of them are.
     """
-    keys = recipe_settings(settings)
-    if len(keys) != len(settings):
-        raise click.UsageError("only keys of the recipe can be set here: --set train.KEY=VALUE")
-    from archdsl.problems import listed
-    from archdsl.recipes.keys import KEYS, MEASURING, OF_PARTS
+    from archdsl.recipes.keys import MEASURING
 
-    for key in keys:
-        if key not in MEASURING and (key in KEYS or key.rpartition(".")[2] in OF_PARTS):
-            those = listed([f"train.{one}" for one in MEASURING])
-            raise click.UsageError(f"train.{key} changes nothing of what a trained run scores; {those} do")
+    keys = keys_of_run(settings, MEASURING, "what a trained run scores")
     trained = read_run(run, keys, device, True, allow_python)
     if trained is None:
         return WRONG
@@ -97,21 +83,27 @@ def predict(
 
     Of a folder, of all such files in it.
     """
+    if as_json and stated("top"):
+        raise click.UsageError("the JSON has every class: leave out --top")
     trained = read_run(run, device=device, allow_python=allow_python)
     if trained is None:
         return WRONG
     from archdsl.training.run import TrainingError
 
     said: list[dict[str, object]] = []
-    wrong = False
+    wrong = maps = False
     scores = trained.recipe.loss[0].loss.applies == "softmax"
+    if not scores and stated("top"):
+        raise click.UsageError(f"{run} gives values, and no classes: leave out --top")
     for file in _files(inputs):
         try:
             if file.is_dir():
                 raise TrainingError(f"{file} is a folder without pictures and arrays")
             for name, output in trained.say(file):
+                maps = maps or output.dim() > 1
                 values = output.flatten().tolist()
-                said.append({"input": name, "classes" if scores else "values": values})
+                shape = list(output.shape)
+                said.append({"input": name, "shape": shape, "classes" if scores else "values": values})
                 if not as_json:
                     words = _likeliest(output, trained.names, top) if scores else _values(values)
                     result(f"{name}  {words}")
@@ -123,7 +115,24 @@ def predict(
             wrong = True
     if as_json:
         json_result({"schema": 1, "run": str(run), "classes": trained.names, "said": said})
+    elif scores and maps:
+        message("the percent of a class are the positions at which it is the likeliest")
     return WRONG if wrong else 0
+
+
+def keys_of_run(settings: tuple[tuple[str, str], ...], heeded: tuple[str, ...], what: str) -> dict[str, str]:
+    """The keys of a trained run's recipe that are replaced, which must be those that change something."""
+    from archdsl.problems import listed
+    from archdsl.recipes.keys import KEYS, OF_PARTS
+
+    keys = recipe_settings(settings)
+    if len(keys) != len(settings):
+        raise click.UsageError("of a run only keys of the recipe can be set: --set train.KEY=VALUE")
+    for key in keys:
+        if key not in heeded and (key in KEYS or key.rpartition(".")[2] in OF_PARTS):
+            those = listed([f"train.{one}" for one in heeded])
+            raise click.UsageError(f"train.{key} changes nothing of {what}; {those} do")
+    return keys
 
 
 def _files(inputs: tuple[Path, ...]) -> Iterator[Path]:

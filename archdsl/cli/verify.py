@@ -12,9 +12,10 @@ import click
 from archdsl.cli.networks import WRONG, compiled
 from archdsl.cli.output import Refused, json_result, result, show, style, waiting, width
 from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
-from archdsl.cli.settings import network_options, python_option, recipe_settings, sizes_to_give
+from archdsl.cli.settings import network_options, python_option, stated
 from archdsl.cli.targets import File
 from archdsl.cli.trained import read_run
+from archdsl.problems.problem import sizes_to_give
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     help="By which inputs are drawn, and the weights of a FILE [0].",
 )
 @python_option
-@network_options
+@network_options("what is claimed holds for any weights")
 def verify(
     file: str,
     as_json: bool,
@@ -62,10 +63,12 @@ def verify(
     trained; its input is shifted, turned by a quarter, reflected and enlarged. Ends with 1 where a claim is
     refuted.
     """
-    if recipe_settings(settings):
-        raise click.UsageError("what is claimed holds for any weights: leave out --set train....")
     if layer and output is None:
         raise click.UsageError("--layer is for a picture: give it a file, as by -o shifts.svg")
+    if output is None and stated("theme"):
+        raise click.UsageError("--theme is of a picture: name its file by -o")
+    if as_json and str(output) == "-":
+        raise click.UsageError("--json and -o - are both for standard output: name one, or a file by -o")
     form = form_of(output)
     net, weights = _measured(file, settings, sizes, inputs, allow_python)
     network = net.network

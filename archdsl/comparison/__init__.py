@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from archdsl.comparison.declared import Declared, recipe_files, recipe_keys
 from archdsl.comparison.difference import Difference
 
 if TYPE_CHECKING:
     from archdsl.recipes.recipe import Recipe
     from archdsl.report import Report
+    from archdsl.syntax.tree import Expect
 
-__all__ = ["Difference", "compared"]
-
-
-def compared(before: Report, after: Report, recipes: tuple[Recipe | None, Recipe | None]) -> Difference:
-    """How the second network differs from the first, by their reports, and by their recipes, which are None
-    where a file has none, or one that can't be followed."""
-    ours, theirs = recipes
-    return Difference(before, after, (_said(before, ours), _said(after, theirs)))
+__all__ = ["Difference", "compared", "declared"]
 
 
-def _said(report: Report, recipe: Recipe | None) -> dict[str, str] | None:
-    """What a file says of the training, by key: nothing without a recipe, None where it can't be followed."""
+def compared(before: Report, after: Report, ours: Declared, theirs: Declared) -> Difference:
+    """How the second network differs from the first, by their reports and by what else their files say."""
+    return Difference(before, after, (ours, theirs))
+
+
+def declared(report: Report, recipe: Recipe | None, expected: list[Expect]) -> Declared:
+    """What a file says beside layers; the recipe is None where it has none, or one that can't be followed."""
+    keys: dict[str, str] | None = {} if report.network.train is None else None
+    conditions = [expectation.test.span.text for expectation in expected]
     if recipe is None:
-        return {} if report.network.train is None else None
-    # Where a file lies is no matter of what it says.
-    said = {**recipe.to_dict(), "data": str(recipe.data), "initialize": str(recipe.initialize)}
-    said["parts"] = {
-        part.name: {"rate": part.rate, "initialize": part.initialize and str(part.initialize)}
-        for part in recipe.parts
-    }
-    del said["shape"]
-    return dict(_flat(said))
-
-
-def _flat(said: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """What a recipe says, a line a key; of the keys of a part, the part's name stands before them."""
-    found = []
-    for key, value in said.items():
-        if isinstance(value, dict):
-            found += _flat(value, "" if key == "parts" else f"{prefix}{key}.")
-        elif value is not None and value != []:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append((prefix + key, text))
-    return found
+        return Declared(keys, conditions)
+    return Declared(recipe_keys(recipe), conditions, recipe_files(recipe))

@@ -133,6 +133,15 @@ class Changes:
                 found.append(self._summary(entries, ".".join(scope)))
         return [*found, *(self._of_run(run) if run else [])]
 
+    def apart(self) -> tuple[list[Part], list[Part]]:
+        """Either network in parts by the first word of names, but for the inputs."""
+        return self._outermost(self._before), self._outermost(self._after)
+
+    def _outermost(self, parts: Parts) -> list[Part]:
+        numbered = [one for one in enumerate(parts.outline.nodes) if one[1].kind != "input"]
+        found = groupby(numbered, key=lambda one: one[1].name.split(".")[0])
+        return [replace(parts.of([number for number, _ in some]), scope=name) for name, some in found]
+
     def _summary(self, entries: list[Entry], scope: str) -> Change:
         """Layers of one scope and several fates as one change."""
         ours = sorted(entry.before for entry in entries if entry.before >= 0)

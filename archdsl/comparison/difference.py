@@ -6,19 +6,28 @@ more is the recipe.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archdsl.comparison.changes import Change, Changes, minus
+from archdsl.comparison.declared import Declared, Setting, expectations, parameters, settings
 from archdsl.comparison.groups import Group, grouped, told
+from archdsl.comparison.likeness import SMALL, UNLIKE, UNLIKE_IN_NAME
 from archdsl.comparison.matching import Matching
+from archdsl.comparison.naming import Names, units
 from archdsl.comparison.outline import Outline
 from archdsl.comparison.parts import FIGURES, Part, Parts
+from archdsl.compiler.network import Scope
 from archdsl.problems.problem import plural
 from archdsl.report.report import plain
+from archdsl.report.terminal import Style
+from archdsl.report.totals import afterwards
 
 if TYPE_CHECKING:
+    from archdsl.compiler.network import Network
     from archdsl.report.report import Report
     from archdsl.sizes import Size
 
@@ -52,10 +61,12 @@ class Total:
     name: str
     before: Any
     after: Any
+    beside: tuple[str, str] = ("", "")
+    """What is said beside it, of either network."""
 
     @property
     def changed(self) -> bool:
-        return bool(self.before != self.after)
+        return bool(self.before != self.after) or self.beside[0] != self.beside[1]
 
     @property
     def difference(self) -> Size | None:
@@ -72,12 +83,12 @@ class Renaming:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """A key of the recipe that says otherwise; None where the recipe says nothing of it."""
+class Kind:
+    """A kind of layer or a block, and how often it is in either network."""
 
-    key: str
-    before: str | None
-    after: str | None
+    name: str
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +105,17 @@ class Output:
 
 
 class Difference:
-    """The difference of two reports.
-
-    `recipes` are what their `train` blocks say, by key: empty where there are none, None where not known.
-    """
+    """The difference of two reports, and of what their files say beside layers."""
 
     def __init__(
         self,
         before: Report,
         after: Report,
-        recipes: tuple[dict[str, str] | None, dict[str, str] | None] = (None, None),
+        declared: tuple[Declared, Declared] = (Declared(), Declared()),
     ) -> None:
         self.before = before
         self.after = after
-        self._recipes = recipes
+        self._declared = declared
         matching = Matching(before.network, after.network)
         self._matching = matching
         self._changes = Changes(
@@ -124,9 +132,10 @@ class Difference:
 
     @property
     def identical(self) -> bool:
-        """Whether nothing at all is otherwise: names and recipe are the same, too."""
+        """Whether nothing at all is otherwise: names and what else the files say are the same, too."""
         renamed = any(o.before and o.after and o.before[0] != o.after[0] for o in self.outputs)
-        return self.same and not (self.renamed or self.recipe or renamed)
+        said = self.recipe or self.parameters or self.expectations or self.before.name != self.after.name
+        return self.same and not (self.renamed or renamed or said)
 
     @property
     def sequence(self) -> list[Change]:
@@ -143,7 +152,7 @@ class Difference:
             return self.folded(depth)
         found = self.sequence
         for deep in range(DEEPEST, 0, -1):
-            if len(grouped(told(found))) <= READABLE:
+            if len(self.grouped(found)) <= READABLE:
                 break
             found = self.folded(deep)
         return found
@@ -156,7 +165,15 @@ class Difference:
     @cached_property
     def groups(self) -> list[Group]:
         """The changes with those that are alike as one, in order of the first of each."""
-        return grouped(self.changes)
+        return self.grouped(self.changes)
+
+    def grouped(self, changes: list[Change]) -> list[Group]:
+        """Those of some changes that the file made, with those that are alike as one."""
+        return grouped(told(changes), *self._names)
+
+    @cached_property
+    def _names(self) -> tuple[Names, Names]:
+        return Names(self.before.network), Names(self.after.network)
 
     @cached_property
     def affected(self) -> list[Change]:
@@ -170,6 +187,35 @@ class Difference:
         before, after = self._matching.before.nodes, self._matching.after.nodes
         pairs = ((before[i].name, after[j].name) for j, i in enumerate(self._matching.before_of) if i >= 0)
         return [Renaming(ours, theirs) for ours, theirs in pairs if ours != theirs]
+
+    @cached_property
+    def in_common(self) -> float:
+        """The part of the smaller network that is in the other, by layers.
+
+        Those with matrices of weights count four times as much as others, those with other arguments there
+        three quarters.
+        """
+        return self._matching.in_common()
+
+    @property
+    def unlike(self) -> bool:
+        """Whether they have so little in common that pairs of layers are chance."""
+        most = UNLIKE_IN_NAME if self.before.name == self.after.name else UNLIKE
+        return self.in_common <= most and max(self.totals[0].before, self.totals[0].after) > SMALL
+
+    @cached_property
+    def kinds(self) -> list[Kind]:
+        """The kinds of layers of both, those that are there most often first."""
+        return _counted(*([node.kind for node in one.network.nodes] for one in (self.before, self.after)))
+
+    @cached_property
+    def blocks(self) -> list[Kind]:
+        """The blocks that both use, those that are used most often first."""
+        return _counted(*map(_used, (self.before.network, self.after.network)))
+
+    def apart(self) -> tuple[list[Part], list[Part]]:
+        """Either network, but for its inputs, as the parts that its outermost labels and blocks are."""
+        return self._changes.apart()
 
     @cached_property
     def outputs(self) -> list[Output]:
@@ -195,20 +241,30 @@ class Difference:
     @cached_property
     def recipe(self) -> list[Setting]:
         """The keys of the `train` blocks that say otherwise; none where one of them is not known."""
-        before, after = self._recipes
-        if before is None or after is None:
-            return []
-        keys = dict.fromkeys([*before, *after])
-        settings = [Setting(key, before.get(key), after.get(key)) for key in keys]
-        return [setting for setting in settings if setting.before != setting.after]
+        return settings(*self._declared)
+
+    @cached_property
+    def parameters(self) -> list[Setting]:
+        """The parameters that both networks have, with other values."""
+        return parameters(self.before.network, self.after.network)
+
+    @cached_property
+    def expectations(self) -> list[Setting]:
+        """The conditions of `expect` lines that one network alone has, those of one fact together."""
+        return expectations(*(one.expected for one in self._declared))
 
     @cached_property
     def totals(self) -> list[Total]:
         """Every total in the order of the report, the number of layers first."""
         ours, theirs = self.before.totals, self.after.totals
         counts = [len(one.network.nodes) - len(one.network.inputs) for one in (self.before, self.after)]
-        layers = Total("layers", *counts)
-        return [layers, *(Total(name, ours[name], theirs[name]) for name in TOTALS)]
+        layers = Total("layers", counts[0], counts[1])
+        fields = afterwards(self.before), afterwards(self.after)
+        beside = {"receptive_field": fields}
+        return [
+            layers,
+            *(Total(name, ours[name], theirs[name], beside.get(name, ("", ""))) for name in TOTALS),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. A size that depends on symbols is a string."""
@@ -218,6 +274,10 @@ class Difference:
             "before": _network(self.before),
             "after": _network(self.after),
             "same": self.same,
+            "in_common": round(self.in_common, 4),
+            "unlike": self.unlike,
+            "kinds": {kind.name: {"before": kind.before, "after": kind.after} for kind in self.kinds},
+            "blocks": {block.name: {"before": block.before, "after": block.after} for block in self.blocks},
             "totals": {total.name: _total(total) for total in self.totals},
             "changes": [change.to_dict() for change in self.changes],
             "groups": [group.to_dict(numbers) for group in self.groups],
@@ -229,11 +289,38 @@ class Difference:
             "outputs": [
                 {"before": _output(output.before), "after": _output(output.after)} for output in self.outputs
             ],
-            "recipe": [{"key": one.key, "before": one.before, "after": one.after} for one in self.recipe],
+            "parameters": _settings(self.parameters),
+            "expectations": _settings(self.expectations),
+            "recipe": _settings(self.recipe),
         }
 
     def __repr__(self) -> str:
         return f"<{self.before.name} to {self.after.name}: {plural(len(self.changes), 'change')}>"
+
+    def __str__(self) -> str:
+        """What `diff` prints, as wide as it is."""
+        # Many ask for figures, and few for the text.
+        from archdsl.comparison.text import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from archdsl.comparison.text import text
+        from archdsl.report.html import printed
+
+        return printed(text(self, style=Style(colour=True)))
+
+
+def _counted(before: Iterable[str], after: Iterable[str]) -> list[Kind]:
+    """How often each name is among some and among others; inputs are no layers."""
+    ours, theirs = Counter(before), Counter(after)
+    found = [Kind(name, ours[name], theirs[name]) for name in {**ours, **theirs} if name != "input"]
+    return sorted(found, key=lambda kind: -max(kind.before, kind.after))
+
+
+def _used(network: Network) -> Iterator[str]:
+    """The blocks that a network uses, each as often as it does."""
+    return (unit.block for unit in units(network) if isinstance(unit, Scope) and unit.block is not None)
 
 
 def _figures(report: Report, outline: Outline) -> list[dict[str, Size]]:
@@ -269,6 +356,10 @@ def _affected(part: Part | None) -> dict[str, Any]:
     assert part is not None
     found = part.to_dict()
     return {name: found[name] for name in ("name", "shape", *FIGURES)}
+
+
+def _settings(some: list[Setting]) -> list[dict[str, str | None]]:
+    return [{"key": one.key, "before": one.before, "after": one.after} for one in some]
 
 
 def _output(output: tuple[str, int] | None) -> dict[str, Any] | None:

@@ -6,7 +6,9 @@ activations and normalisations are everywhere.
 
 from __future__ import annotations
 
-from archdsl.comparison.alignment import NEVER
+from collections.abc import Iterable, Sequence
+
+from archdsl.comparison.alignment import NEVER, Pair
 from archdsl.comparison.outline import Book, differ
 from archdsl.layers.layer import Layer
 
@@ -32,6 +34,19 @@ END = 60
 """What it is worth that both make the output at one place."""
 
 
+UNLIKE = 2 / 3
+"""Two networks are unlike that have no more than this in common."""
+
+UNLIKE_IN_NAME = 1 / 2
+"""The same of two that have one name, and so are states of one network."""
+
+SMALL = 12
+"""Layers; of two networks that have no more, every change is told however unlike they are."""
+
+OTHERWISE = 0.75
+"""What a layer counts, as a part of its weight, that both have with other arguments."""
+
+
 class Likeness:
     """Points for layers by their numbers in `Outline.looks`."""
 
@@ -54,6 +69,27 @@ class Likeness:
             heavy = node.kind == "input" or any(len(shape) > 1 for shape in weights.values())
             self._weights[look] = HEAVY if heavy else LIGHT
         return self._weights[look]
+
+    def in_common(self, looks: Sequence[int], others: Sequence[int], pairs: Iterable[Pair]) -> float:
+        """The part of the smaller of two networks, by weight, that the other has, by the pairs of both.
+
+        The inputs are left out: every network has them.
+        """
+        sums = [
+            sum(self.weight(look) for look in some if self._examples[look].node.kind != "input")
+            for some in (looks, others)
+        ]
+        both = sum(self._kept(looks[i], others[j]) for i, j in pairs)
+        return both / min(sums) if min(sums) else 1.0
+
+    def _kept(self, look: int, other: int) -> float:
+        x, y = self._examples[look], self._examples[other]
+        weight = min(self.weight(look), self.weight(other))
+        if x.node.kind == "input":
+            return 0.0
+        if x.node.kind == y.node.kind:
+            return weight if x.kind == y.kind else OTHERWISE * weight
+        return max(self.worth(look, other), 0)
 
     def _pair(self, look: int, other: int) -> int:
         x, y = self._examples[look], self._examples[other]

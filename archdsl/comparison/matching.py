@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterator
+from heapq import heappop, heappush
 from itertools import accumulate
 
-from archdsl.comparison.likeness import AROUND, LABEL
+from archdsl.comparison.likeness import AROUND, LABEL, Likeness, related
 from archdsl.comparison.outline import Book, Outline, Unit, label
 from archdsl.comparison.rows import Rows
 from archdsl.compiler.network import Network, Node, Scope
@@ -30,7 +31,7 @@ class Matching:
     """
 
     def __init__(self, before: Network, after: Network) -> None:
-        book = Book()
+        self._book = book = Book()
         self.before = Outline(before, book)
         self.after = Outline(after, book)
         self.after_of = [-1] * len(self.before.nodes)
@@ -41,6 +42,7 @@ class Matching:
         self._first, self._second = (self.after, self.before) if self._turned else (self.before, self.after)
         if not self._match_same():
             self._match(book)
+            self._match_crossed()
             self._match_wires()
         pairs = self._same_scopes()
         self._paired = dict(pairs)
@@ -48,6 +50,11 @@ class Matching:
         """The scopes of the first that the second has, too."""
         self._both = {*self.scopes, *self.scopes.values()}
         self._find_moved()
+
+    def in_common(self) -> float:
+        """The part of the smaller network that the other has, by weight, but for what was moved."""
+        pairs = [(i, j) for i, j in enumerate(self.after_of) if j >= 0 and j not in self.moved]
+        return Likeness(self._book).in_common(self.before.looks, self.after.looks, pairs)
 
     # ------------------------------------------------------------------------ in place
 
@@ -81,6 +88,66 @@ class Matching:
         for i, j in enumerate(ours):
             if j >= 0:
                 self._pair(i, j)
+
+    def _match_crossed(self) -> None:
+        """Pair what takes the same and is the same where both are in other pairs, as of branches that stand
+        in another order, if more layers then take what they took."""
+        one, other = self._first, self._second
+        ours, theirs = self._of(one), self._of(other)
+
+        def paired(pairs: dict[int, int]) -> int:
+            """How many of some layers and those after them take what they took, when they are paired so."""
+            for number in pairs:
+                if ours[number] >= 0:
+                    theirs[ours[number]] = -1
+            for number, found in pairs.items():
+                ours[number] = found
+                if found >= 0:
+                    theirs[found] = number
+            near = {*pairs, *(taker for number in pairs for taker in one.takers[number])}
+            return sum(self._takes_the_same(number) for number in near)
+
+        for start in range(len(ours)):
+            if self._crossed(start) is None:
+                continue
+            was: dict[int, int] = {}
+            waiting, done = [start], set[int]()
+            while waiting:
+                number = heappop(waiting)
+                found = None if number in done else self._crossed(number)
+                if found is None:
+                    continue
+                done.add(number)
+                now, left = ours[number], theirs[found]
+                was = {number: now, left: found, **was}
+                alike = related(one.nodes[left].layer, other.nodes[now].layer)
+                ours[number], theirs[found] = found, number
+                ours[left], theirs[now] = (now, left) if alike else (-1, -1)
+                for taker in (*one.takers[number], *one.takers[left]):
+                    heappush(waiting, taker)
+            new = {number: ours[number] for number in was}
+            if paired(new) > paired(was):
+                paired(new)
+
+    def _takes_the_same(self, number: int) -> bool:
+        """Whether a layer of the first is paired with one that is the same and takes the same."""
+        ours, theirs = self._of(self._first), self._of(self._second)
+        key = self._first.wired(number, range(len(ours)))
+        return ours[number] >= 0 and key is not None and self._second.wired(ours[number], theirs) == key
+
+    def _crossed(self, number: int) -> int | None:
+        """The layer of the second that one of the first is, though paired with another; None without one."""
+        one, other = self._first, self._second
+        ours, theirs = self._of(one), self._of(other)
+        same = range(len(ours))
+        key, makers = one.wired(number, same), one.makers(number)
+        if ours[number] < 0 or key is None or ours[makers[0]] < 0 or self._takes_the_same(number):
+            return None
+        for found in other.takers[ours[makers[0]]][:MOST_BRANCHES]:
+            left = theirs[found]
+            if left >= 0 and other.wired(found, theirs) == key != one.wired(left, same):
+                return found
+        return None
 
     def _match_wires(self) -> None:
         """Pair what takes the same, also where branches are executed in another order."""

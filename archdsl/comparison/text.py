@@ -11,7 +11,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from archdsl.comparison.changes import Change
-from archdsl.comparison.groups import Group, common, from_to, grouped, starred, told
+from archdsl.comparison.declared import Setting
+from archdsl.comparison.groups import Group, from_to
+from archdsl.comparison.naming import common, starred, which
 from archdsl.problems.problem import plural
 from archdsl.report.columns import field_texts, shape_text
 from archdsl.report.table import plain_signs
@@ -19,14 +21,14 @@ from archdsl.report.terminal import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, 
 from archdsl.report.units import human, human_bytes, separated
 
 if TYPE_CHECKING:
-    from archdsl.comparison.difference import Difference, Renaming, Total
+    from archdsl.comparison.difference import Difference, Kind, Renaming, Total
     from archdsl.sizes import Size
 
 FOLLOWING = 10
 """The most lines on what follows from the changes, and on names."""
 
 LONGEST_SIDE = 24
-"""A total that is longer is an expression in symbols, and is said without columns."""
+"""A total that is longer is an expression in symbols, and is said without columns, as one with words is."""
 
 SIGNS: dict[str, tuple[str, str, str]] = {
     "added": ("+", "added", GREEN),
@@ -35,8 +37,18 @@ SIGNS: dict[str, tuple[str, str, str]] = {
     "moved": ("→", "moved", CYAN),
     "affected": ("·", "follows", DIM),
     "renamed": ("=", "renamed", DIM),
+    "both": ("·", "both", DIM),
 }
 """Sign, word and colour of a line: none of them says alone what a line is."""
+
+UNBROKEN = "\u00a0"
+"""A space at which no line is broken; it is written as any other."""
+
+MANIFOLD = 10
+"""How many times as much a figure is of which no part in percent is said."""
+
+LEAST = 0.001
+"""Percent below which a part is nearly none."""
 
 LEFT = 12
 """Where the text begins after sign and word."""
@@ -75,17 +87,21 @@ def text(
     style = style or Style()
     parts = [_title(difference, width, style)]
     if difference.same:
-        parts.append(f" {_sameness(difference)}")
-    lines = [
-        [_line(group) for group in grouped(told(difference.readable(depth)))] + _outputs(difference),
-        _affected(difference, depth or 1),
-        _renamed(difference),
-        _recipe(difference),
-    ]
+        parts.append(_sentence(_sameness(difference), width))
+    if difference.unlike and depth is None:
+        parts.append(_sentence(f"{unlikeness(difference)}; with --depth N layer by layer", width))
+        lines = [_kinds(difference.kinds, "layers") + _kinds(difference.blocks, "blocks")]
+    else:
+        lines = [
+            [_line(group) for group in difference.grouped(difference.readable(depth))] + _outputs(difference),
+            _affected(difference, depth or 1),
+            _renamed(difference),
+        ]
+    lines = [_parameters(difference), *lines, _declared(difference)]
     parts += ["\n".join(_shown(line, width, style) for line in some) for some in lines if some]
     if not difference.same:
         parts.append("\n".join(_totals(difference.totals, width, style)))
-    whole = "\n\n".join(parts)
+    whole = "\n\n".join(parts).replace(UNBROKEN, " ")
     return plain_signs(whole) if style.ascii else whole
 
 
@@ -105,12 +121,18 @@ def _title(difference: Difference, width: int | None, style: Style) -> str:
 def _sameness(difference: Difference) -> str:
     if difference.identical:
         return "no difference"
-    what = [
-        *(["names"] if difference.renamed or not all(_named_alike(difference)) else []),
-        *(["the recipe"] if difference.recipe else []),
-    ]
-    verb = "differ" if what != ["the recipe"] else "differs"
-    return f"the same structure; {' and '.join(what)} {verb}"
+    inside = bool(difference.renamed) or not all(_named_alike(difference))
+    what = {
+        "the network's name": difference.before.name != difference.after.name and not inside,
+        "names": inside,
+        "parameters": difference.parameters,
+        "expectations": difference.expectations,
+        "the recipe": difference.recipe,
+    }
+    named = [words for words, differ in what.items() if differ]
+    verb = "differs" if named in (["the recipe"], ["the network's name"]) else "differ"
+    listed = ", ".join(named[:-1])
+    return f"the same structure; {f'{listed} and {named[-1]}' if listed else named[-1]} {verb}"
 
 
 def _named_alike(difference: Difference) -> Iterable[bool]:
@@ -121,7 +143,7 @@ def _named_alike(difference: Difference) -> Iterable[bool]:
 
 
 def _line(group: Group) -> Line:
-    return Line(group.status, f"{group.name}  {group.often}".rstrip(), group.said, costs(group))
+    return Line(group.status, f"{group.shown}  {group.often}".rstrip(), group.said, costs(group))
 
 
 def costs(group: Group) -> str:
@@ -158,6 +180,42 @@ def _outputs(difference: Difference) -> list[Line]:
     return found
 
 
+# ------------------------------------------------------------------------------ two unlike networks
+
+
+def unlikeness(difference: Difference) -> str:
+    """That there is little that two networks have in common."""
+    part = f"{difference.in_common:.0%}".replace("%", " %")
+    return f"unlike networks: {part} of the smaller one is in the other"
+
+
+def _kinds(kinds: Sequence[Kind], what: str) -> list[Line]:
+    """What one network alone has, and what both have."""
+    alone = {
+        "removed": [_often(kind.before, kind.name) for kind in kinds if not kind.after],
+        "added": [_often(kind.after, kind.name) for kind in kinds if not kind.before],
+        "both": [
+            _often(kind.after, kind.name)
+            if kind.before == kind.after
+            else f"{kind.name} {kind.before} → {kind.after}"
+            for kind in kinds
+            if kind.before and kind.after
+        ],
+    }
+    return [Line(status, what, _some(texts)) for status, texts in alone.items() if texts]
+
+
+def _often(number: int, name: str) -> str:
+    return name if number == 1 else f"{number} × {name}"
+
+
+def _some(texts: Sequence[str]) -> str:
+    """No more than are read, and no line ends within one."""
+    texts = [text.replace(" ", UNBROKEN) for text in texts]
+    more = [f"{len(texts) - FOLLOWING + 1} more"] if len(texts) > FOLLOWING else []
+    return ", ".join([*(texts[: FOLLOWING - 1] if more else texts), *more])
+
+
 # ------------------------------------------------------------------------------ what follows
 
 
@@ -181,7 +239,8 @@ def _affected(difference: Difference, depth: int) -> list[Line]:
     found = []
     for (_, words), ones in alike.items():
         often = f"  × {len(ones)}" if len(ones) > 1 else ""
-        shown = common([name for name, _ in ones]) + often
+        names = [name for name, _ in ones]
+        shown = (which(names) or common(names)) + often
         whole = Group(tuple(change for _, changes in ones for change in changes))
         found.append(Line("affected", shown, words, costs(whole)))
     return _first(found, "affected")
@@ -199,30 +258,55 @@ def _renamed(difference: Difference) -> list[Line]:
     }
     renamed = [one for one in difference.renamed if (one.before, one.after) not in told]
     numbered = [one for one in renamed if _bare(one.before) == _bare(one.after)]
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[_Names]] = {}
     for one in renamed:
         if _bare(one.before) != _bare(one.after):
-            names = _outer(one)
-            groups.setdefault((starred(names[0]), starred(names[1])), []).append(" → ".join(names))
-    found = [
-        Line("renamed", common(names), plural(len(names), "layer") if len(names) > 1 else "")
-        for names in groups.values()
-    ]
+            names = _names(one)
+            groups.setdefault((starred(names.before), starred(names.after)), []).append(names)
+    found = [Line("renamed", *_together(some)) for some in groups.values()]
     found = _first(found, "renamed")
     if numbered:
-        before, after = _outer(numbered[0])
+        before, after = numbered[0].before, numbered[0].after
         many = f"{plural(len(numbered), 'layer')} with other numbers, as " if len(numbered) > 1 else ""
         found.append(Line("renamed", f"{many}{before} → {after}", ""))
     return found
 
 
-def _outer(one: Renaming) -> tuple[str, str]:
-    """The names without what they end with alike."""
+class _Names(NamedTuple):
+    """What a layer was called and is, without what both names begin and end with: that is `around` them."""
+
+    whole: Renaming
+    around: str
+    before: str
+    after: str
+    renumbered: bool
+    """Whether the ends that are left out differ in numbers."""
+
+
+def _names(one: Renaming) -> _Names:
     before, after = one.before.split("."), one.after.split(".")
-    while len(before) > 1 and len(after) > 1 and before[-1] == after[-1]:
-        before.pop()
-        after.pop()
-    return ".".join(before), ".".join(after)
+    renumbered = False
+    while len(before) > 1 and len(after) > 1 and _bare(before[-1]) == _bare(after[-1]):
+        renumbered |= before.pop() != after.pop()
+    around = []
+    while len(before) > 1 and len(after) > 1 and before[0] == after[0]:
+        around.append(before.pop(0))
+        after.pop(0)
+    return _Names(one, ".".join(around), ".".join(before), ".".join(after), renumbered)
+
+
+def _together(some: Sequence[_Names]) -> tuple[str, str]:
+    """Names of one change in one line, and how many they are; within what, where that is alike."""
+    if len(some) == 1:
+        return f"{some[0].whole.before} → {some[0].whole.after}", ""
+    alike = len({starred(names.around) for names in some}) == 1
+    begins = [f"{names.around}." if alike and names.around else "" for names in some]
+    texts = [
+        f"{begin}{names.before} → {begin}{names.after}" for begin, names in zip(begins, some, strict=True)
+    ]
+    renumbered = sum(names.renumbered for names in some)
+    others = f", {renumbered} of them with {'other numbers' if renumbered > 1 else 'another number'}"
+    return common(texts), plural(len(some), "layer") + (others if renumbered else "")
 
 
 def _bare(name: str) -> str:
@@ -237,20 +321,36 @@ def _first(lines: list[Line], status: str) -> list[Line]:
     return [*lines[: FOLLOWING - 1], Line(status, f"{len(lines) - FOLLOWING + 1} more, in --json", "")]
 
 
-def _recipe(difference: Difference) -> list[Line]:
+def _parameters(difference: Difference) -> list[Line]:
+    return [_setting(f"parameter {one.key}", one) for one in difference.parameters]
+
+
+def _declared(difference: Difference) -> list[Line]:
+    """What the files say otherwise beside layers.
+
+    What is expected of another network than the one before is no change of what was expected.
+    """
+    found = []
+    if difference.same or difference.before.name == difference.after.name:
+        # Of one fact, what is said of it is enough.
+        found += [_setting(f"expect {one.key}", _of_fact(one)) for one in difference.expectations]
     before, after = difference.before.network.train, difference.after.network.train
-    if not difference.recipe:
-        return []
-    if before is None or after is None:
-        return [Line("added" if before is None else "removed", "recipe", "the whole `train` block")]
-    return [
-        Line(
-            "added" if one.before is None else "removed" if one.after is None else "changed",
-            f"train.{one.key}",
-            " → ".join(text for text in (one.before, one.after) if text is not None),
-        )
-        for one in difference.recipe
-    ]
+    if difference.recipe and (before is None or after is None):
+        found.append(Line("added" if before is None else "removed", "recipe", "the whole `train` block"))
+    else:
+        found += [_setting(f"train.{one.key}", one) for one in difference.recipe]
+    return found
+
+
+def _of_fact(condition: Setting) -> Setting:
+    texts = (condition.before, condition.after)
+    return Setting(condition.key, *(text and text.removeprefix(condition.key).strip() for text in texts))
+
+
+def _setting(name: str, setting: Setting) -> Line:
+    before, after = setting.before, setting.after
+    status = "added" if before is None else "removed" if after is None else "changed"
+    return Line(status, name, " → ".join(text for text in (before, after) if text is not None))
 
 
 # ------------------------------------------------------------------------------ lines
@@ -277,6 +377,11 @@ def _shown(line: Line, width: int | None, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _sentence(said: str, width: int | None) -> str:
+    lines = [said] if width is None else _wrapped(said, max(width - 1, 20))
+    return "\n".join(f" {line}" for line in lines)
+
+
 def _wrapped(said: str, room: int) -> list[str]:
     from textwrap import wrap
 
@@ -294,8 +399,10 @@ def _cut(name: str, room: int) -> str:
 def total_texts(total: Total) -> tuple[str, str, str, str]:
     """A total before and after, the difference, and the part of the whole that this is."""
     if total.name == "receptive_field":
+        fields = [field_texts({"receptive_field": one}, "size") for one in (total.before, total.after)]
         ours, theirs = (
-            field_texts({"receptive_field": field}, "size") or "none" for field in (total.before, total.after)
+            ", ".join(filter(None, (field or "none", beside)))
+            for field, beside in zip(fields, total.beside, strict=True)
         )
         return ours, theirs, "", ""
     in_bytes = total.name.endswith("_bytes")
@@ -308,12 +415,18 @@ def total_texts(total: Total) -> tuple[str, str, str, str]:
     amount = (
         f"{'+' if difference > 0 else '−'}{human_bytes(abs(difference))}" if in_bytes else signed(difference)
     )
-    part = _percent(100 * difference / total.before) if total.before else ""
-    return ours, theirs, amount, part
+    return ours, theirs, amount, _part(total.before, total.after)
 
 
-def _percent(part: float) -> str:
-    return (f"{part:+,.0f} %" if abs(part) >= 100 else f"{part:+.3g} %").replace("-", "−")
+def _part(before: int, after: int) -> str:
+    """`+64 %`, and `× 12` of what is ten times as much and more."""
+    if not before:
+        return ""
+    if after >= MANIFOLD * before:
+        return f"× {after / before:,.0f}"
+    part = 100 * (after - before) / before
+    form = "+,.0f" if abs(part) >= 100 else "+.3g" if abs(part) >= LEAST else "+.3f"
+    return f"{part:{form}} %".replace("-", "−")
 
 
 def _totals(totals: Sequence[Total], width: int | None, style: Style) -> list[str]:
@@ -321,7 +434,8 @@ def _totals(totals: Sequence[Total], width: int | None, style: Style) -> list[st
     texts = {total.name: total_texts(total) for total in shown if total.changed}
     # Two receptive fields may differ in what is not shown of them.
     rows = [(NAMES[name], *row) for name, row in texts.items() if row[0] != row[1]]
-    fitting = [row for row in rows if max(map(len, row)) <= LONGEST_SIDE]
+    apart = {NAMES[total.name] for total in shown if any(total.beside)}
+    fitting = [row for row in rows if max(map(len, row)) <= LONGEST_SIDE and row[0] not in apart]
     widths = [max((text_width(row[k]) for row in fitting), default=0) for k in range(5)]
     widths[0] = max((len(row[0]) for row in rows), default=0)
     widths[1:3] = [
@@ -348,6 +462,5 @@ def _totals(totals: Sequence[Total], width: int | None, style: Style) -> list[st
     same = [name for name in NAMES.values() if name not in changed]
     if same:
         words = f"unchanged: {', '.join(same) if rows else 'every figure'}"
-        lines = [words] if width is None else _wrapped(words, max(width - 1, 20))
-        found += [style.paint(f" {line}", DIM) for line in lines]
+        found += [style.paint(line, DIM) for line in _sentence(words, width).splitlines()]
     return found

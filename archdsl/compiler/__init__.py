@@ -37,6 +37,9 @@ from archdsl.syntax.parser import parse
 
 __all__ = ["Compilation", "Network", "Node", "Options", "Program", "Scope", "Wire", "Work", "read"]
 
+OPTIONS = {"parameters": "--set", "sizes": "--size", "inputs": "--input"}
+"""The options of the command line, by what they replace."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -52,6 +55,31 @@ class Options:
 
     def __bool__(self) -> bool:
         return bool(self.parameters or self.sizes or self.inputs)
+
+    def called(self, kind: str, name: str) -> str:
+        """What messages call the place where something of a kind is replaced."""
+        return f"{OPTIONS[kind]} {name}"
+
+    def replaced(self, others: Options) -> Options:
+        """These, with others in place of those of the same names."""
+        return Options(
+            {**self.parameters, **others.parameters},
+            {**self.sizes, **others.sizes},
+            {**self.inputs, **others.inputs},
+        )
+
+    @property
+    def names(self) -> set[tuple[str, str]]:
+        """What is replaced: of which kind, and its name."""
+        return {(kind, name) for kind, given in asdict(self).items() for name in given}
+
+    def only(self, names: set[tuple[str, str]]) -> Options:
+        """Those of some of the `names`."""
+        kept = {
+            kind: {name: value for name, value in given.items() if (kind, name) in names}
+            for kind, given in asdict(self).items()
+        }
+        return Options(**kept)
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +175,7 @@ class Program:
 
         `work` bounds several compilations together.
         """
-        options = options or Options()
+        options = Options() if options is None else options
         declared = self._declared(options.sizes)
         reporter = Reporter(work, declared.reporter, self._harmless_for(name))
         expectations: list[tuple[tree.Expect, Frame]] = []
@@ -164,6 +192,7 @@ class Program:
             return Compilation(None, found, expectations, network)
         # What is named wrongly elsewhere may be what seems to be unused.
         unused = () if any(d.severity == "error" for d in found) else declared.unused
+        network.belongs_to(self)
         return Compilation(network, _in_order([*found, *unused]), expectations)
 
     def _harmless_for(self, name: str | None) -> Callable[[Diagnostic], bool]:
@@ -192,28 +221,24 @@ class Program:
 
         What no network has goes to the first, for which it is a mistake.
         """
-        has: dict[str, tuple[set[str], set[str], set[str]]] = {}
+        has = self.having(options)
+        missing = options.names.difference(*has.values())
+        first = next(iter(has), None)
+        return {name: options.only(own | (missing if name == first else set())) for name, own in has.items()}
+
+    def having(self, options: Options) -> dict[str, set[tuple[str, str]]]:
+        """The names of options that each network has."""
+        found: dict[str, set[tuple[str, str]]] = {}
         for block in self.file.declarations:
             if isinstance(block, tree.Block) and block.is_network:
                 inputs = {label.name for s in block.body if isinstance(s, tree.Input) for label in s.names}
                 sizes = self._needs.words_of(block.name) if options.sizes else set[str]()
                 # An input that is replaced may bring sizes of its own.
                 sizes |= {str(size) for name in inputs for size in options.inputs.get(name, ())}
-                has[block.name] = {parameter.name for parameter in block.parameters}, sizes, inputs
-        every = [set[str]().union(*some) for some in zip(*has.values(), strict=True)]
-
-        def share(given: dict[str, Any], network: str, what: int) -> dict[str, Any]:
-            mine, first = has[network][what], network == next(iter(has))
-            return {n: one for n, one in given.items() if n in mine or (first and n not in every[what])}
-
-        return {
-            name: Options(
-                share(options.parameters, name, 0),
-                share(options.sizes, name, 1),
-                share(options.inputs, name, 2),
-            )
-            for name in has
-        }
+                parameters = {parameter.name for parameter in block.parameters}
+                own = {"parameters": parameters, "sizes": sizes, "inputs": inputs}
+                found[block.name] = {(kind, name) for kind, name in options.names if name in own[kind]}
+        return found
 
     @cached_property
     def _needs(self) -> Needs:
@@ -329,6 +354,11 @@ def _compile(
     )
     if outputs and not reporter.has_errors:
         _unused(network, unrolled.parts, reporter)
+        for place, odd in unrolled.joins.items():
+            if odd is not None:
+                problem, node = odd
+                labels = () if node.defined is None else (Label(node.use, "used here"),)
+                reporter.report(problem, place, labels)
     return network, unrolled.expectations
 
 
@@ -366,13 +396,14 @@ def _bind_parameters(
     bound: dict[str, Any] = {}
     for parameter in block.parameters:
         value: Any = UNKNOWN
+        place = options.called("parameters", parameter.name)
         try:
             if parameter.name in options.parameters:
-                value = _given(options.parameters[parameter.name], parameter.name, evaluator, frame)
+                value = _given(options.parameters[parameter.name], place, evaluator, frame)
             elif parameter.default is not None:
                 value = evaluator.evaluate(parameter.default, frame)
             else:
-                problem = MissingArgument(block.name, (parameter.name,), f"--set {parameter.name}=...")
+                problem = MissingArgument(block.name, (parameter.name,), f"{place}=...")
                 evaluator.reporter.report(problem, parameter.name_span)
         except Failed:
             pass
@@ -385,13 +416,13 @@ def _bind_parameters(
     return bound
 
 
-def _given(value: Any, name: str, evaluator: Evaluator, frame: Frame) -> Any:
+def _given(value: Any, place: str, evaluator: Evaluator, frame: Frame) -> Any:
     """An option's value: text is an expression, lists are tuples."""
     if isinstance(value, list):
-        return tuple(_given(v, name, evaluator, frame) for v in value)
+        return tuple(_given(v, place, evaluator, frame) for v in value)
     if not isinstance(value, str):
         return value
-    source = Source(f"--set {name}", f"let value = {value}")
+    source = Source(place, f"let value = {value}")
     file, found = parse(source)
     lets = [d for d in file.declarations if isinstance(d, tree.Let)]
     if found or len(lets) != 1:
@@ -405,15 +436,16 @@ def _check_options(block: tree.Block, options: Options, frame: Frame, reporter: 
     parameters = tuple(p.name for p in block.parameters)
     inputs = tuple(label.name for s in block.body if isinstance(s, tree.Input) for label in s.names)
     symbols = tuple(sorted(set(reporter.symbols)))
-    for option, what, given, known in (
-        ("set", "parameter", options.parameters, parameters),
-        ("input", "input", options.inputs, inputs),
-        ("size", "symbolic size", options.sizes, symbols),
+    for kind, what, given, known in (
+        ("parameters", "parameter", options.parameters, parameters),
+        ("inputs", "input", options.inputs, inputs),
+        ("sizes", "symbolic size", options.sizes, symbols),
     ):
         for name in given:
             if name not in known:
                 problem = UnknownParameter(block.name, name, what, known, nearest(name, known))
-                reporter.report(problem, Span(Source(f"--{option} {name}", name), 0, len(name)))
+                place = Source(options.called(kind, name), name)
+                reporter.report(problem, Span(place, 0, len(name)))
 
 
 def _is_broken_input(statement: tree.Statement) -> bool:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable
 
 from archdsl.layers import LAYERS
+from archdsl.problems import nearest
+from archdsl.problems.arguments import CHANNELS_FOLLOW
 
 _SMALL_LETTERS = "layers are written in small letters, their words joined by `_`"
 _SAME_LAYER = "one layer serves signals, images and volumes"
-CHANNELS_FOLLOW = (
-    "how many channels or features reach a layer follows from what is above, and is never written"
-)
 
 _ATTENTION = "write `conv(3 * width, kernel=1) -> attention(heads) -> conv(width, kernel=1)`"
 _SQUEEZE = 'write `import SqueezeExcitation from "blocks.arch"` at the head of the file, and use that'
@@ -81,8 +80,38 @@ WORDS_ELSEWHERE = {
     "f16": "float16",
     "fp16": "float16",
     "half": "float16",
+    "l1": "mean_absolute_error",
+    "l2": "mean_squared_error",
+    "nll": "cross_entropy",
+    "kaiming": "he",
+    "glorot": "xavier",
+    "acc": "error",
+    "accuracy": "error",
 }
-"""Words of a recipe, as other libraries have them."""
+"""Words of a recipe, as other libraries have them; in small letters, before any underscore."""
+
+KEYS_ELSEWHERE: dict[str, tuple[str | None, str | None]] = {
+    "criterion": ("loss", None),
+    "iterations": ("steps", None),
+    "ema": ("moving_average", None),
+    "amp": ("precision", None),
+    "dtype": ("precision", None),
+    "transform": ("augment", None),
+    "device": (None, "it is said where training begins: `archdsl train FILE --device cuda`"),
+    "shuffle": (None, "leave it out: every epoch takes the training examples in a new random order"),
+    "num_workers": (None, "leave it out: pictures are decoded by processes of their own, one a core"),
+    "validation_split": (None, 'the data say what is for testing: `data = arrays("own.npz", test=0.2)`'),
+}
+"""Keys that other libraries have for a training: the one that is meant, or why there is none."""
+
+OPTIMIZERS_ELSEWHERE = {
+    "lbfgs": "L-BFGS computes the loss of the same examples many times for a step, and a step of a recipe is "
+    "one gradient: write `adam`",
+    "muon": "torch's Muon changes matrices alone, and kernels of convolutions, biases and normalisations are "
+    "none: write `adamw`",
+    "sparseadam": "it is for sparse gradients, which no layer has: write `adam`",
+}
+"""Why a recipe has none of these, and what to write; in small letters without underscores."""
 
 ARGUMENTS_ELSEWHERE: dict[str, tuple[tuple[str, ...], str | None]] = {
     "filters": (("channels",), None),
@@ -109,6 +138,7 @@ ARGUMENTS_ELSEWHERE: dict[str, tuple[tuple[str, ...], str | None]] = {
     "ceil_mode": (("ceil",), None),
     "count_include_pad": (("count_padding",), None),
     "epsilon": (("eps",), None),
+    "learning_rate": (("lr",), None),
     "dim": (("axis",), None),
 }
 """By name: the arguments that may be meant, the first that the layer has, or why there is none."""
@@ -119,6 +149,18 @@ ARGUMENT_WORDS_ELSEWHERE = {
     "padding_mode": {"constant": "zeros"},
 }
 """By argument: words that other libraries take for it, and what is written here."""
+
+
+def word_meant(name: str, words: Iterable[str]) -> str | None:
+    """The word of a recipe that was most likely meant: by another name, its initials, or one like it."""
+    known = list(words)
+    small = name.lower()
+    initials = {"".join(part[0] for part in word.split("_")): word for word in known if "_" in word}
+    for one in (small, small.partition("_")[0]):
+        meant = one if one in known else WORDS_ELSEWHERE.get(one, initials.get(one))
+        if meant in known:
+            return meant
+    return nearest(small, known)
 
 
 def layer_elsewhere(name: str) -> tuple[str | None, str] | None:

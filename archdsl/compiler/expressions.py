@@ -11,8 +11,9 @@ from archdsl.compiler import limits
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.functions import FUNCTIONS, LIST_FUNCTIONS, TooLong
 from archdsl.compiler.network import Node, Scope, Wire
+from archdsl.compiler.peaks import PEAK_ARGUMENTS, PEAKS, peak_signature
 from archdsl.compiler.reporting import Failed, Reporter
-from archdsl.compiler.signatures import Signature, bind
+from archdsl.compiler.signatures import Signature, bind, held, whole
 from archdsl.compiler.values import (
     UNKNOWN,
     Flow,
@@ -33,6 +34,7 @@ from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest, plural
 from archdsl.problems.bounds import ListTooLong, NumberTooLarge, RecursionTooDeep, SymbolicTooLarge
 from archdsl.problems.names import NotAValue, ReservedName, UnknownAttribute, UnknownName
+from archdsl.problems.structure import NetworkInExpression
 from archdsl.problems.values import (
     DivisionByZero,
     FigureCalled,
@@ -69,6 +71,7 @@ ALL_WORDS = frozenset[str]().union(
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 BATCH = "N"
+CONSTANTS = ("true", "false", "none")
 """The symbol that is the batch, and so no size of a shape."""
 VALUE_FACTS = ("channels", "shape", "size", "length", "depth", "height", "width")
 ANSWERS = ("translation", "rotation", "reflection", "scale")
@@ -78,15 +81,17 @@ LABEL_FIGURES = ("parameters", "macs", "flops", "memory")
 """The facts of a label that are sums over what it is the name of."""
 EXPECTED_FACTS = (*EXPECTED_VALUE_FACTS, *LABEL_FIGURES)
 """What only `expect` may ask after a dot."""
-NETWORK_FACTS = ("parameters", "macs", "flops", "forward_peak", "training_peak", "depth")
+NETWORK_FACTS = ("parameters", "macs", "flops", *PEAKS, "depth")
 
 
 class Facts(Protocol):
     """What `expect` may ask of the analysed network, and the open sizes in it."""
 
     symbols: frozenset[str]
+    layers: int
 
-    def of_network(self, name: str) -> Any: ...
+    def of_network(self, name: str, **measure: Any) -> Any:
+        """A figure of the network; a peak may be asked for another `measure` than that of the check."""
 
     def of_value(self, wire: Wire, name: str) -> Any: ...
 
@@ -195,12 +200,18 @@ class Evaluator:
             if self.facts is None:
                 raise self.reporter.fail(NotInExpect(name), node.span)
             return self.facts.of_network(name)
+        if name in frame.module.networks:
+            like_a_size = SYMBOL.match(name) is not None
+            if like_a_size:
+                # So that `--size` of it is no second mistake.
+                self.reporter.symbols.add(name)
+            raise self.reporter.fail(NetworkInExpression(name, like_a_size), node.span)
         maker = self.maker(name, node.span, [], frame)
         if maker is not None:
             return maker
         if SYMBOL.match(name):
             if name == BATCH:
-                raise self.reporter.fail(ReservedName(name), node.span)
+                raise self.reporter.fail(ReservedName(name, used=True), node.span)
             return self.open_size(name)
         if name in ALL_WORDS or name in frame.module.words:
             return name
@@ -325,7 +336,10 @@ class Evaluator:
             known += facts
             if self.facts is not None:
                 known += EXPECTED_VALUE_FACTS
-        problem = UnknownAttribute(node.value.span.text, name, nearest(name, known), tuple(known))
+        # What is a fact of others is no mistyped one.
+        meant = None if name in (*VALUE_FACTS, *NETWORK_FACTS) else nearest(name, known)
+        of_network = self.facts is not None and name in NETWORK_FACTS and name not in LABEL_FIGURES
+        problem = UnknownAttribute(node.value.span.text, name, meant, tuple(known), of_network)
         raise self.reporter.fail(problem, node.name_span)
 
     # ------------------------------------------------------------------------ operators
@@ -452,7 +466,7 @@ class Evaluator:
                 if operator == "/" and is_size(left) and is_size(right):
                     return self._divide(node, left, right)
             whole = operator == "**" and isinstance(left, int) and isinstance(right, int)
-            if whole and right > 0 and left.bit_length() * right > 2 * limits.NUMBER.bit_length():
+            if whole and right > 0 and (left.bit_length() - 1) * right >= limits.NUMBER.bit_length():
                 raise OverflowError
             value = ARITHMETIC[operator](left, right)
         except ZeroDivisionError:
@@ -461,7 +475,9 @@ class Evaluator:
             raise self.reporter.fail(NumberTooLarge(), node.span) from None
         except TooLarge:
             raise self.reporter.fail(SymbolicTooLarge(), node.span) from None
-        except (TypeError, Undecided):
+        except Undecided as error:
+            raise self.reporter.fail(UndecidedCondition(error.question, error.symbols), node.span) from None
+        except TypeError:
             raise self.reporter.fail(
                 WrongType(f"`{operator}`", "a symbolic size and a fraction", "whole numbers"), node.span
             ) from None
@@ -505,6 +521,8 @@ class Evaluator:
             return maker
         if any(f.tainted for f in frame.around()):
             raise Failed
+        if name in PEAKS:
+            return self._peak(node, frame)
         if name in NETWORK_FACTS:
             raise self.reporter.fail(figure_called(node), node.callee_span)
         known = [*FUNCTIONS, *frame.module.blocks, *frame.module.layers]
@@ -514,6 +532,23 @@ class Evaluator:
         )
         remark = "a function sees what stands above its own line, so it can't use itself" if later else None
         raise self.reporter.fail(UnknownName(name, nearest(name, known), later, remark), node.callee_span)
+
+    def _peak(self, node: tree.Call, frame: Frame) -> Any:
+        """A peak of memory for a batch and a precision."""
+        if self.facts is None:
+            raise self.reporter.fail(NotInExpect(node.callee), node.callee_span)
+        signature = peak_signature(node.callee)
+        bound = bind(signature, node.arguments, node.callee_span, self.reporter)
+        given = {
+            name: whole(self.evaluate(argument.value, frame, PEAK_ARGUMENTS[name].kind.words))
+            for name, argument in bound.arguments.items()
+        }
+        values = held(PEAK_ARGUMENTS, given, bound, signature, self.reporter)
+        if values is None:
+            raise Failed
+        # Each is an analysis of its own.
+        self.reporter.spend(self.facts.layers, node.span)
+        return self.facts.of_network(node.callee, **{name: values[name] for name in given})
 
     def _apply(self, function: Function, node: tree.Call, frame: Frame) -> Any:
         self.reporter.spend(1, node.span)
@@ -585,6 +620,8 @@ def figure_called(node: tree.Call) -> FigureCalled:
 
 def meant_by(name: str, own: Iterable[str], module: Module, expected: bool) -> str | None:
     """What an unknown name was most likely meant to be: in `expect` no layer and no block."""
+    if name.lower() in CONSTANTS:
+        return name.lower()
     makers = () if expected else (*module.blocks, *module.layers)
     return nearest(name, own) or nearest(name, [*NETWORK_FACTS, *makers], 0.7)
 

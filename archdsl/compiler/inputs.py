@@ -12,10 +12,10 @@ from archdsl.compiler.reporting import Failed, Reporter
 from archdsl.compiler.unrolled import Unrolled
 from archdsl.compiler.uses import within_bounds
 from archdsl.compiler.values import UNKNOWN, Labelled, show
-from archdsl.layers.shapes import Shape
+from archdsl.layers.shapes import Shape, has_channels_last
 from archdsl.layers.structure import Input
 from archdsl.problems.structure import InputForm
-from archdsl.problems.values import BadShape
+from archdsl.problems.values import BadShape, ChannelsNotFirst
 from archdsl.sizes import at_least, is_size
 from archdsl.source import Source, Span
 from archdsl.syntax import tree
@@ -44,8 +44,12 @@ class NetworkInputs:
             text = f"{label.name}={','.join(map(str, replaced[label.name]))}"
             place = Span(Source(f"--input {label.name}", text), 0, len(text))
             shape = self._checked(tuple(replaced[label.name]), place)
+            self._doubt(label.name, shape, tuple(map(str, replaced[label.name])), place)
         else:
             shape = self._shape(statement.shape, frame)
+            if isinstance(statement.shape, tree.List):
+                written = tuple(item.span.text for item in statement.shape.items)
+                self._doubt(label.name, shape, written, statement.shape.span)
         if shape is None:
             self._definitions.define(label, UNKNOWN, frame)
             return []
@@ -64,6 +68,19 @@ class NetworkInputs:
         except Failed:
             return None
         return self._checked(value, node.span)
+
+    def _doubt(self, name: str, shape: Shape | None, written: tuple[str, ...], at: Span) -> None:
+        """Warn of a shape, written so, whose first extent is most likely not its channels."""
+        if shape is None:
+            return
+        if has_channels_last(shape):
+            meant = (written[-1], *written[:-1])
+        elif "image" in name.lower() and shape.axes == 1 and shape[0] == shape[1]:
+            meant = ("1", *written)
+        else:
+            return
+        size = tuple(map(str, shape.size))
+        self._reporter.report(ChannelsNotFirst(name, str(shape.channels), size, meant), at)
 
     def _checked(self, value: Any, at: Span) -> Shape | None:
         """A shape that a network may take; None after reporting why it may not."""

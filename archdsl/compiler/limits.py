@@ -12,8 +12,8 @@ NESTING = 100
 LIST = 100_000
 """Elements of a list, those of its inner lists included."""
 
-NUMBER = 2**63
-"""The magnitude of a whole number."""
+NUMBER = 2**63 - 1
+"""The magnitude of a whole number: what an int64 holds of either sign, and what Python counts by `len`."""
 
 ELEMENTS = 2**53
 """Elements of a value: what a float64 counts exactly, and far beyond any memory."""
@@ -24,5 +24,5 @@ IMPORTS = 100
 PROBLEMS = 100
 """Problems reported of one file."""
 
-PYTHON_FRAMES = 30_000
+PYTHON_FRAMES = 100_000
 """Frames of the interpreter that nested blocks and groups need: NESTING times what one body may nest."""

@@ -20,6 +20,7 @@ from archdsl.compiler.expressions import (
 )
 from archdsl.compiler.frames import Module
 from archdsl.compiler.functions import FUNCTIONS
+from archdsl.compiler.peaks import PEAK_ARGUMENTS, PEAKS
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.signatures import Signature, bind
 from archdsl.layers import LAYERS
@@ -34,6 +35,7 @@ from archdsl.problems.names import (
     UnusedParameter,
 )
 from archdsl.problems.structure import InputForm, NetworkInChain
+from archdsl.problems.values import NotInExpect
 from archdsl.syntax import tree
 
 LITERALS = frozenset({tree.Number, tree.Constant, tree.String})
@@ -223,10 +225,16 @@ class Names:
         self, node: tree.Expression, bound: set[str] | None = None, expected: bool = False
     ) -> None:
         answers = compared_with_answers(node)
+        of_peaks: dict[tree.Name, Parameter] = {}
         for name in _names_in(node):
             if isinstance(name, tree.Call):
                 self.used.add(name.callee)
                 if name.callee not in FUNCTIONS and not self._callee(name.callee, name):
+                    if name.callee in PEAKS:
+                        of_peaks |= _given_as_words(name)
+                        if not expected:
+                            self._reporter.report(NotInExpect(name.callee), name.callee_span)
+                        continue
                     if name.callee in NETWORK_FACTS:
                         self._reporter.report(figure_called(name), name.callee_span)
                         continue
@@ -241,6 +249,9 @@ class Names:
                     meant = nearest(name.id, [*ANSWER_WORDS, *self._defined - {"_"}])
                     remark = "it is compared with an answer: `equivariant`, `invariant` or `none`"
                     self._reporter.report(UnknownName(name.id, meant, remark=remark), name.span)
+                elif name in of_peaks and not self._is_defined(name.id):
+                    if name.id not in of_peaks[name].kind.words:
+                        self._reporter.report(self._unknown_argument(name.id, of_peaks[name]), name.span)
                 elif not self._means_something(name.id):
                     self._reporter.report(self._unknown_name(name.id, expected=expected), name.span)
 
@@ -299,6 +310,21 @@ def _compared(argument: tree.Argument) -> tree.Name | None:
     if argument.name is None and isinstance(value, tree.Binary) and value.operator == "==":
         return value.left if isinstance(value.left, tree.Name) else None
     return None
+
+
+def _given_as_words(peak: tree.Call) -> dict[tree.Name, Parameter]:
+    """The names that are given to arguments of a peak which take words, or to what is no argument of it."""
+    found: dict[tree.Name, Parameter] = {}
+    for place, argument in enumerate(peak.arguments):
+        value = argument.value
+        if not isinstance(value, tree.Name):
+            continue
+        name = argument.name or next(iter([*PEAK_ARGUMENTS][place:]), "")
+        mistyped = (one for one in PEAK_ARGUMENTS.values() if value.id in one.kind.words)
+        parameter = PEAK_ARGUMENTS.get(name) or next(mistyped, None)
+        if parameter is not None and parameter.kind.words:
+            found[value] = parameter
+    return found
 
 
 def _names_in(expression: tree.Expression) -> list[tree.Name | tree.Call]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from archdsl.layers.layer import Layer
 from archdsl.layers.shapes import Shape
@@ -18,6 +18,7 @@ from archdsl.source import Source, Span
 if TYPE_CHECKING:
     import networkx
 
+    from archdsl.compiler import Program
     from archdsl.syntax.tree import Train
 
 
@@ -69,6 +70,10 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name}: {self.kind} {', '.join(map(str, self.shapes))}>"
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """A copy is the layer at the same place of the network's copy."""
+        return _copied(self, self.scope, protocol)
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Scope:
@@ -95,9 +100,15 @@ class Scope:
     loop: str | None = None
     round: int = 0
     chosen: tuple[str, ...] = ()
+    network: Network | None = None
+    """The network, of the scope that is its own."""
 
     def __repr__(self) -> str:
         return f"<scope {self.name or self.block}: {len(self.members)} members>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """As of a `Node`."""
+        return _copied(self, self, protocol)
 
 
 @dataclass(eq=False, repr=False)
@@ -123,6 +134,36 @@ class Network:
     """What replaced the file's own words: `parameters`, `sizes` and `inputs`."""
     symbols: frozenset[str]
     """The names of symbolic sizes in its file; without any, every size is a number."""
+    program: Program | None = field(default=None, init=False)
+    """The file that it was compiled from, which is none where it was changed since."""
+
+    def belongs_to(self, program: Program) -> Network:
+        """The network, which `program` has compiled."""
+        self.program = program
+        self.scope.network = self
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """A copy, pickled or deep, is made again from the texts: what it holds is nested too deep to be."""
+        if self.program is None:
+            return super().__reduce_ex__(protocol)
+        return _again, (self.program, self.name, self.options)
+
+    @cached_property
+    def parts(self) -> list[Node | Scope]:
+        """Every node in order of execution, then every scope that one of them stands in."""
+        scopes: dict[Scope, None] = {}
+        for node in self.nodes:
+            scope: Scope | None = node.scope
+            while scope is not None and scope not in scopes:
+                scopes[scope] = None
+                scope = scope.parent
+        return [*self.nodes, *scopes]
+
+    @cached_property
+    def places(self) -> dict[Node | Scope, int]:
+        """Where each of the `parts` is among them."""
+        return {part: place for place, part in enumerate(self.parts)}
 
     @cached_property
     def graph(self) -> networkx.MultiDiGraph[str]:
@@ -154,3 +195,26 @@ class Network:
         used = {maker for node in self.nodes for maker, _ in node.inputs}
         used.update(wire.node for wire in self.outputs)
         return [node for node in self.nodes if node not in used]
+
+
+def _copied(part: Node | Scope, scope: Scope, protocol: SupportsIndex) -> Any:
+    """How a part of a network, which stands in a scope, is pickled and copied: together with the network."""
+    while scope.parent is not None:
+        scope = scope.parent
+    if scope.network is None:
+        return object.__reduce_ex__(part, protocol)
+    return _part_of, (scope.network, scope.network.places[part])
+
+
+def _part_of(network: Network, place: int) -> Node | Scope:
+    return network.parts[place]
+
+
+def _again(program: Program, name: str, options: dict[str, dict[str, Any]]) -> Network:
+    from archdsl.compiler import Options
+    from archdsl.diagnostics import ArchError
+
+    compiled = program.compile(name, Options(**options))
+    if compiled.network is None:
+        raise ArchError(compiled.diagnostics)
+    return compiled.network

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from archdsl.compiler import limits
-from archdsl.compiler.elsewhere import ARGUMENTS_ELSEWHERE, CHANNELS_FOLLOW
+from archdsl.compiler.elsewhere import ARGUMENT_WORDS_ELSEWHERE, ARGUMENTS_ELSEWHERE
 from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.values import Labelled, Maker, show
@@ -16,7 +16,13 @@ from archdsl.layers.arguments import Parameter, SameAs, written
 from archdsl.layers.layer import LAYERS, MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
-from archdsl.problems.arguments import DuplicateArgument, ExtraArgument, MissingArgument, UnknownArgument
+from archdsl.problems.arguments import (
+    CHANNELS_FOLLOW,
+    DuplicateArgument,
+    ExtraArgument,
+    MissingArgument,
+    UnknownArgument,
+)
 from archdsl.problems.names import UnknownName
 from archdsl.problems.values import BadArgument
 from archdsl.source import Span
@@ -122,8 +128,11 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
             wrong = True
             continue
         if name in bound:
+            # Given by position it is most likely the channels, after those that reach the layer.
+            channels = signature.owner in LAYERS and signature.parameters[0] == "channels"
+            second = channels and bound[name].name is None and name != "channels"
             reporter.report(
-                DuplicateArgument(signature.owner, name, signature.text),
+                DuplicateArgument(signature.owner, name, signature.text, CHANNELS_FOLLOW if second else None),
                 argument.span,
                 (Label(bound[name].span, "given first here"),),
             )
@@ -201,7 +210,7 @@ def held(
             # A value was meant for the argument that takes one.
             takers = (p.name for p in parameters.values() if p.kind.role != "number" and p.name not in given)
             taker = next(takers, None) if isinstance(found, Wire | Labelled) else None
-            _refuse(parameter, found, bound.arguments[name], signature, reporter, taker)
+            _refuse(parameter, found, bound, signature, reporter, taker)
             wrong = True
         values[name] = checked
     return None if wrong or not bound.whole else values
@@ -210,17 +219,26 @@ def held(
 def _refuse(
     parameter: Parameter,
     found: Any,
-    argument: Argument,
+    bound: Bound,
     signature: Signature,
     reporter: Reporter,
     taker: str | None,
 ) -> None:
     """Report a value that is not of the argument's kind; `taker` is the argument of whose kind it is."""
     name, kind = parameter.name, parameter.kind
+    argument = bound.arguments[name]
     in_list = isinstance(found, str) and found in kind.words
     meant = nearest(found, kind.words) if isinstance(found, str) and not in_list else None
+    if isinstance(found, Quoted) and (word := ARGUMENT_WORDS_ELSEWHERE.get(name, {}).get(found)):
+        meant = f"{name}={word}"
     if taker is not None:
         meant = f"{taker}={argument.value.span.text}"
+    elif isinstance(found, Wire | Labelled) and argument.name is None and kind.role == "number":
+        others = [one.span.text for one in bound.arguments.values() if one is not argument]
+        given = f"({', '.join(others)})" if others else ""
+        meant = f"from {argument.value.span.text} -> {signature.owner}{given}"
+    elif "_" in kind.words and (open_extent := _with_open_extent(found)) is not None:
+        meant = open_extent
     is_word = isinstance(found, str) and not isinstance(found, Quoted)
     if is_word and isinstance(argument.value, Name) and meant is None and not in_list:
         # A word of some other layer's arguments, so it has not been said that nothing is called so.
@@ -235,6 +253,12 @@ def _refuse(
     if kind.most is not None and isinstance(found, int | float) and abs(found) > kind.most:
         expected += f", of at most {written(kind.most)}"
     reporter.report(BadArgument(name, show(found), expected, meant, text, remark), argument.span)
+
+
+def _with_open_extent(value: Any) -> str | None:
+    """A shape with an extent of -1, which elsewhere follows from the others, as it is written here."""
+    items = value if isinstance(value, tuple) and not isinstance(value, Wire) else (value,)
+    return written(tuple("_" if item == -1 else item for item in items)) if -1 in items else None
 
 
 def whole(value: Any) -> Any:

@@ -8,6 +8,7 @@ from archdsl.compiler.frames import Frame
 from archdsl.compiler.network import Node, Scope, Wire
 from archdsl.compiler.scopes import Scopes
 from archdsl.compiler.values import Flow, Shared
+from archdsl.problems import Problem
 from archdsl.source import Span
 from archdsl.syntax.tree import Expect, Label, Line
 
@@ -25,7 +26,8 @@ class Unrolled:
     `places` are where the values that have labels have them. `lines` are the lines in the order in which
     they were done with, each time that they were unrolled; None where nobody asks. `parts` are the values
     that lines with several labels took apart, and the scopes of these; the label is `_` where one was
-    dropped.
+    dropped. `joins` are the uses of layers that join values, each with what is odd of it wherever it was
+    unrolled, and the layer that it made; `named` is the use of which a line names all inputs.
     """
 
     scopes: Scopes
@@ -35,3 +37,5 @@ class Unrolled:
     shared: list[Shared] = field(default_factory=list)
     lines: list[LineResult] | None = None
     parts: list[Part] = field(default_factory=list)
+    joins: dict[Span, tuple[Problem, Node] | None] = field(default_factory=dict)
+    named: Span | None = None

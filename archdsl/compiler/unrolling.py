@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from archdsl.compiler import limits
 from archdsl.compiler.blocks import BlockUses, Results
 from archdsl.compiler.definitions import Definitions
 from archdsl.compiler.expressions import Evaluator
@@ -30,11 +31,14 @@ from archdsl.compiler.values import (
     Rounds,
     Shared,
     Unknown,
+    is_list,
+    items_of,
     show,
     wires_in,
 )
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Problem
+from archdsl.problems.bounds import TooManyLayers, TooMuchWork
 from archdsl.problems.names import ValueInChain
 from archdsl.problems.structure import (
     LoopNeedsLabel,
@@ -167,6 +171,7 @@ class Unroller:
     def _line(self, line: tree.Line, frame: Frame, value: Flow) -> Flow:
         if line.origin is not None:
             value = self._origin(line.origin, frame)
+            self.unrolled.named = line.items[0].span if line.items else None
         elif line.items and not self._begins(line.items[0], frame) and value is None:
             names = tuple(n for f in frame.around() for n, v in f.names.items() if isinstance(v, Labelled))
             self.reporter.report(NoValue(names), line.items[0].span)
@@ -271,12 +276,22 @@ class Unroller:
         return self._loop(item, frame, value, None, item.span).value
 
     def _if(self, item: tree.If, frame: Frame, value: Flow) -> Flow:
+        # A chain of `else if` is nested in the tree, and needs no room for that on Python's stack.
+        nodes, lines = self.unrolled.nodes, self.unrolled.lines
+        passed: list[tuple[tree.Line, int]] = []
         try:
-            chosen = item.then if self.evaluator.condition(item.test, frame) else item.otherwise
+            while not (holds := self.evaluator.condition(item.test, frame)) and item.further is not None:
+                line, item = item.further
+                self.reporter.spend(1, line.span)
+                passed.append((line, len(nodes)))
         except Failed:
             frame.tainted = True
-            return UNKNOWN
-        return self._body(chosen, frame, value)
+            value = UNKNOWN
+        else:
+            value = self._body(item.then if holds else item.otherwise, frame, value)
+        if lines is not None:
+            lines += [(line, value, nodes, begun, len(nodes)) for line, begun in reversed(passed)]
+        return value
 
     def _parallel(self, item: tree.Parallel, frame: Frame, value: Flow) -> Flow:
         results: list[Any] = []
@@ -301,6 +316,7 @@ class Unroller:
         else:
             wires = [w for r in results for w in wires_in(r)]
             joined = wires[0] if len(wires) == 1 else tuple(wires)
+        self.unrolled.named = item.join.span
         return self._use(item.join, frame, joined, None, False).value
 
     def _rounds_as_branches(
@@ -335,10 +351,23 @@ class Unroller:
         target = item.target if isinstance(item, tree.For) else None
         start = value
         # A round that only uses a block, as the round before it did, is repeated as that one was.
-        use = _only_use(item.body) if isinstance(item, tree.Repeat) and not (label or branches) else None
+        repeat = item if isinstance(item, tree.Repeat) else None
+        alone = repeat is not None and not (label or branches)
+        use = _only_use(item.body) if alone else None
+        bounded = False
+        came: Flow = value
+        begun = (0, 0)
         for number, element in enumerate(values, 1):
+            if alone and number > 1 and value is UNKNOWN:
+                # Whatever is wrong has been said.
+                break
+            if number > 1 and not bounded and repeat is not None:
+                ended = start if branches else value
+                bounded = self._bound(repeat.count, len(values), number - 1, begun, came, ended)
+            begun = len(self.unrolled.nodes), self.reporter.steps_left
             self.reporter.spend(1, span)
             last = self._blocks.repetition
+            came = start if branches else value
             if number > 1 and last is not None and use is not None and last.use is use.span:
                 repeated = self._blocks.once_more(last, value)
                 if repeated is not None:
@@ -347,7 +376,6 @@ class Unroller:
             inner = Frame(frame, frame.module, loose=label is None)
             if target is not None:
                 self._unpack(target, element, inner)
-            came = start if branches else value
             scope = None
             if label is None:
                 value = self._body(item.body, inner, came)
@@ -361,6 +389,33 @@ class Unroller:
                 self._definitions.define(tree.Label(label.span, key), Labelled(value, inner, scope), frame)
             rounds.append(Labelled(value, inner, scope))
         return Rounds(value, rounds)
+
+    def _bound(
+        self,
+        count: tree.Expression,
+        rounds: int,
+        done: int,
+        begun: tuple[int, int],
+        came: Flow,
+        ended: Flow,
+    ) -> bool:
+        """Give up a `repeat` of which it is certain that it passes a limit, rather than go on until it does.
+
+        From a value of the same shape every round does as the last did, which had `begun` with so many layers
+        made and steps left; the next begins where it `ended`. Gives whether all are known to be within the
+        limits.
+        """
+        made, spent = len(self.unrolled.nodes) - begun[0], begun[1] - self.reporter.steps_left
+        alike = [w.shape for w in wires_in(came)] == [w.shape for w in wires_in(ended)]
+        if not alike or isinstance(ended, Unknown):
+            # A round is a step at least.
+            made, spent = 0, 1
+        left = rounds - done
+        if made * left > limits.LAYERS - len(self.unrolled.nodes):
+            raise self.reporter.stop(TooManyLayers(limits.LAYERS, rounds, made), count.span)
+        if spent * left > self.reporter.steps_left:
+            raise self.reporter.stop(TooMuchWork(limits.STEPS, rounds, spent), count.span)
+        return alike
 
     def _loop_values(self, item: tree.Repeat | tree.For, frame: Frame) -> Any:
         try:
@@ -393,7 +448,8 @@ class Unroller:
         elif isinstance(element, tuple) and not isinstance(element, Wire) and len(element) == len(items):
             parts = element
         else:
-            self.reporter.report(UnpackMismatch(len(items), show(element)), target.span)
+            count = len(items_of(element)) if is_list(element) else None
+            self.reporter.report(UnpackMismatch(len(items), show(element), count), target.span)
             parts = (UNKNOWN,) * len(items)
         for one, part in zip(items, parts, strict=True):
             self._unpack(one, part, frame)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archdsl.compiler import limits
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame
+from archdsl.compiler.mending import channels_written, mended
 from archdsl.compiler.network import Node, Wire
 from archdsl.compiler.reporting import Failed, Reporter, Stop
 from archdsl.compiler.signatures import Bound, Signature, bind, held
@@ -19,10 +20,11 @@ from archdsl.layers.layer import LAYERS, MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
 from archdsl.problems.bounds import SizeTooLarge, SymbolicTooLarge, TooManyLayers
+from archdsl.problems.layers import WindowOutsideInput
 from archdsl.problems.names import NotAValue
-from archdsl.problems.structure import InputCount
-from archdsl.problems.values import NotAPool
-from archdsl.sizes import Size, Symbolic, TooLarge, symbol
+from archdsl.problems.structure import InputCount, JoinOfOne, JoinWithItself
+from archdsl.problems.values import NotAPool, UndecidedCondition
+from archdsl.sizes import Size, Symbolic, TooLarge, Undecided, symbol
 from archdsl.source import Span
 from archdsl.syntax import tree
 
@@ -119,6 +121,8 @@ class LayerUses:
         )
         self._scopes.add(node, None if label is None else label.name)
         self._nodes.append(node)
+        if cls.inputs == MANY:
+            self._look_at_join(plan, node, use, type(value) is Wire)
         if len(self._nodes) > limits.LAYERS:
             raise self._reporter.stop(TooManyLayers(limits.LAYERS), use)
         if len(shapes) == 1:
@@ -224,22 +228,55 @@ class LayerUses:
             shape = layer.shape(*xs)
             # A tuple of its own for these inputs, by which the analyses know them again.
             shapes = (shape,) if isinstance(shape, Shape) else (*shape,)
-            if any(isinstance(extent, Symbolic) for x in xs for extent in x):
+            if any(isinstance(extent, Symbolic) for x in (*xs, *shapes) for extent in x):
                 for doubt in _doubts(layer, xs):
                     self._reporter.report(doubt, use, self._origins(inputs, name_span))
         except Fault as fault:
             argument = plan.bound.arguments.get(fault.argument or "")
             at = name_span if argument is None else argument.span
             shown = [inputs[index] for index in fault.inputs] or inputs
-            self._reporter.report(fault.problem, at, self._origins(shown, at))
+            self._reporter.report(self._mended(fault, plan, layer, inputs, use), at, self._origins(shown, at))
             return None
         except TooLarge:
             self._reporter.report(SymbolicTooLarge(), use)
             return None
-        if not within_bounds(shapes, use, self._reporter):
+        except Undecided as error:
+            # What a rule divides by, such as a stride, may be below 1.
+            self._reporter.report(UndecidedCondition(error.question, error.symbols), use)
+            return None
+        if not within_bounds(shapes, use, self._reporter, self._origins(inputs, use)):
             return None
         self._shapes[(layer, xs)] = shapes
+        if len(plan.given) > 2 and (written := channels_written(layer, plan.given, inputs, use)) is not None:
+            self._reporter.report(written, use)
         return shapes
+
+    @staticmethod
+    def _mended(fault: Fault, plan: Plan, layer: Layer, inputs: list[Wire], use: Span) -> Problem:
+        problem = fault.problem
+        if isinstance(problem, WindowOutsideInput):
+            written = channels_written(layer, plan.given, inputs, use, fits=False)
+            return problem if written is None else replace(problem, meant=written.meant)
+        return mended(problem, layer, inputs)
+
+    def _look_at_join(self, plan: Plan, node: Node, use: Span, one: bool) -> None:
+        """Note of a join whether it joins nothing, or `one` value that the line above made with itself.
+
+        Where a line names all of them, or the join is an argument of a block, that is meant.
+        """
+        joins = self._unrolled.joins
+        if use is self._unrolled.named or plan.own or (use in joins and joins[use] is None):
+            return
+        if not plan.name_span.within(use):
+            return
+        found: Problem | None = None
+        if one and not plan.further:
+            found = JoinOfOne(node.kind)
+        elif one and node.kind != "multiply" and node.inputs[0] in node.inputs[1:]:
+            at = node.inputs.index(node.inputs[0], 1) - 1
+            alone = len(plan.further) == len(node.inputs) - 1
+            found = JoinWithItself(node.kind, plan.further[at].span.text) if alone else None
+        joins[use] = None if found is None else (found, node)
 
     def _sound(self, layer: Layer, xs: tuple[Shape, ...], inputs: list[Wire], at: Span) -> bool:
         """Whether the rules of a user's own layer give what they should, after reporting one that doesn't."""
@@ -264,8 +301,10 @@ class LayerUses:
         return tuple(labels)
 
 
-def within_bounds(shapes: tuple[Shape, ...], at: Span, reporter: Reporter) -> bool:
-    """Whether the values are of a size that there can be."""
+def within_bounds(
+    shapes: tuple[Shape, ...], at: Span, reporter: Reporter, labels: tuple[Label, ...] = ()
+) -> bool:
+    """Whether the values are of a size that there can be; `labels` say what they were made of."""
     for shape in shapes:
         try:
             elements = shape.count
@@ -273,7 +312,9 @@ def within_bounds(shapes: tuple[Shape, ...], at: Span, reporter: Reporter) -> bo
             reporter.report(SymbolicTooLarge(), at)
             return False
         if isinstance(elements, int) and elements > limits.ELEMENTS:
-            reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS), at)
+            extent = max(one for one in shape if isinstance(one, int))
+            axis = shape.axis_names[shape.index(extent)]
+            reporter.report(SizeTooLarge(str(shape), limits.ELEMENTS, axis, extent), at, labels)
             return False
     return True
 

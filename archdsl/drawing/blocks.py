@@ -73,6 +73,10 @@ SPLITS = 4
 """The most groups that are shown as slices of a body."""
 STAGES = 8
 """How many times as large as another a map of one name is, if that is the name of many stages."""
+KERNELS = 4
+"""The most kernels that are said of a residual unit."""
+NAME = 3 + KERNELS
+"""Which label of a body is its name: after channels, extents, pooling and kernels."""
 ENLARGING = ("upsample", "max_unpool", "pixel_shuffle")
 """Layers without a kernel that make maps larger."""
 SMALLEST = 2.5
@@ -307,17 +311,49 @@ def _powers(size: tuple[int, ...]) -> str:
     return f"{size[0]}{'²³'[len(size) - 2]}"
 
 
-def _kernel(station: Station) -> str:
-    """`11×11 /4` for a convolution, `pool /2, 5×5` for one of a pooled map, `↑2, 3×3` of an enlarged one."""
-    if station.repeated > 1:
-        return ""
+def _changes(station: Station) -> list[str]:
+    """A line of what pools or enlarges the map first, then one for each kernel.
+
+    Of stations that are one, kernels are said where all but the first have the same, as in a stage of
+    residual units, of which the first has a stride.
+    """
+    first, *others = station.members or [station]
+    before, kernels = _before(first), _kernels(first)
+    every = kernels
+    if others:
+        every = _kernels(others[0])
+        if any(_before(other) or _kernels(other) != every for other in others) or len(kernels) != len(every):
+            every = []
+    said = [
+        line if line == own else f"{line} (first {own})" for own, line in zip(kernels, every, strict=False)
+    ]
+    lines = [", ".join(before), *said]
+    return [*lines, *[""] * (KERNELS + 1 - len(lines))]
+
+
+def _before(station: Station) -> list[str]:
+    """What is said of the layers that shape a map before a window with weights does."""
     said: list[str] = []
     for node in _shaping(station):
-        if "kernel" in node.layer.values:
+        if "pool" in node.kind and "kernel" in node.layer.values:
             said += _of_window(node)
         elif enlarged := _enlarged(node):
             said.append(f"↑{_times(enlarged)}")
-    return ", ".join(said)
+    return said
+
+
+def _kernels(station: Station) -> list[str]:
+    """Those of its window with weights, or of the few of the way through the residual unit that it is."""
+    nodes = [
+        node
+        for node in station.way or _shaping(station)
+        if "kernel" in node.layer.values and "pool" not in node.kind and set(node.shape.size) != {1}
+    ]
+    # Between them, layers that see one position have nothing to say, such as those of a transformer.
+    if station.way and all({*_per_axis(node, "kernel")} == {1} for node in nodes):
+        return []
+    said = [", ".join(_of_window(node)) for node in nodes]
+    return said if len(said) <= KERNELS and all(said) else []
 
 
 def _of_window(node: Node) -> list[str]:
@@ -325,16 +361,20 @@ def _of_window(node: Node) -> list[str]:
     kernel, stride, dilation = (_per_axis(node, name) for name in ("kernel", "stride", "dilation"))
     if not all(kernel):
         return []
-    sign = "↑" if "transpose" in node.kind else "/"
-    step = f" {sign}{_times(stride)}" if max(stride, default=1) > 1 else ""
+    step = ""
+    if max(stride, default=1) > 1:
+        # Along one axis `3 /2` would be three halves.
+        sign = " ↑" if "transpose" in node.kind else " /" if len(kernel) > 1 else ", stride "
+        step = f"{sign}{_times(stride)}"
+    size = f"{'×'.join(map(str, kernel))}{step}"
     further = [f"dilation {_times(dilation)}"] if max(dilation, default=1) > 1 else []
     if "pool" in node.kind:
-        return [f"pool{step or ' ' + _times(kernel)}", *further]
+        return [f"pool {size}", *further]
     groups = _groups_of(node)
     depthwise = groups > 1 and groups == node.inputs[0].shape.channels
     if groups > 1 and not depthwise:
         further.append(f"{groups} groups")
-    return [f"{'depthwise ' if depthwise else ''}{'×'.join(map(str, kernel))}{step}", *further]
+    return [f"{'depthwise ' if depthwise else ''}{size}", *further]
 
 
 def _groups_of(node: Node) -> int:
@@ -368,7 +408,7 @@ def _body(station: Station, name: str, scale: Scale) -> Body:
     made = (
         f"{station.channels}" if station.least == station.channels else f"{station.least}–{station.channels}"
     )
-    labels = (made, "×".join(map(str, station.size)), _kernel(station), name, *further)
+    labels = (made, "×".join(map(str, station.size)), *_changes(station), name, *further)
     if not station.size:
         high = max(2.0, station.channels * scale.feature)
         return Body(station, labels, BAR, high, 0.0)
@@ -384,6 +424,11 @@ def _figure(name: str, found: Trunk, scale: Scale, width: float | None) -> Figur
     """The bodies at their places. A U stays one unless a width is asked for that it does not fit."""
     names = _names(found.stations)
     bodies = [_body(station, said, scale) for station, said in zip(found.stations, names, strict=True)]
+    if not any(body.labels[2] and body.labels[3] for body in bodies):
+        # Where nothing is pooled and convolved at once, one line has room for both.
+        for body in bodies:
+            pooled, kernel = body.labels[2:4]
+            body.labels = (*body.labels[:2], "", kernel or pooled, *body.labels[4:])
     figure = Figure(name, found, bodies)
     levels = _levels(found)
     if levels is not None:
@@ -418,7 +463,7 @@ def _in_rows(figure: Figure, most: float) -> None:
     if figure.wide <= most:
         return
     widths = [body.wide + GAP for body in bodies]
-    stages = [(body.labels[1], body.labels[3]) for body in bodies]
+    stages = [(body.labels[1], body.labels[NAME]) for body in bodies]
     begins = breaks(widths, figure.found.skips, stages, max(most - 2 * MARGIN - INDENT, 1.0))
     for k, body in enumerate(bodies):
         body.row = sum(at <= k for at in begins)
@@ -462,6 +507,10 @@ def _levels(found: Trunk) -> list[int] | None:
     turns = [step for step in steps if step]
     down, up = turns.count(1), turns.count(-1)
     if down < 2 or down != up or turns != [1] * down + [-1] * up:
+        return None
+    across = any(b - a > 1 for a, b in found.skips)
+    if not across and not all(station.size for station in found.stations):
+        # The arms of an autoencoder have only a code in common.
         return None
     return levels if all(levels[a] == levels[b] for a, b in found.skips if b - a > 1) else None
 
@@ -528,7 +577,7 @@ def _draw(drawing: drawsvg.Group, figure: Figure, scale: Scale, top: float) -> f
 def _write(drawing: drawsvg.Group, bodies: list[Body], label: Label, y: float) -> None:
     first, last = bodies[label.first], bodies[label.last]
     middle = (first.left + last.left + last.wide) / 2
-    kind = ("label", "label", "kernel", "name")[min(label.line, 3)]
+    kind = "label" if label.line < 2 else "kernel" if label.line < NAME else "name"
     drawing.append(words(label.text, middle, y, kind))
     half = length_of(label.text, 10) / 2 + 4
     for left, right in ((first.left, middle - half), (middle + half, last.left + last.wide)):

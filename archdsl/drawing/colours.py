@@ -59,6 +59,15 @@ def told_apart(number: int, name: str = "c", strong: bool = False) -> dict[str, 
     return found
 
 
+def neutral(number: int, name: str) -> dict[str, Pair]:
+    """So many greys for surfaces with letters, called by a name and 1, 2 and so on, the faintest first."""
+    found = {}
+    for k in range(number):
+        far = (k + 1) / number
+        found[f"{name}{k + 1}"] = (_hex(0.97 - 0.15 * far, 0.0, 0), _hex(0.28 + 0.16 * far, 0.0, 0))
+    return found
+
+
 def graded(number: int, name: str) -> dict[str, Pair]:
     """So many colours, called by a name and 1, 2 and so on, from near the page to far from it."""
     found = {}

@@ -22,35 +22,44 @@ TURN = 12.0
 """Pixels between the boxes and where that way turns below and above them."""
 
 
-def in_columns(layout: Layout, most: float) -> None:
-    """Move what is in a layout into columns that are at most so high, as far as it can be broken so."""
+def in_columns(layout: Layout, most: float) -> bool:
+    """Move what is in a layout into columns that are at most so high, as far as it can be broken so.
+
+    Gives whether it was broken.
+    """
     begins = _begins(layout, most)
     if begins:
         _Columns(layout, begins).fill(layout)
+    return bool(begins)
 
 
 def _begins(layout: Layout, most: float) -> list[float]:
     """The heights at which columns begin, but for the first."""
     cuts = _cuts(layout)
     heights = [low - high for high, low in pairwise([0.0, *cuts, layout.high])]
-    most -= 3 * TURN
+    # Above and below the boxes a way turns, and there is as much room beyond it.
+    room = 4 * TURN
+    most -= room
     if max(heights) > most:
         # Beside a part that is higher than what is asked for, others need be no less high.
         most = SLACK * max(heights)
     begins = [cuts[k - 1] for k in breaks(heights, (), [()] * len(heights), most)]
     longest = max(low - high for high, low in pairwise([0.0, *begins, layout.high]))
-    return begins if longest <= WORTH * layout.high else []
+    return begins if max(longest / WORTH, longest + room) <= layout.high else []
 
 
 def _cuts(layout: Layout) -> list[float]:
-    """The heights at which a single way, and nothing else, leads on."""
+    """The heights below a box at which a single way, and nothing else, leads on to another."""
     spans = [(y, y + cell.high) for (_, y), cell in zip(layout.places, layout.cells, strict=True)]
     ways = [(route[0][1], route[-1][1]) for route, _ in layout.routes]
     tops = sorted({high for high, _ in spans})
+    # Where only points are above or below, a column would have no box.
+    boxes = [y for (_, y), cell in zip(layout.places, layout.cells, strict=True) if cell.kind != "point"]
     return [
         top
-        for top in tops[1:]
-        if not any(high < top < low for high, low in spans)
+        for top in tops
+        if min(boxes) < top <= max(boxes)
+        and not any(high < top < low for high, low in spans)
         and sum(start < top <= end for start, end in ways) == 1
     ]
 
@@ -101,7 +110,8 @@ class _Columns:
         layout.places = [self.moved(place) for place in layout.places]
         layout.routes = routes
         layout.wide = self.rights[-1]
-        layout.high = max(self.lows) + TURN
+        # Behind the last column no way turns.
+        layout.high = max(self.lows[-1], max(self.lows[:-1]) + 2 * TURN)
 
     def _lead(self, before: Point, after: Point, column: int) -> list[Point]:
         """From the foot of a column up to the head of the next."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import drawsvg
 
 from archdsl.comparison.changes import Change
-from archdsl.comparison.groups import Group, from_to, grouped, told
+from archdsl.comparison.groups import Group, from_to
 from archdsl.comparison.parts import together
-from archdsl.comparison.text import NAMES, SIGNS, costs, total_texts
+from archdsl.comparison.text import NAMES, SIGNS, costs, total_texts, unlikeness
 from archdsl.drawing.canvas import MARGIN, TITLE, WORDS, canvas, finished, rounded, words
 from archdsl.drawing.lettering import width as text_width
 from archdsl.problems.problem import plural
+from archdsl.report.calls import layer_call
 
 if TYPE_CHECKING:
     from archdsl.comparison.difference import Difference
@@ -112,9 +114,19 @@ def difference(found: Difference) -> str:
 
 
 def _rows(found: Difference) -> list[Row]:
-    """Rows in order of execution. Changes that are alike are told once as in the text, where the first is."""
+    """Rows in order of execution. Changes that are alike are told once as in the text, where the first is.
+
+    Of two unlike networks it is their outermost parts, each on its side.
+    """
+    if found.unlike:
+        ours, theirs = found.apart()
+        pairs = zip_longest(
+            [_whole(Change("removed", part, None)) for part in ours],
+            [_whole(Change("added", None, part)) for part in theirs],
+        )
+        return _shortened([Row(left=left, right=right) for left, right in pairs])
     sequence = found.readable()
-    groups = {id(group.changes[0]): group for group in grouped(told(sequence))}
+    groups = {id(group.changes[0]): group for group in found.grouped(sequence)}
     rows: list[Row] = []
     free = 0
     kept: list[Change] = []
@@ -129,10 +141,14 @@ def _rows(found: Difference) -> list[Row]:
             free = _add(rows, _box(group), free)
     if kept:
         rows.append(Row(both=_kept(kept)))
-    if len(rows) > MOST:
-        left = plural(len(rows) - MOST, "more row")
-        rows = [*rows[:MOST], Row(both=Box("same", (left,), ()))]
-    return rows
+    return _shortened(rows)
+
+
+def _shortened(rows: list[Row]) -> list[Row]:
+    if len(rows) <= MOST:
+        return rows
+    left = plural(len(rows) - MOST, "more row")
+    return [*rows[:MOST], Row(both=Box("same", (left,), ()))]
 
 
 def _add(rows: list[Row], box: Box, free: int) -> int:
@@ -168,13 +184,24 @@ def _kept(changes: Sequence[Change]) -> Box:
 
 
 def _box(group: Group) -> Box:
-    lines = [f"{SIGNS[group.status][0]} {group.name}", SPACE.join(filter(None, (group.often, group.said)))]
+    lines = [f"{SIGNS[group.status][0]} {group.shown}", SPACE.join(filter(None, (group.often, group.said)))]
     layers = tuple(node.name for change in group.changes for node in change.part.layers)
     return Box(group.status, (*lines, *filter(None, [costs(group)])), layers)
 
 
+def _whole(change: Change) -> Box:
+    """A part of one of two unlike networks."""
+    part = change.part
+    many = len(part.layers)
+    said = layer_call(part.layers[0]) if many == 1 else plural(many, "layer")
+    lines = (f"{SIGNS[change.status][0]} {part.name}", said, costs(Group((change,))))
+    return Box(change.status, tuple(filter(None, lines)), tuple(node.name for node in part.layers))
+
+
 def _legend(found: Difference, rows: Sequence[Row]) -> str:
-    """The signs that are there, and their words."""
+    """The signs that are there, and their words; of unlike networks, that they are."""
+    if found.unlike:
+        return unlikeness(found)
     if found.same:
         return "no difference in structure"
     boxes = [box for row in rows for box in (row.both, row.left, row.right) if box is not None]

@@ -46,6 +46,10 @@ WIDEST = 1300.0
 """Pixels that it is wide at most where no depth is asked for."""
 FRAME = 100.0
 """Pixels of the height that are for a frame, its heading and the ways around it, beside what is in it."""
+SHARES = (0.85, 0.7, 0.55)
+"""What is tried of the height that is asked for, where the whole of it gives a graph that is higher."""
+MORE = 1.05
+"""How much higher a graph that can't be as low as is asked for may be, if frames are whole for that."""
 LINE = 12.5
 """Pixels a line of text is high."""
 PAD = 8.0
@@ -90,7 +94,7 @@ def graph(
         if number == depth:
             break
     if height is not None and layout.high + AROUND > height:
-        layout = writer.layout(parts, most=height - AROUND)
+        layout = writer.folded(parts, height - AROUND)
     wide = max(layout.wide, width(network.name, TITLE, bold=True)) + 2 * MARGIN
     drawing = canvas(wide, layout.high + AROUND, f"{network.name}, what reads what", STYLE)
     drawing.append(title(network.name))
@@ -107,6 +111,34 @@ class _Writer:
         self.named: dict[int, list[str]] = {}
         for value, name in zip(flow.outputs, network.output_names, strict=True):
             self.named.setdefault(value, []).append(name)
+        self.broken: set[int] = set()
+        """The parts, by their `id`, that were drawn in columns, and those that are not to be."""
+        self.whole: set[int] = set()
+
+    def folded(self, found: list[Part], most: float) -> Layout:
+        """Parts in columns, so that what is higher than the most is less high; no frame in vain."""
+        asked = most
+        layout = self.layout(found, most=most)
+        # What frames take is an estimate: what is in them may have to be lower for all to fit.
+        for share in SHARES:
+            if layout.high <= most:
+                break
+            lower = self.layout(found, most=share * most)
+            if lower.high < layout.high:
+                layout, asked = lower, share * most
+        high = most if layout.high <= most else layout.high * MORE
+        frames = [part for part in found if part.inner]
+        while frames:
+            part, *frames = frames
+            if id(part) in self.broken:
+                self.whole.add(id(part))
+                again = self.layout(found, most=asked)
+                if again.high <= high:
+                    layout = again
+                    continue
+                self.whole.remove(id(part))
+            frames += [one for one in part.inner or () if one.inner]
+        return layout
 
     def layout(self, found: list[Part], of: Part | None = None, most: float | None = None) -> Layout:
         """Parts at places. What the part they are `of` reads comes in at the top, what it makes leaves.
@@ -163,9 +195,9 @@ class _Writer:
         layout.routes = [
             (route, edge[1] not in points) for route, edge in zip(placed.routes, edges, strict=True)
         ]
-        if most is not None and layout.high > most:
-            in_columns(layout, most)
+        if most is not None and layout.high > most and in_columns(layout, most):
             layout.leads += [_down(layout, k) for k in last]
+            self.broken.add(id(of))
         layout.enters = {value: _aside(layout, k) for value, k in zip(reads, first, strict=False)}
         layout.leaves = [_aside(layout, k) for k in last]
         return layout
@@ -180,7 +212,9 @@ class _Writer:
         facts = self._facts(part)
         about = f"{self.flow.nodes[part.start].name} … {self.flow.nodes[part.end - 1].name}"
         if part.inner:
-            inside = self.layout(part.inner, part, None if most is None else most - FRAME)
+            inside = self.layout(
+                part.inner, part, None if most is None or id(part) in self.whole else most - FRAME
+            )
             name = (part.name + times) if part.name else part.calls[0] + times
             call = part.calls[0] if part.name and part.scope and part.scope.block else ""
             shared = [f"weights of {part.shared}"] if part.shared else []
@@ -249,8 +283,10 @@ def _box(kind: str, lines: list[tuple[str, str]], repeated: int = 1, about: str 
     lines = [(style, text) for style, text in lines if text]
     wide = max(width(text, 10, bold=style == "name") for style, text in lines) + 2 * PAD
     sheets = min(repeated, 3)
-    extra = (sheets - 1) * STACK * 2
-    return Cell(kind, lines, max(wide, 44.0) + extra, len(lines) * LINE + PAD + extra, None, repeated, about)
+    extra = (sheets - 1) * STACK
+    return Cell(
+        kind, lines, max(wide, 44.0) + 2 * extra, len(lines) * LINE + PAD + extra, None, repeated, about
+    )
 
 
 def _point(label: str) -> Cell:
@@ -291,14 +327,15 @@ def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None
         _draw(drawing, cell.inner, x + (cell.wide - cell.inner.wide) / 2, y + cell.high - cell.inner.high)
         return
     sheets = min(cell.sheets, 3) - 1
-    extra = sheets * STACK * 2
-    wide, high = cell.wide - extra, cell.high - extra
+    # The one in front has all text; it is in the middle, and what leaves begins at its foot.
+    extra = sheets * STACK
+    wide, high = cell.wide - 2 * extra, cell.high - extra
     round_ = 9 if cell.kind.startswith(("input", "output")) else 3
     for sheet in range(sheets, -1, -1):
-        shift = extra / 2 + sheet * STACK
+        shift = sheet * STACK
         rect = drawsvg.Rectangle(
-            rounded(x + shift),
-            rounded(y + extra / 2 - sheet * STACK),
+            rounded(x + extra + shift),
+            rounded(y + extra - shift),
             rounded(wide),
             rounded(high),
             rx=round_,
@@ -308,7 +345,7 @@ def _draw_cell(drawing: drawsvg.Drawing, cell: Cell, x: float, y: float) -> None
             rect.append_title(cell.about)
         drawing.append(rect)
     for number, (style, text) in enumerate(cell.lines):
-        below = y + extra / 2 + PAD / 2 + (number + 1) * LINE - 3
+        below = y + extra + PAD / 2 + (number + 1) * LINE - 3
         drawing.append(words(text, x + cell.wide / 2, below, style))
 
 

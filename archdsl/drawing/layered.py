@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 APART = 18.0
@@ -83,6 +84,7 @@ def arranged(
     ]
     rows = _ordered(ranks, links)
     middles = _placed(rows, widths, links, len(sizes))
+    _straighten(middles, rows, widths, [lane[1:-1] for lane in lanes])
     left = min(x - w / 2 for x, w in zip(middles, widths, strict=True))
     middles = [x - left for x in middles]
     heights = [max((sizes[k][1] for k in row if k < len(sizes)), default=0.0) for row in rows]
@@ -211,6 +213,33 @@ def _placed(
             for k, x in zip(row, _apart(row, wanted, weights, widths), strict=True):
                 middles[k] = x
     return middles
+
+
+def _straighten(
+    middles: list[float],
+    rows: Sequence[Sequence[int]],
+    widths: Sequence[float],
+    lanes: Sequence[Sequence[int]],
+) -> None:
+    """Take edges straight down through the ranks that they pass, where their neighbours leave the room."""
+    beside: dict[int, tuple[int | None, int | None]] = {}
+    for row in rows:
+        for before, k, after in zip([None, *row[:-1]], row, [*row[1:], None], strict=True):
+            beside[k] = before, after
+    for lane in sorted(lanes, key=len, reverse=True):
+        if len(lane) < 2:
+            continue
+        least, most = -inf, inf
+        for k in lane:
+            before, after = beside[k]
+            if before is not None:
+                least = max(least, middles[before] + (widths[before] + widths[k]) / 2 + APART)
+            if after is not None:
+                most = min(most, middles[after] - (widths[k] + widths[after]) / 2 - APART)
+        if least <= most:
+            straight = min(max(sum(middles[k] for k in lane) / len(lane), least), most)
+            for k in lane:
+                middles[k] = straight
 
 
 def _apart(

@@ -24,7 +24,7 @@ from archdsl.drawing.canvas import (
     words,
 )
 from archdsl.drawing.choosing import layer_named
-from archdsl.drawing.colours import Pair, told_apart
+from archdsl.drawing.colours import neutral, told_apart
 from archdsl.drawing.lettering import width as length
 from archdsl.drawing.undrawable import OpenSizes, Undrawable
 from archdsl.layers.layer import Layer
@@ -82,6 +82,13 @@ class Sheet:
     found: WeightMatrix
     letters: Letters
     bias: bool
+
+    def colours(self, constants: Sequence[Fraction]) -> list[str]:
+        """What the colour of each value is called: a number has one of its own, in all matrices the same."""
+        return [
+            f"n{constants.index(value)}" if isinstance(value, Fraction) else f"{self.kind}{k}"
+            for k, value in enumerate(self.found.values)
+        ]
 
     @property
     def columns(self) -> int:
@@ -212,16 +219,20 @@ def _letters(found: WeightMatrix, weight: Shape | None) -> Letters:
 def _drawn(sheets: list[Sheet]) -> str:
     """Matrices beside each other, their cells of one size."""
     cell = max(SMALLEST, min(CELL, WIDEST / max(sheet.columns for sheet in sheets)))
+    constants = sorted(
+        {Fraction(0)} | {v for sheet in sheets for v in sheet.found.values if isinstance(v, Fraction)},
+        key=abs,
+    )
     body = drawsvg.Group()
     left, top, width, bottom = MARGIN, MARGIN, 0.0, 0.0
     for sheet in sheets:
-        panel, right, low = _panel(sheet, cell, left, top)
+        panel, right, low = _panel(sheet, constants, cell, left, top)
         if left > MARGIN and right > ROW:
             left, top = MARGIN, bottom + BESIDE
-            panel, right, low = _panel(sheet, cell, left, top)
+            panel, right, low = _panel(sheet, constants, cell, left, top)
         body.append(panel)
         width, bottom, left = max(width, right), max(bottom, low), right + BESIDE
-    colours: dict[str, Pair] = {}
+    colours = neutral(len(constants) - 1, "n")
     for sheet in sheets:
         colours |= told_apart(len(sheet.letters) - 1, sheet.kind)
     rules = LETTERS + STYLE + "".join(f".{name} {{ fill: ${name} }}\n" for name in colours)
@@ -231,7 +242,9 @@ def _drawn(sheets: list[Sheet]) -> str:
     return finished(drawing)
 
 
-def _panel(sheet: Sheet, cell: float, left: float, top: float) -> tuple[drawsvg.Group, float, float]:
+def _panel(
+    sheet: Sheet, constants: Sequence[Fraction], cell: float, left: float, top: float
+) -> tuple[drawsvg.Group, float, float]:
     """A matrix with all that is said of it; gives where it ends at the right and at the bottom."""
     found, letters = sheet.found, sheet.letters
     rows, columns = len(found.cells), sheet.columns
@@ -251,7 +264,8 @@ def _panel(sheet: Sheet, cell: float, left: float, top: float) -> tuple[drawsvg.
     named = small >= LEAST_LETTERS and above < cell
     x = left + (aside + 6 if named else 0)
     y = top + 18 + (16 if sheet.note else 0) + (cell * 0.5 if named else 8)
-    _cells(body, sheet, x, y, cell, size)
+    kinds = sheet.colours(constants)
+    _cells(body, sheet, kinds, x, y, cell, size)
     _lines(body, found, x, y, cell)
     right, bottom = x + columns * cell, y + rows * cell
     if named:
@@ -263,7 +277,7 @@ def _panel(sheet: Sheet, cell: float, left: float, top: float) -> tuple[drawsvg.
         right = _bias(body, found, right + max(cell * 0.5, 6), y, cell, named)
     right = max(right, left + wide)
     named_below = [
-        (f"cell {sheet.kind}{value}", sums)
+        (f"cell {kinds[value]}", sums)
         for value, sums in enumerate(letters[1:], 1)
         if size < LEAST_LETTERS and len(letters) - 1 <= LEGEND
     ]
@@ -294,7 +308,9 @@ def _index(place: tuple[int, ...], channel: int | None) -> str:
     return ",".join(str(n + 1) for n in ((*place,) if channel is None else (channel, *place)))
 
 
-def _cells(body: drawsvg.Group, sheet: Sheet, left: float, top: float, cell: float, size: float) -> None:
+def _cells(
+    body: drawsvg.Group, sheet: Sheet, kinds: list[str], left: float, top: float, cell: float, size: float
+) -> None:
     rows, columns = len(sheet.found.cells), sheet.columns
     body.append(
         drawsvg.Rectangle(
@@ -308,7 +324,7 @@ def _cells(body: drawsvg.Group, sheet: Sheet, left: float, top: float, cell: flo
             x, y = left + j * cell, top + i * cell
             body.append(
                 drawsvg.Rectangle(
-                    rounded(x), rounded(y), rounded(cell), rounded(cell), class_=f"cell {sheet.kind}{value}"
+                    rounded(x), rounded(y), rounded(cell), rounded(cell), class_=f"cell {kinds[value]}"
                 )
             )
             if size >= LEAST_LETTERS:

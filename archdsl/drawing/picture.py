@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archdsl.writing import write_whole
 
@@ -36,6 +36,12 @@ class Picture:
         self.theme = theme
         self._forms = forms
         self._what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, pickled or deep, has what is drawn, and not what it is drawn of."""
+        texts = {form: self._made(form) for form in self._forms if form not in PICTURES}
+        drawn = {".svg": self._plain, **texts}.__getitem__
+        return Picture, (drawn, self.theme, self._forms, self._what)
 
     @cached_property
     def _plain(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 from math import ceil, prod
 from typing import TYPE_CHECKING
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING
 import drawsvg
 
 from archdsl.analysis.flow import Flow, Pattern
-from archdsl.analysis.positions import union
-from archdsl.analysis.receptive_field import Field, Fields, last_local_value
-from archdsl.analysis.units_read import Box, UnitsRead, positions, units_read
+from archdsl.analysis.receptive_field import Axis, Field, Fields, last_local_value, units_in_turn
+from archdsl.analysis.units_read import MOST_UNITS, Box, UnitsRead, number_of, positions, units_read
 from archdsl.drawing.canvas import (
     MARGIN,
     TITLE,
@@ -35,7 +33,7 @@ from archdsl.drawing.colours import told_apart
 from archdsl.drawing.lettering import width as length
 from archdsl.drawing.undrawable import OpenSizes, Undrawable
 from archdsl.layers.linear_map import number
-from archdsl.sizes import TooLarge, symbols_of
+from archdsl.sizes import Size, TooLarge, symbols_of
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis
@@ -82,6 +80,8 @@ class Row:
     units: list[Box]
     padded: list[Box]
     """What is read of it, with the positions outside."""
+    cut: bool = False
+    """Whether rows between it and the next are left out."""
 
 
 @dataclass(slots=True)
@@ -132,7 +132,8 @@ def _unit(
     if not size:
         raise Undrawable(f"{node.name} has no positions: each of its units sees the whole input")
     if not text:
-        return value, tuple((n - 1) // 2 for n in size)
+        _, seen = _seen(network, flow, fields, value)
+        return value, tuple(_middle(axis, n) for axis, n in zip(seen.axes, size, strict=True))
     parts = text.split(",")
     if len(parts) != len(size) or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
         example = ",".join(str((n - 1) // 2) for n in size)
@@ -142,6 +143,22 @@ def _unit(
         of = " × ".join(map(str, size))
         raise Undrawable(f"{unit!r} names no unit: {node.name} has {of} units, counted from 0")
     return value, place
+
+
+def _middle(axis: Axis, extent: int) -> int:
+    """The unit in the middle; where units differ in turn, the nearest to it of those that see the most."""
+    middle = (extent - 1) // 2
+    (first, *others) = axis
+    near = range(max(0, middle - first.period), min(extent, middle + first.period + 1))
+    if others or first.period == 1:
+        return middle
+    return min(near, key=lambda unit: (-_hull(axis, unit), abs(unit - middle), unit))
+
+
+def _hull(axis: Axis, unit: int) -> int:
+    """How many positions there are from the first that a unit sees to the last."""
+    seen = [one for one in (lattice.at(unit) for lattice in axis) if one is not None]
+    return max(one.last for one in seen) - min(one.first for one in seen) + 1 if seen else 0
 
 
 def _one(found: Field | Fields | None, source: str) -> Field | None:
@@ -271,6 +288,8 @@ def _fewer(rows: list[Row], edges: list[Edge]) -> tuple[list[Row], list[Edge]]:
     if len(order) > MOST_ROWS:
         order = [order[k * (len(order) - 1) // (MOST_ROWS - 1)] for k in range(MOST_ROWS)]
     place = {k: n for n, k in enumerate(order)}
+    for k, after in pairwise(order):
+        rows[k].cut = after > k + 1
     return [rows[k] for k in order], [
         Edge(place[e.upper], place[e.lower], e.patterns)
         for e in edges
@@ -300,7 +319,7 @@ def _drawn(rows: list[Row], edges: list[Edge], chosen: str, seen: Field, place: 
     alike = _alike(rows, axes)
     names = {1: ("",), 2: ("height", "width"), 3: ("depth", "height", "width")}[axes]
     heading = f"What {chosen} reads"
-    note = _note(seen, place, rows[-1].name)
+    note = _note(rows[-1], seen, place)
     body = drawsvg.Group()
     top = MARGIN + 32.0
     width = MARGIN + max(length(heading, TITLE, bold=True), length(note, WORDS))
@@ -347,24 +366,47 @@ def _alike(rows: list[Row], axes: int) -> dict[int, list[int]]:
     return found
 
 
-def _note(seen: Field, place: tuple[int, ...], source: str) -> str:
-    """The figures of the unit's field."""
-    found = [
-        reduce(union, (lattice.at(n) for lattice in axis)) for axis, n in zip(seen.axes, place, strict=True)
-    ]
-    if None in found:
-        return f"nothing of {source}"
-    size = [one.last - one.first + 1 for one in found if one is not None]
-    taps = [one.number for one in found if one is not None]
-    said = [f"{' × '.join(map(str, size))} position{'s' if prod(size) > 1 else ''} of {source}"]
-    if taps != size and None not in taps:
-        said.append(f"of which it reads {' × '.join(map(str, taps))}")
+def _note(source: Row, seen: Field, place: tuple[int, ...]) -> str:
+    """What the unit reads of the input, its field where that is not the same, and how other units' differ."""
+    read = number_of(source.units)
+    if not read:
+        return f"nothing of {source.name}"
+    size = tuple(_hull(axis, n) for axis, n in zip(seen.axes, place, strict=True))
+    along = tuple(len(_along(source.units, axis)) for axis in range(len(size)))
+    # What lies in a cross or a ring is no product.
+    number = along if prod(along) == read else (read,)
+    said = [f"{_times(number)} position{'s' if read > 1 else ''} of {source.name}"]
+    outside = any(
+        one.first < 0 or one.last >= extent
+        for axis, n, extent in zip(seen.axes, place, source.field.extents, strict=True)
+        for one in (lattice.at(n) for lattice in axis)
+        if one is not None and isinstance(extent, int)
+    )
+    if number != size:
+        said.append(f"in a field of {_times(size)}{' that reaches into the padding' if outside else ''}")
     if seen.stride is not None:
         steps = [str(step) for step in seen.stride]
         said.append(f"stride {steps[0] if len(set(steps)) == 1 else ' × '.join(steps)}")
     if seen.at_most:
         said.append("at most, as the values choose")
-    return ", ".join(said)
+    note = ", ".join(said)
+    ends = [_least_and_most(axis, extent) for axis, extent in zip(seen.axes, seen.extents, strict=True)]
+    if any(least < most for least, most in ends):
+        least, most = (_times(tuple(end[k] for end in ends)) for k in (0, 1))
+        note += f"; units differ, their fields are {least} to {most}"
+    return note
+
+
+def _times(numbers: tuple[int, ...]) -> str:
+    return " × ".join(map(str, numbers))
+
+
+def _least_and_most(axis: Axis, extent: Size) -> tuple[int, int]:
+    """The smallest and the largest field along an axis, of units that see anything."""
+    assert isinstance(extent, int)
+    several = units_in_turn(axis[0].period, extent) if len(axis) == 1 else min(extent, MOST_UNITS)
+    sizes = [size for unit in range(several) if (size := _hull(axis, unit))]
+    return min(sizes, default=0), max(sizes, default=0)
 
 
 @dataclass(slots=True)
@@ -410,9 +452,13 @@ def _stack(
         if edge.lower == edge.upper + 1:
             _edges(body, rows, places, edge, axis, scale, heights)
     direct = {(edge.upper, edge.lower) for edge in edges}
-    for k in range(len(rows) - 1):
-        if (k, k + 1) not in direct and not any(e.upper <= k < e.lower for e in edges):
-            body.append(words("⋮", left + (right - left) / 2, heights[k] + SPACE / 2 + 4, ""))
+    for k, row in enumerate(rows):
+        if row.cut:
+            y = heights[k] + SPACE / 2 + 4
+            body.append(words("⋮", left - 10, y, "end"))
+            # Lines that lead on between them say how the one reads the other past those left out.
+            if (k, k + 1) not in direct:
+                body.append(words("⋮", left + (right - left) / 2, y, ""))
     for k, row in enumerate(rows):
         _row(body, row, k, places[k], axis, scale, heights[k])
         body.append(words(row.name, left - 10, heights[k] + 4, "end"))

@@ -32,7 +32,7 @@ LINE = 13.0
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A picture as PNG, and how many pixels it has."""
+    """A picture as PNG, and how its sides are to each other."""
 
     png: bytes
     wide: int
@@ -156,7 +156,9 @@ def _draw(body: drawsvg.Group, panel: Panel, x: float, y: float, wide: float, hi
     body.append(drawsvg.Rectangle(*map(rounded, (x, y, wide, high)), class_="frame"))
 
 
-_IMAGE = '<image x="{}" y="{}" width="{}" height="{}" href="data:image/png;base64,{}"/>'
+_IMAGE = (
+    '<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" href="data:image/png;base64,{}"/>'
+)
 
 
 def _curves(body: drawsvg.Group, curves: Curves, x: float, y: float, wide: float, high: float) -> None:

@@ -46,13 +46,20 @@ class Station:
     least: int
     """The fewest channels among the values."""
     joins: list[str] = field(default_factory=list)
-    """What else comes in here: other inputs by their names, and `+ 4 branches`."""
-    repeated: int = 1
-    """How many stations of this shape it stands for."""
+    """What else comes in here: other inputs by their names, and `4 more branches`."""
+    way: list[Node] = field(default_factory=list)
+    """The layers of the trunk within the residual unit that it is."""
+    members: list[Station] = field(default_factory=list)
+    """The stations of this shape that it stands for, where they are several."""
     outputs: list[str] = field(default_factory=list)
     """Outputs of the network that it stands for, where the network has several."""
     departing: list[str] = field(default_factory=list)
     """Outputs that are made from it off the trunk."""
+
+    @property
+    def repeated(self) -> int:
+        """How many stations of this shape it stands for."""
+        return len(self.members) or 1
 
     @property
     def channels(self) -> int:
@@ -117,7 +124,7 @@ def trunk(network: Network, flow: Flow) -> Trunk:
                 source = flow.sources[source][0]
             at = anchor(source)
             if at == OUTSIDE:
-                stations[where[i]].joins += _inputs_of(flow, source)
+                stations[where[i]].joins += _from_inputs(flow, source, path[0])
             elif 2 * (work[source] - work[at]) < work[before] - work[at] or (
                 flow.nodes[i].kind == "add" and where[i] - where[at] == 1
             ):
@@ -145,17 +152,24 @@ def _work(flow: Flow) -> list[int]:
     return found
 
 
-def _inputs_of(flow: Flow, i: int) -> list[str]:
-    """The names of the inputs that a layer depends on."""
-    found, seen, to_see = [], {i}, [i]
+def _from_inputs(flow: Flow, i: int, start: int) -> list[str]:
+    """The inputs beside the trunk's that a layer depends on, and what the last on the way from them is.
+
+    Nothing is said of what depends on none, as a learned token.
+    What uses the weights of a layer of the trunk is called like that one.
+    """
+    seen, to_see = {i}, [i]
     while to_see:
-        at = to_see.pop()
-        if at in flow.inputs:
-            found.append(flow.nodes[at].name)
-        new = [source for source in flow.sources[at] if source not in seen]
+        new = [source for source in flow.sources[to_see.pop()] if source not in seen]
         seen.update(new)
         to_see += new
-    return sorted(found)
+    inputs = [at for at in seen if at in flow.inputs]
+    names = sorted(flow.nodes[at].name for at in inputs if at != start or len(inputs) == 1)
+    made = [at for at in seen if at not in flow.inputs and _computes(flow.nodes[at])]
+    if not names or not made:
+        return names
+    last = flow.nodes[max(made)]
+    return [f"{', '.join(names)}, through {(last.first or last).name.split('.')[0]}"]
 
 
 def _longest(flow: Flow) -> list[int]:
@@ -267,26 +281,47 @@ def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Statio
     """The stations, and which of them each layer of the path belongs to."""
     stations: list[Station] = []
     owner: dict[int, int] = {}
+    inside = _inside(flow, kept, path)
     for i in kept:
         node = flow.nodes[i]
         shape = _plain(node.shape)
         before = stations[-1] if stations else None
         arranged = node.kind in ("flatten", "reshape", "permute", "pad") and i != path[-1]
+        if before and not before.size and shape[1:]:
+            # The map that a vector becomes is read as one.
+            arranged = False
         if before and (arranged or (shape == before.shape and not _computes(node))):
             before.nodes.append(node)
         elif before and _passing(before) and before.size == shape[1:] and before.size:
             # A pooled map is not drawn by itself where the next layer's has its size; what skips over that
             # layer begins at the body before.
-            stations[-1] = Station(shape, [*before.nodes, node], shape[0])
+            stations[-1] = Station(shape, [*before.nodes, node], shape[0], way=inside[i])
             last = len(stations) - 1
             owner = {k: max(last - 1, 0) if station == last else station for k, station in owner.items()}
         else:
-            stations.append(Station(shape, [node], shape[0]))
+            stations.append(Station(shape, [node], shape[0], way=inside[i]))
         owner[i] = len(stations) - 1
     last = 0
     for i in path:
         last = owner.setdefault(i, last)
     return stations, owner
+
+
+def _inside(flow: Flow, kept: list[int], path: list[int]) -> dict[int, list[Node]]:
+    """For each layer that is kept those of the path right before it that are not, where it adds to them.
+
+    Of branches that are put together, as in an Inception module, the longest says little of the others.
+    """
+    found: dict[int, list[Node]] = {}
+    apart = {*kept}
+    way: list[Node] = []
+    for i in path:
+        if i not in apart:
+            way.append(flow.nodes[i])
+            continue
+        whole = flow.nodes[i].kind == "add" and all(node.kind != "concat" for node in way)
+        found[i], way = way if whole else [], []
+    return found
 
 
 def _passing(station: Station) -> bool:
@@ -335,7 +370,7 @@ def _folded(
                 (widest, *station.size),
                 before.nodes + station.nodes,
                 min(before.least, station.least),
-                repeated=before.repeated + station.repeated,
+                members=[*(before.members or [before]), *(station.members or [station])],
             )
         else:
             found.append(station)

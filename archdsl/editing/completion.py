@@ -17,6 +17,7 @@ from archdsl.compiler.expressions import (
     VALUE_FACTS,
 )
 from archdsl.compiler.functions import FUNCTIONS
+from archdsl.compiler.peaks import PEAK_ARGUMENTS, PEAKS, peak_signature
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.context import Context, context_at
 from archdsl.editing.document import Document, Library
@@ -230,6 +231,11 @@ class _Completions:
                 yield self.one(f"{parameter}=", "argument", said, rank=1)
             yield from self.expression()
             yield from self.chain()
+            return
+        if definition is None and context.callee in PEAKS and context.in_expect:
+            asked = PEAK_ARGUMENTS.get(self.current(peak_signature(context.callee)) or "")
+            yield from self.arguments(PEAK_ARGUMENTS)
+            yield from self.expression(asked.kind.spelt() if asked is not None else ())
             return
         layer = LAYERS.get(context.callee) if definition is None else None
         if layer is None:
@@ -463,6 +469,9 @@ def signature_help(library: Library, document: Document, offset: int) -> Help | 
     layer = LAYERS.get(context.callee)
     if layer is not None:
         return _help(Signature.of_layer(layer), _told(layer.arguments), summary(layer), context)
+    if context.callee in PEAKS:
+        told = _told(PEAK_ARGUMENTS)
+        return _help(peak_signature(context.callee), told, NETWORK_MEANINGS[context.callee], context)
     if context.callee in FUNCTIONS:
         signature = FUNCTIONS[context.callee][0]
         return _help(signature, dict.fromkeys(signature.parameters, ""), "", context)

@@ -17,7 +17,7 @@ from archdsl.compiler.modules import Load
 from archdsl.diagnostics import Diagnostic
 from archdsl.editing.index import Index, imports_nothing
 from archdsl.problems import Fault
-from archdsl.project import ARCH, PYTHON, imports_of, read
+from archdsl.project import ARCH, PYTHON, imports_of, project_of, read
 from archdsl.shipped import shipped
 from archdsl.source import Source
 from archdsl.syntax import tree
@@ -245,7 +245,7 @@ class Library:
         if not os.path.isabs(name):
             return []
         around = [folder for folder in self.folders if real(name).startswith(real(folder) + os.sep)]
-        return around or [str(Path(name).parent)]
+        return around or [str(project_of(Path(name).parent))]
 
     def may_import(self, document: Document, other: str) -> bool:
         """Whether a document says the name of another file where it imports."""

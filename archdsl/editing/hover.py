@@ -12,6 +12,7 @@ from archdsl.compiler.expressions import (
     VALUE_FACTS,
 )
 from archdsl.compiler.functions import FUNCTIONS
+from archdsl.compiler.peaks import PEAK_ARGUMENTS, PEAKS, peak_signature
 from archdsl.compiler.signatures import Signature
 from archdsl.editing.checks import Check, Seen
 from archdsl.editing.completion import described
@@ -75,6 +76,9 @@ def _told(index: Index, document: Document, start: int, end: int, check: Check |
         return _layer(call, check)
     if call is not None and call.name in FUNCTIONS:
         return fenced(FUNCTIONS[call.name][0].text)
+    if call is not None and call.name in PEAKS:
+        takes = parameters_page(peak_signature(call.name), PEAK_ARGUMENTS)
+        return f"{NETWORK_MEANINGS[call.name]}\n\n{takes}"
     return (
         _argument(index, document, start, end)
         or _in_recipe(document, start, end)

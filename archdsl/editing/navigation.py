@@ -115,9 +115,7 @@ def _free(index: Index, meant: Definition, name: str) -> None:
         taken = next(own, None) or index.module.names.get(name)
     if taken is not None:
         line = taken.span.line
-        raise Refused(
-            f"`{name}` is taken: {taken.span.source.name}:{line} defines a {taken.what} of this name"
-        )
+        raise Refused(f"`{name}` is taken: {taken.span.source.name}:{line} defines it")
 
 
 def _outermost(scope: Scope) -> Scope:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from archdsl.layers.arguments import argument, axis, boolean, number
 from archdsl.layers.axes import axis_index
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
@@ -153,6 +153,7 @@ class Prelu(Activation):
     Source: He et al., Delving deep into rectifiers, 2015.
     """
 
+    autocast = Autocast.SHORT
     module = "PReLU"
     formula = "max(0, z) + weight * min(0, z)"
     cost = 2
@@ -352,6 +353,7 @@ class Softplus(Activation):
     2001.
     """
 
+    autocast = Autocast.LONG
     module = "Softplus"
     formula = "log(1 + exp(z))"
     cost = 3
@@ -433,6 +435,7 @@ class Identity(Activation):
 class AlongAxis(Activation, abstract=True):
     """The base of the softmaxes, which look at all elements along one axis."""
 
+    autocast = Autocast.LONG
     keeps_output = True
 
     axis: str = argument(axis, "the axis along which the outputs are normalised", "channels")

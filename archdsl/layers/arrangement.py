@@ -105,6 +105,8 @@ class Reshape(Arrangement):
             raise Fault(
                 ReshapeMismatch(str(x), str(count), self.wanted(), str(known), gaps > 0), argument="shape"
             )
+        if not gaps:
+            return Shape(self.shape_)
         rest = divide_exactly(count, known)
         gap = count // known if rest is None else rest
         return Shape(gap if extent == "_" else extent for extent in self.shape_)

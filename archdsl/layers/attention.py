@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import NEIGHBOURHOOD, undecided
-from archdsl.layers.layer import Buffer, Layer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Layer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach, Reads, Stencil, along_axes
@@ -34,6 +34,8 @@ made of values joined end to end longer."""
 
 class AttentionFamily(Layer, abstract=True):
     """The base of the attentions: their input is queries, keys and values, in this order."""
+
+    autocast = Autocast.SHORT
 
     parts: Callable[[], tuple[str, Size]]
     """Into how many parts each third of the channels is cut, and the argument that says so."""
@@ -523,6 +525,7 @@ class LayerScale(Weightless):
     Source: Touvron et al., Going deeper with image transformers, 2021, Equation 4.
     """
 
+    autocast = Autocast.WIDENED
     source = '''\
 class LayerScale(nn.Module):
     """A learned number for each channel, which it is multiplied by."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved
 from archdsl.layers.linear_map import LinearMap, transposed_taps, window_taps
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -52,6 +52,7 @@ PADDING_MODES = kinds.choice("zeros", "reflect", "replicate", "circular")
 class Convolution(Layer, abstract=True):
     """The base of `conv` and `depthwise_conv`, which differ in channels and groups alone."""
 
+    autocast = Autocast.SHORT
     source = PAD_SAME
 
     kernel: PerAxis
@@ -265,6 +266,8 @@ class ConvTranspose(Layer):
     Source: Zeiler et al., Deconvolutional networks, 2010; Dumoulin and Visin, A guide to convolution
     arithmetic, 2016. torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d.
     """
+
+    autocast = Autocast.SHORT
 
     channels: Size = argument(kinds.positive, "number of output channels")
     kernel: PerAxis = argument(kinds.extent, "extent of the kernel")

@@ -10,7 +10,7 @@ from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
 from archdsl.layers.convolution import check_groups, group_doubts
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Offsets, Reach, Reads, Stencil, along_axes
@@ -41,6 +41,8 @@ REACH = kinds.Kind(
 
 class SteeredConvolution(Layer, abstract=True):
     """The base of the convolutions that take further values, with an entry for each output position."""
+
+    autocast = Autocast.SHORT
 
     channels: Size
     kernel: PerAxis

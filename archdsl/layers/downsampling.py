@@ -10,7 +10,7 @@ from typing import Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import SameAs, argument
 from archdsl.layers.convolution import PADDING_MODES
-from archdsl.layers.layer import Buffer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Saved, Weightless
 from archdsl.layers.linear_map import LinearMap, number, once, window_taps
 from archdsl.layers.pooling import INDEX_BYTES, Pooling
 from archdsl.layers.recorder import Code
@@ -139,6 +139,7 @@ class BlurPool(Weightless):
     Source: Zhang, Making convolutional networks shift-invariant again, 2019, section 3.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 class BlurPool(nn.Module):
     """Smooths each channel with a binomial filter, and keeps every stride-th sample."""

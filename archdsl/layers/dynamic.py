@@ -11,7 +11,7 @@ from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
 from archdsl.layers.convolution import check_groups, group_doubts
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, along_axes
@@ -80,15 +80,14 @@ class DynamicConvolution(nn.Module):
     def forward(self, x: Tensor, filters: Tensor) -> Tensor:
         batch, inputs = x.shape[:2]
         weight = filters.reshape(-1, inputs // self.groups, *self.kernel)
-        none, ones = (0,) * len(self.kernel), (1,) * len(self.kernel)
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel) - 1]
         # The examples become groups of one convolution.
         x, groups = x.flatten(0, 1).unsqueeze(0), batch * self.groups
-        y = torch.convolution(
-            x, weight, None, self.stride, none, ones, False, none, groups
-        )
+        y = convolve(x, weight, stride=self.stride, groups=groups)
         return y.squeeze(0).unflatten(0, (batch, -1))
 '''
 
+    autocast = Autocast.SHORT
     no_onnx = "it fixes the number of groups, and here they are as many as the examples"
 
     channels: Size = argument(kinds.positive, "number of output channels")
@@ -187,6 +186,7 @@ class LocalFilter(Weightless):
     filtering layer.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 class LocalFiltering(nn.Module):
     """Weighs the samples of every window by filters that stand at its place.
@@ -309,6 +309,7 @@ class PixelAdaptiveConv(Layer):
     Source: Su et al., Pixel-adaptive convolutional neural networks, 2019, equation 3.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 class PixelAdaptiveConvolution(nn.Module):
     """A convolution whose weights fade with the distance of the guide from that in the

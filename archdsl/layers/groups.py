@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.axes import undecided
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved, Weightless
 from archdsl.layers.normalisation import Normalisation
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -56,6 +56,8 @@ class PlaneConvolution(Layer, abstract=True):
     What they made them into is convolved with as any other filters are: shape, cost and what is read are
     those of a plain convolution of all input with all output channels.
     """
+
+    autocast = Autocast.SHORT
 
     kernel: Size
     stride: PerAxis

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
 from archdsl.layers.groups import PlaneConvolution, doubt_runs
-from archdsl.layers.layer import Buffer, Layer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Layer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads, Stencil
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 HIGHEST_ORDER = 16
 """Filters of higher orders change faster from pixel to pixel than a kernel of any usual extent can hold."""
+
+MOST_PAIRS = 2**16
+"""The most pairs whose orders are written down; of a value of more, nothing is said."""
 
 
 def _orders(value: Any) -> Any:
@@ -232,6 +235,8 @@ class HarmonicConv2d(nn.Module):
         *_, inputs = self.pairs(x)
         if motion is not Motion.ROTATION or not isinstance(inputs, int) or not isinstance(self.channels, int):
             return None
+        if max(inputs, self.channels) > MOST_PAIRS:
+            return None
         if self.input_orders is None:
             given = fibre.kind == "scalar"
         else:
@@ -297,6 +302,8 @@ class HarmonicRelu(OfPairs):
     Source: Worrall, Garbin, Turmukhambetov and Brostow, Harmonic networks: deep translation and rotation
     equivariance, 2017.
     """
+
+    autocast = Autocast.WIDENED
 
     eps: float = argument(kinds.small, "added to the square of the magnitude", 1e-5)
 
@@ -454,6 +461,6 @@ class Magnitude(OfPairs, Weightless):
 
 def _orders_of(fibre: Fibre, x: Shape) -> tuple[int, ...] | None:
     """The order of every pair of channels; plain pictures are of order 0. None where there is none."""
-    if fibre.kind == "scalar" and isinstance(x.channels, int):
+    if fibre.kind == "scalar" and isinstance(x.channels, int) and x.channels // 2 <= MOST_PAIRS:
         return (0,) * (x.channels // 2)
     return fibre.orders if fibre.kind == "harmonic" else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from archdsl.layers.arguments import Parameter, declared
@@ -54,6 +55,19 @@ class Saved(NamedTuple):
     once: Size = 0
     floats: Size = 0
     floats_once: Size = 0
+
+
+class Autocast(Enum):
+    """In which precision a layer computes where torch's autocast chooses it, over weights in float32."""
+
+    AS_GIVEN = auto()
+    """It takes values as they are; the result is as long as the longest, what it keeps of its own float32."""
+    SHORT = auto()
+    """Inputs and weights are converted to the short precision; all that it makes is short."""
+    LONG = auto()
+    """Inputs are converted to float32, and all that it makes is. On a CPU it computes as given."""
+    WIDENED = auto()
+    """It takes values as they are, and all that it makes is float32, as its weights are."""
 
 
 class Fans(NamedTuple):
@@ -110,6 +124,7 @@ class Layer:
     """Why it is no linear map, where one may take it for one."""
     spreads: ClassVar[bool] = False
     """Whether it makes of a map that is the same everywhere such a map, though it reads windows."""
+    autocast: ClassVar[Autocast] = Autocast.AS_GIVEN
     arguments: ClassVar[dict[str, Parameter]] = {}
     words: ClassVar[frozenset[str]] = frozenset()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
 from archdsl.layers.convolution import check_groups, group_doubts
-from archdsl.layers.layer import Buffer, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import MOST_PHASES, Reach, Reads, Stencil, along_axes
@@ -78,6 +78,7 @@ class NJetConv(Layer):
     weights, the cut at 2 sigma and the scale as a power of 2 are those of its published code.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 class NJetConvolution(nn.Module):
     """A convolution whose kernels are sums of Gaussian derivatives of one learned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved
 from archdsl.layers.linear_map import LinearMap
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -35,6 +35,8 @@ class Linear(Layer):
 
     Source: Rosenblatt, The perceptron, 1958. torch.nn.Linear.
     """
+
+    autocast = Autocast.SHORT
 
     features: Size = argument(kinds.positive, "number of output features")
     bias: bool = argument(kinds.boolean, "whether a learned number is added to each feature", True)

@@ -17,7 +17,7 @@ from archdsl.layers.dynamic import (
     read_nowhere,
     with_padding,
 )
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, along_axes
@@ -80,6 +80,7 @@ class PartialConv(Layer):
     and 2; padding as in Liu et al., Partial convolution based padding, 2018.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 class PartialConvolution(nn.Module):
     """A convolution over the samples that a mask marks as known; it gives a new mask
@@ -114,17 +115,13 @@ class PartialConvolution(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask = mask.detach()
-        none, ones = (0,) * len(self.kernel), (1,) * len(self.kernel)
-        y = torch.convolution(
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel) - 1]
+        y = convolve(
             x * mask,
             self.weight,
-            None,
-            self.stride,
-            none,
-            self.dilation,
-            False,
-            none,
-            self.groups,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
         )
         parts = self.groups if self.per_channel else 1
         count = mask.unflatten(1, (parts, -1)).sum(2)
@@ -136,7 +133,7 @@ class PartialConvolution(nn.Module):
         ratio = torch.where(known, self.samples / count.unsqueeze(2), 0.0)
         y = y.unflatten(1, (parts, -1)) * ratio
         if self.bias is not None:
-            y = y + self.bias.reshape(parts, -1, *ones)
+            y = y + self.bias.reshape(parts, -1, *(1 for _ in self.kernel))
         y = torch.where(known, y, 0.0)
         if self.per_channel:
             known = known.expand_as(y)

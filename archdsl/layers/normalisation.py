@@ -18,7 +18,7 @@ from archdsl.layers.arguments import (
     small,
 )
 from archdsl.layers.axes import check_groups, doubt_groups
-from archdsl.layers.layer import Buffer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
@@ -145,6 +145,8 @@ class LayerNorm(Normalisation):
     A ConvNet for the 2020s, 2022.
     """
 
+    autocast = Autocast.LONG
+
     axis: str = argument(
         choice("channels", "all"), "`channels` at each position, or `all` but the batch", "channels"
     )
@@ -200,6 +202,8 @@ class GroupNorm(Normalisation):
 
     Source: Wu and He, Group normalization, 2018.
     """
+
+    autocast = Autocast.LONG
 
     groups: Size = argument(positive, "number of groups, which must divide the channels")
     eps: float = argument(small, "added to the variance before the root", 1e-5)
@@ -288,6 +292,8 @@ class LocalResponseNorm(Weightless):
     Source: Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural
     networks, 2012.
     """
+
+    autocast = Autocast.WIDENED
 
     size: int = argument(positive, "number of channels that are looked at, the element's own among them")
     alpha: float = argument(number, "weight of the sum of squares", 1e-4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reach, Reads
@@ -73,6 +73,7 @@ class LogPolar(Weightless):
     torch.nn.functional.grid_sample.
     """
 
+    autocast = Autocast.WIDENED
     source = '''\
 def log_polar(
     x: Tensor, angles: int, radii: int, origin: Tensor | None = None
@@ -186,6 +187,7 @@ class Centroid(Weightless):
     the softmax is that of Levine et al., End-to-end training of deep visuomotor policies, 2016.
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 def centroid(x: Tensor, mass: str) -> Tensor:
     """The centre of mass of a map of one channel, from -1 to 1 along each axis, the

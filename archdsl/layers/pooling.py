@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
 from archdsl.layers.arguments import SameAs, argument
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.linear_map import LinearMap, mean_taps, number
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -326,6 +326,7 @@ class LpPool(Pooling):
     2014. torch.nn.LPPool1d, LPPool2d, LPPool3d.
     """
 
+    autocast = Autocast.LONG
     means = True
     p: float = argument(kinds.positive_number, "the power")
     kernel: PerAxis = argument(kinds.extent, "extent of the window")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import argument
 from archdsl.layers.dynamic import channel_doubts
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.pooling import INDEX_BYTES
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -216,6 +216,7 @@ class RoiAlign(RegionPooling):
     torchvision.ops.roi_align.
     """
 
+    autocast = Autocast.WIDENED
     source = '''\
 class RegionAlignment(nn.Module):
     """Lays a grid on each region and takes the mean of places in each bin."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.layers import arguments as kinds
 from archdsl.layers import stencils
 from archdsl.layers.arguments import argument
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads, Stencil, along_axes
@@ -86,6 +86,7 @@ class Upsample(Weightless):
     torch.nn.functional.interpolate.
     """
 
+    autocast = Autocast.LONG
     spreads = True
     scale: Factors | None = argument(kinds.factors, "output units for one input sample", None)
     size: PerAxis | None = argument(kinds.extent, "extent of the output, in place of a scale", None)

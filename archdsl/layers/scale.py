@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
-from archdsl.layers.layer import Buffer, Fans, Layer, Saved
+from archdsl.layers.layer import Autocast, Buffer, Fans, Layer, Saved
 from archdsl.layers.recorder import Code
 from archdsl.layers.resampling import FINEST_SCALE
 from archdsl.layers.shapes import Shape
@@ -90,6 +90,7 @@ class ScaleInvariantConv(Layer):
     section 3, whose six scales are powers of 2**(1/3).
     """
 
+    autocast = Autocast.SHORT
     source = '''\
 def places(x: Tensor, start: float, step: float, count: int) -> Tensor:
     """The places start + j * step along an axis, at the precision of x or a finer

@@ -7,7 +7,7 @@ from typing import Any
 
 from archdsl.layers import arguments as kinds
 from archdsl.layers.arguments import Kind, argument
-from archdsl.layers.layer import Buffer, Saved, Weightless
+from archdsl.layers.layer import Autocast, Buffer, Saved, Weightless
 from archdsl.layers.polar import check_image
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
@@ -69,6 +69,7 @@ class Scattering(Weightless):
     borders and order are those of the package kymatio 0.3 (Andreux et al., 2020).
     """
 
+    autocast = Autocast.WIDENED
     source = '''\
 def wavelet(
     bell: Tensor, along: Tensor, frequency: float, size: tuple[int, ...]

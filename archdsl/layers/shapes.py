@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from archdsl.sizes import Size
@@ -50,3 +51,20 @@ class Shape(tuple[Size, ...]):
 
     def __str__(self) -> str:
         return f"[{', '.join(map(str, self))}]"
+
+
+def has_channels_last(shape: Sequence[Size]) -> bool:
+    """Whether a shape is most likely a signal, picture or clip whose channels were written last.
+
+    With the channels last it would be a common one; with the channels first, many channels of a narrow strip.
+    """
+    numbers = [extent for extent in shape if isinstance(extent, int)]
+    if len(numbers) < max(len(shape), 2):
+        return False
+    *extents, channels = numbers
+    if channels not in ((1, 3, 4) if len(extents) == 2 else (1, 3)):
+        return False
+    if len(extents) == 1:
+        return extents[0] >= max(16, 32 * (channels - 1))
+    short, long = sorted(extents[-2:])
+    return short >= max(8, 7 * channels) and long <= 4 * short and extents[0] >= 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archdsl.layers.arguments import argument, sizes
-from archdsl.layers.layer import Saved, Weightless
+from archdsl.layers.layer import Autocast, Saved, Weightless
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.layers.stencils import Reads
@@ -15,6 +15,7 @@ from archdsl.sizes import Size
 class Origin(Weightless, abstract=True):
     """The base of the layers that take no input. `shape` has the channels first."""
 
+    autocast = Autocast.WIDENED
     inputs = 0
 
     shape_: tuple[Size, ...] = argument(sizes, "channels, then the spatial extents")

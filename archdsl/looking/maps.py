@@ -2,13 +2,14 @@
 
 A map's pixels are its units, one each. Three channels whose numbers keep to those of a picture are shown in
 its colours, one in its greys; other channels each in grey, all of a value on one scale: 0 is black where no
-number is negative, and grey otherwise. Of a signal, a value is one picture, with a row for each channel.
+number is negative, and grey otherwise. Of a signal, a few channels are curves, and more are one picture, with
+a row for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
 
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from archdsl.analysis import analyse
 from archdsl.compiler import Network, Scope, Wire
-from archdsl.drawing.sheet import Panel, Row, Sheet, Table
-from archdsl.looking.panels import pixels
+from archdsl.drawing.sheet import CURVES, Curves, Panel, Pixels, Row, Sheet, Table
+from archdsl.looking.panels import ends_of, of_input, pixels
 from archdsl.looking.subject import Given, Subject
 from archdsl.looking.units import layers_named, named
 from archdsl.looking.unseen import Unseen
@@ -40,6 +41,8 @@ ROUNDING = 1e-5
 
 WHOLE, PART = 200.0, 84.0
 """Pixels of the larger side of each of a few pictures, and of each of many."""
+LINE = 6.0
+"""Pixels that the row of a signal's channel is high at least, where all are no higher than long."""
 SIDE_BY_SIDE = {WHOLE: 4, PART: 8}
 """How many pictures have room beside each other."""
 
@@ -70,9 +73,28 @@ class Maps:
         return self.values.dim() == 2
 
     @property
+    def as_curves(self) -> bool:
+        """Whether it is a signal of so few channels that each has a curve of its own colour."""
+        return self.of_signal and len(self.values) <= CURVES
+
+    @property
+    def _ends(self) -> tuple[Tensor, Tensor]:
+        """The least and the greatest number of a signal, and 0."""
+        zero = torch.zeros(())
+        low, high = torch.minimum(self.values.min(), zero), torch.maximum(self.values.max(), zero)
+        return low, high if high > low else low + 1
+
+    @property
     def most(self) -> float:
         """The greatest size of a number."""
         return self.values.abs().max().item()
+
+    def panels(self) -> list[Pixels | Curves]:
+        """Each of these as it is drawn: a few channels of a signal as curves."""
+        if self.as_curves:
+            return [of_input(self.values, *self._ends)]
+        drawn = [pixels(one, None) for one in self.shown()]
+        return [replace(one, high=_stretched(one)) if self.of_signal else one for one in drawn]
 
     def shown(self) -> list[Tensor]:
         """Pictures of numbers from 0 to 1: `[3, rows, columns]`, or `[rows, columns]` for each channel."""
@@ -94,6 +116,8 @@ class Maps:
         """What black and white stand for; nothing where they are the picture's."""
         if self.as_picture:
             return ""
+        if self.as_curves:
+            return ends_of(*self._ends)
         most = f"{self.most:.3g}"
         return f"black 0, white {most}" if self._signless else f"black -{most}, grey 0, white {most}"
 
@@ -178,17 +202,22 @@ def sheet(subject: Subject, given: Given, found: Sequence[Maps], remarks: Sequen
     tables: list[Table] = []
     for single, some in groupby(found, lambda value: len(value.shown()) == 1):
         if single:
-            panels = [Panel(pixels(one.shown()[0], None), _words(one)) for one in some]
+            panels = [Panel(one.panels()[0], _words(one)) for one in some]
             tables.append(Table(_rows(panels, WHOLE), side=WHOLE))
             continue
         for value in some:
-            panels = [Panel(pixels(one, None)) for one in value.shown()]
+            panels = [Panel(one) for one in value.panels()]
             side = WHOLE if len(panels) <= SIDE_BY_SIDE[WHOLE] else PART
             tables.append(Table(_rows(panels, side), name=", ".join(_words(value)), side=side))
     (state, *_) = subject.states
     note = f"{given.name}; {state}" if subject.states[state] else given.name
     what = "a signal" if found[0].of_signal else "a picture"
     return Sheet(f"What {subject.network.name} makes of {what}", "\n".join([note, *remarks]), tuple(tables))
+
+
+def _stretched(rows: Pixels) -> int:
+    """How high a picture of a signal's channels is for its length, so that none is too flat to be seen."""
+    return max(rows.high, round(rows.wide * min(1.0, rows.high * LINE / WHOLE)))
 
 
 def _rows(panels: list[Panel], side: float) -> tuple[Row, ...]:
@@ -202,7 +231,7 @@ def _words(value: Maps) -> tuple[str, ...]:
     said = [value.name, f"{kind}{value.extents}"]
     if value.scale:
         said.append(value.scale)
-    if value.of_signal:
+    if value.of_signal and not value.as_curves:
         said.append("a row a channel")
     elif len(value.values) > CHANNELS and not value.as_picture:
         said.append(f"the first {CHANNELS} of {len(value.values):,} channels")

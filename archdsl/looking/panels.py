@@ -24,6 +24,11 @@ def of_input(x: Tensor, low: Tensor, high: Tensor) -> Pixels | Curves:
     return pixels(_plane(scaled))
 
 
+def ends_of(low: Tensor, high: Tensor) -> str:
+    """What the lower and the upper edge of a signal's curve stand for."""
+    return f"{low.min().item():.3g} to {high.max().item():.3g}"
+
+
 def of_signed(x: Tensor) -> Pixels | Curves:
     """What has a sign, in the shape of an input: zero is in the middle, the greatest size at the edge."""
     scaled = 0.5 + 0.5 * x / x.abs().max().clamp_min(1e-30)

@@ -13,18 +13,25 @@ from archdsl.sizes import symbols_of
 
 MOST_PIXELS = 50_000_000
 """The most pixels of a picture."""
+CARRIER = "scikit-learn"
 SAMPLES = ("china.jpg", "flower.jpg")
-"""Photographs that scikit-learn carries."""
+"""Photographs that the package `CARRIER` carries."""
 
 
 def meant(picture: Path) -> Path:
-    """The file, or where there is none the photograph of that name that scikit-learn carries."""
+    """The file, or where there is none the photograph of that name that scikit-learn carries.
+
+    Raises `Unseen` where that is not installed.
+    """
     if picture.name not in SAMPLES or picture.exists():
         return picture
     try:
-        return carried("scikit-learn", "sklearn", f"datasets/images/{picture.name}")
+        return carried(CARRIER, "sklearn", f"datasets/images/{picture.name}")
     except Fault:
-        return picture
+        mend = f"`pip install {CARRIER}` brings it"
+        raise Unseen(
+            f"there is no file {picture}, and {CARRIER}, which carries one, is not here: {mend}"
+        ) from None
 
 
 def extents(file: Path) -> tuple[int, int]:

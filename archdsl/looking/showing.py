@@ -53,7 +53,9 @@ def of_stimuli(subject: Subject, found: Mapping[str, Sequence[Stimulus]]) -> She
         "below an example its class, too."
     )
     every = [one for stimuli in found.values() for one in stimuli]
-    note = "\n".join([note, *(f"{remark[0].upper()}{remark[1:]}." for remark in _remarks(every))])
+    note = "\n".join(
+        [note, *_scale(subject), *(f"{remark[0].upper()}{remark[1:]}." for remark in _remarks(every))]
+    )
     return Sheet(f"What most excites units of {subject.network.name}", note, tuple(tables))
 
 
@@ -86,7 +88,8 @@ def of_projections(
             tables.append(Table(tuple(rows), name=state))
     note = "The parts of examples that excite each unit most, each beside what of it the unit answers to:\n"
     note += (
-        "where that curve is above the line of 0 larger numbers excite it, where it is below smaller ones."
+        "where that curve is above the line of 0 larger numbers excite it, where it is below smaller ones.\n"
+        f"The frame of an example goes from {panels.ends_of(*limits)}."
         if signal
         else "what is lighter than the grey of 0 excites it, what is darker would hold it back."
     )
@@ -107,9 +110,21 @@ def of_inversions(subject: Subject, given: Given, found: Mapping[str, Sequence[I
             cells.append(Panel(panels.of_input(one.input, low, high), words))
         rows.append(Row(state, tuple(cells)))
     heads = (given.name, *(named(one.wire) for one in next(iter(found.values()))))
-    note = "Below each picture: how far it is from the given one, and what the network takes it for."
+    note = "\n".join(
+        [
+            "Below each picture: how far it is from the given one, and what the network takes it for.",
+            *_scale(subject),
+        ]
+    )
     name = subject.network.name
     return Sheet(f"What layers of {name} still tell of {given.name}", note, (Table(tuple(rows), heads),))
+
+
+def _scale(subject: Subject) -> list[str]:
+    """What the edges of an input's curves stand for, where it is a signal."""
+    if len(subject.shape) > 2:
+        return []
+    return [f"The frame of a curve goes from {panels.ends_of(*subject.limits)}."]
 
 
 def _taken_for(subject: Subject, said: tuple[int, float] | None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archdsl.analysis.legal_sizes import open_sizes
 from archdsl.analysis.weight_matrix import weight_matrix
 from archdsl.compiler import Network, Node, Options, Wire, read
 from archdsl.layers import LAYERS
@@ -27,7 +28,7 @@ from archdsl.layers.linear_map import number
 from archdsl.layers.merging import Concat, Elementwise
 from archdsl.layers.shapes import Shape
 from archdsl.lowering.build import build
-from archdsl.problems.problem import listed
+from archdsl.problems.problem import listed, sizes_to_give
 from archdsl.recipes.recipe import Recipe
 from archdsl.report.calls import layer_call
 from archdsl.sizes import TooLarge, Undecided
@@ -136,9 +137,8 @@ class _Lines:
         self.written: list[_Line] = []
         self.matrices: list[Node] = []
         """What becomes a `linear` layer, in the order of these."""
-        open_sizes = [node.name for node in network.inputs if not all(isinstance(n, int) for n in node.shape)]
-        if open_sizes:
-            raise NotDense(f"the sizes of `{open_sizes[0]}` are open: give them by --size")
+        if symbols := open_sizes(network):
+            raise NotDense(f"a fully connected network needs sizes: give {sizes_to_give(symbols)}")
         for node in network.inputs:
             self._input(node)
         for node in self._needed:
@@ -304,7 +304,6 @@ USUAL = {
     "accumulate": "1",
     "precision": "float32",
     "metrics": "[error]",
-    "measurements": "100",
     "seed": "0",
 }
 """What a recipe says where a file says nothing."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem, listed, plural
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity, listed, plural
+
+CHANNELS_FOLLOW = (
+    "how many channels or features reach a layer follows from what is above, and is never written"
+)
 
 
 class UnknownArgument(Problem):
@@ -66,6 +72,7 @@ class DuplicateArgument(Problem):
     owner: str
     argument: str
     signature: str
+    remark: str | None = None
 
     def message(self) -> str:
         return f"`{self.owner}` is given `{self.argument}` twice"
@@ -73,8 +80,53 @@ class DuplicateArgument(Problem):
     def label(self) -> str:
         return "given a second time"
 
+    def notes(self) -> tuple[str, ...]:
+        return (self.remark,) if self.remark else ()
+
     def help(self) -> str | None:
         return f"it is `{self.signature}`"
+
+
+class ChannelsWritten(Problem):
+    """A layer's arguments begin with the channels that reach it, as in PyTorch.
+
+    There `conv(3, 64, 7)` makes 64 channels of 3 by a kernel of 7. Here how many channels reach a layer
+    follows from what is above, and is never written: it is 3 channels, a kernel of 64 and a stride of 7.
+    Where that is meant, `kernel=64, stride=7` says so.
+
+    ```arch
+    network Small {
+      input image: [3, 224, 224]
+      conv(3, 64, 7) -> relu
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [3, 224, 224]
+      conv(64, kernel=7) -> relu
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    found: str
+    kernel: str
+    stride: str
+    meant: str
+
+    def message(self) -> str:
+        return f"`{self.found}` has a kernel of {self.kernel} and a stride of {self.stride}"
+
+    def label(self) -> str:
+        return f"did you mean `{self.meant}`?"
+
+    def notes(self) -> tuple[str, ...]:
+        return (CHANNELS_FOLLOW,)
+
+    def replacement(self) -> str:
+        return self.meant
 
 
 class ExtraArgument(Problem):

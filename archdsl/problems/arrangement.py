@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from archdsl.problems.problem import Problem, Severity, listed, plural
+from archdsl.problems.problem import Problem, Severity, extents, listed, plural
 
 if TYPE_CHECKING:
     from archdsl.residues import Values
@@ -31,7 +31,7 @@ class ShapeMismatch(Problem):
     network Small {
       input image: [3, 32, 32]
       wide: conv(8, kernel=3, padding=1)
-      conv(8, kernel=3, padding=1)
+      conv(8, kernel=3, padding=same)
       add(wide)
     }
     ```
@@ -46,6 +46,10 @@ class ShapeMismatch(Problem):
     """Axis, extent in the first, extent in the second; empty where the number of axes differs."""
     expected: str
     mend: str | None = None
+    padded: tuple[str, ...] = ()
+    """The layers that make extents smaller on the ways to here, each as it would keep them."""
+    kept: tuple[object, ...] = ()
+    """The extents that they would all keep."""
 
     def message(self) -> str:
         a, b = self.shapes[self.first], self.shapes[self.second]
@@ -63,7 +67,10 @@ class ShapeMismatch(Problem):
         return tuple(f"input {number} is {shape}" for number, shape in enumerate(self.shapes, 1))
 
     def help(self) -> str | None:
-        return self.mend
+        if not self.padded:
+            return self.mend
+        keep = f"write {listed([f'`{layer}`' for layer in self.padded])} to keep {extents(self.kept)}"
+        return f"{keep}; {self.mend}" if self.mend else keep
 
 
 class UndecidedSize(Problem):

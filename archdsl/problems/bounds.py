@@ -24,12 +24,17 @@ class TooManyLayers(Problem):
     """
 
     limit: int
+    rounds: int | None = None
+    """Of a loop that is too long, how many it has, and how many layers each makes."""
+    made: int = 0
 
     def message(self) -> str:
         return f"the network has more than {self.limit:,} layers"
 
     def label(self) -> str:
-        return "this one passes the limit"
+        if self.rounds is None:
+            return "this one passes the limit"
+        return f"{self.rounds:,} rounds of {plural(self.made, 'layer')}"
 
 
 class TooMuchWork(Problem):
@@ -54,12 +59,17 @@ class TooMuchWork(Problem):
     """
 
     limit: int
+    rounds: int | None = None
+    """Of a loop that is too long, how many it has, and how many steps each takes at least."""
+    spent: int = 1
 
     def message(self) -> str:
         return f"unrolling this file takes more than {self.limit:,} steps"
 
     def label(self) -> str:
-        return "given up here"
+        if self.rounds is None:
+            return "given up here"
+        return f"{self.rounds:,} rounds" + (f" of {self.spent} steps" if self.spent > 1 else "")
 
 
 class RecursionTooDeep(Problem):
@@ -131,7 +141,7 @@ class ListTooLong(Problem):
 class NumberTooLarge(Problem):
     """A number beyond what any size or count can be, written so or worked out.
 
-    Whole numbers go up to 2**63, and others as far as floating point does, about 1.8e308.
+    Whole numbers stay below 2**63, and others as far as floating point does, about 1.8e308.
 
     ```arch
     network Small {
@@ -152,7 +162,7 @@ class NumberTooLarge(Problem):
         return "this number is too large"
 
     def label(self) -> str:
-        return "whole numbers go up to 2**63, others to 1.8e308"
+        return "whole numbers stay below 2**63, others go up to 1.8e308"
 
 
 class SizeTooLarge(Problem):
@@ -175,9 +185,20 @@ class SizeTooLarge(Problem):
 
     shape: str
     limit: int
+    axis: str
+    """That of the largest extent."""
+    extent: int
 
     def message(self) -> str:
         return f"{self.shape} has more than {self.limit:,} elements"
+
+    def label(self) -> str:
+        verb = "are" if self.axis == "channels" else "is"
+        return f"its {self.axis} {verb} {self.extent:,}"
+
+    def help(self) -> str | None:
+        fewer = "give it fewer channels" if self.axis == "channels" else f"make its {self.axis} smaller"
+        return f"{fewer}: no memory holds so much"
 
 
 class SymbolicTooLarge(Problem):
@@ -257,19 +278,25 @@ class StringTooLong(Problem):
 class NestingTooDeep(Problem):
     """Groups stand inside groups, or brackets inside brackets, deeper than is read.
 
-    Blocks may be used inside blocks instead, each by its name.
+    Blocks may be used inside blocks instead, each by its name. The `if` of an `else if` stands inside that
+    `else`, so that as many of them may follow each other and no more.
     """
 
     what: str
+    """`groups`, `brackets` or `choices`."""
     limit: int
 
     def message(self) -> str:
+        if self.what == "choices":
+            return f"there are more than {self.limit} choices one after another by `else if`"
         return f"there are more than {self.limit} {self.what} inside each other"
 
     def label(self) -> str:
         return "this one passes the limit"
 
     def help(self) -> str | None:
+        if self.what == "choices":
+            return "take from a list by its index, as in `[8, 16, 32][i]`, or give the rest a block of its own"
         return "give the inner part a name: a block of its own, or a `let`"
 
 

@@ -1,4 +1,4 @@
-"""Data that can't be trained on, and transforms that don't fit them."""
+"""Data that can't be used, and transforms that don't fit them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NoData(Problem):
 
 
 class BadData(Problem):
-    """Data that a recipe names are there, and can't be trained on.
+    """Data that a recipe names are there, and can't be trained on or measured with.
 
     Arrays are numbers, as many examples as targets, and are read from `.npz` files without anything that
     could run code. Series are equally long.
@@ -40,7 +40,7 @@ class BadData(Problem):
     mend: str | None = None
 
     def message(self) -> str:
-        return f"`{self.found}` can't be trained on: {self.reason}"
+        return f"`{self.found}` can't be used as data: {self.reason}"
 
     def help(self) -> str | None:
         return self.mend

@@ -266,10 +266,12 @@ class ImportNotFound(Problem):
 
 
 class ImportOutside(Problem):
-    """An import leaves the folder of the file that the user named.
+    """An import leaves the folder of the file that the user named, or of its project.
 
     An `.arch` file from elsewhere must not be able to read what lies around it, so imports stay
-    inside the folder of the named file and the bundled architectures.
+    inside the folder of the named file and the bundled architectures; links that lead out of it are
+    not followed. Where files of several folders share blocks, mark the folder of all of them by an
+    empty file `.archroot`: what lies in and below it may then be imported.
 
     ```arch
     import Secret from "../../elsewhere.arch"
@@ -291,15 +293,30 @@ class ImportOutside(Problem):
     """
 
     path: str
+    project: str | None = None
+    """The file that marks the folder of the project, where one does."""
+    link: str | None = None
+    """The file that the path means by a link."""
+    mark: str | None = None
+    """The file that would mark a project of both."""
 
     def message(self) -> str:
-        return f'"{self.path}" lies outside the folder of the file that was opened'
+        how = "is a link that leads" if self.link else "lies"
+        folder = "the project's folder" if self.project else "the folder of the file that was opened"
+        return f'"{self.path}" {how} outside {folder}'
 
     def label(self) -> str:
-        return "imports stay inside that folder"
+        folder = f"the folder of {self.project}" if self.project else "that folder"
+        stay = f"imports stay inside {folder}"
+        return f"this is {self.link}, and {stay}" if self.link else stay
 
     def help(self) -> str | None:
-        return "move the file beside this one, or into a folder below it"
+        if self.project:
+            return "move the file into that folder"
+        move = "move the file beside this one, or into a folder below it"
+        if self.mark is None:
+            return move
+        return f"{move}, or mark the folder of both by an empty file {self.mark}"
 
 
 class ImportCycle(Problem):
@@ -419,13 +436,18 @@ class UnreadableFile(Problem):
     """A file can't be read: it is not there, is a folder, is too large, or is not UTF-8 text.
 
     Some editors and shells save text otherwise: `>` of Windows PowerShell writes UTF-16. `archdsl check`
-    looks at the other files all the same, and ends with exit code 2.
+    looks at the other files all the same, and ends with exit code 2. So it does where a folder has no .arch
+    file: a check of nothing, as of a folder that has moved, is not to pass for one.
     """
 
     reason: str
+    mend: str | None = None
 
     def message(self) -> str:
         return self.reason
+
+    def help(self) -> str | None:
+        return self.mend
 
 
 class ForeignFile(Problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archdsl.problems.arguments import CHANNELS_FOLLOW
 from archdsl.problems.problem import Problem, Severity, extents, listed
 
 
@@ -36,6 +37,8 @@ class WindowOutsideInput(Problem):
     padded: tuple[object, ...]
     same: tuple[object, ...] | None
     """The extents that `padding=same` would give, where the layer takes it."""
+    meant: str | None = None
+    """The layer, where its arguments begin with the channels that reach it."""
 
     def message(self) -> str:
         kernel = f"a kernel of {extents(self.kernel)}"
@@ -48,7 +51,14 @@ class WindowOutsideInput(Problem):
     def label(self) -> str:
         return f"needs at least {extents(self.span)} after padding"
 
+    def notes(self) -> tuple[str, ...]:
+        return (CHANNELS_FOLLOW,) if self.meant else ()
+
     def help(self) -> str | None:
+        if self.meant is not None:
+            return f"did you mean `{self.meant}`?"
+        if any(size == 1 != span for size, span in zip(self.padded, self.span, strict=True)):
+            return "an extent is down to 1: use fewer poolings and strides above, or `padding=same` there"
         if self.same is None:
             return f"a kernel of {extents(self.size)} takes in the whole map"
         verb = "keeps" if self.same == self.size else "makes it"
@@ -175,14 +185,18 @@ class NeedsMap(Problem):
 
     ```arch
     network Small {
-      input features: [10]
-      reshape([1, 10]) -> conv(8, kernel=3)
+      input features: [1, 10]
+      conv(8, kernel=3)
     }
     ```
     """
 
     kind: str
     shape: str
+    input: str | None = None
+    """The network's input that the vector is."""
+    flattened: bool = False
+    """Whether `flatten` made the vector of a map."""
 
     def message(self) -> str:
         return f"`{self.kind}` works along spatial axes, and {self.shape} is a vector"
@@ -191,6 +205,11 @@ class NeedsMap(Problem):
         return "needs channels and one to three spatial extents"
 
     def help(self) -> str | None:
+        if self.input is not None:
+            meant = f"input {self.input}: [1, {self.shape[1:]}"
+            return f"a shape begins with the channels: of one channel it is `{meant}`"
+        if self.flattened:
+            return f"`flatten` made a vector of a map: put it after `{self.kind}`, before the first `linear`"
         return "`reshape` makes a map of a vector: `reshape([channels, length])`"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem, listed
+from archdsl.problems.problem import Problem, listed, sizes_to_give
 
 
 class SizeNeeded(Problem):
@@ -44,4 +44,4 @@ class SizeNeeded(Problem):
         return f"made from {'a size' if len(self.symbols) == 1 else 'sizes'} without a value"
 
     def help(self) -> str | None:
-        return f"give {listed(f'`--size {s}=...`' for s in self.symbols)}"
+        return f"give {sizes_to_give(self.symbols)}"

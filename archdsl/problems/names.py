@@ -119,6 +119,8 @@ class UnknownAttribute(Problem):
     found: str
     meant: str | None
     known: tuple[str, ...]
+    of_network: bool = False
+    """Whether the whole network has such a figure."""
 
     def message(self) -> str:
         return f"`{self.owner}` has no `{self.found}`"
@@ -129,6 +131,8 @@ class UnknownAttribute(Problem):
         return "" if self.known else "this is no value that a layer made"
 
     def help(self) -> str | None:
+        if self.of_network:
+            return f"`{self.found}` is a figure of the whole network, and stands alone"
         if self.meant or not self.known:
             return None
         return f"it has {listed([f'`{name}`' for name in self.known])}"
@@ -191,6 +195,8 @@ class ReservedName(Problem):
     """
 
     found: str
+    used: bool = False
+    """Whether it is read, not given to something."""
 
     def message(self) -> str:
         return f"`{self.found}` is reserved"
@@ -199,6 +205,8 @@ class ReservedName(Problem):
         return "this is the batch, which is never written" if self.found == "N" else ""
 
     def help(self) -> str | None:
+        if self.used:
+            return "leave the batch out; a size that is something else needs another name"
         return "choose another name"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from archdsl.problems.problem import Problem, listed, plural
 
 Shown = tuple[tuple[str, str], ...]
@@ -15,11 +18,22 @@ def _shown(some: Shown) -> str:
     return listed(words)
 
 
-def _leaving_out(prefixes: tuple[str, ...]) -> str:
-    names = [f'"{prefix}"' for prefix in prefixes[:5]]
-    if len(prefixes) > 5:
-        names.append("...")
-    return f"`ignored=[{', '.join(names)}]`"
+Way = Literal["recipe", "python", "command"]
+"""Where the weights are asked for: in a recipe, by `net.build`, or by options of a command."""
+
+
+def asked_by(problem: Problem, way: Way) -> Problem:
+    """A problem whose mend is in the words of the place where the weights are asked for."""
+    if isinstance(problem, LayersWithoutWeights | WeightsWithoutLayers | SeveralSetsOfWeights):
+        return replace(problem, way=way)
+    return problem
+
+
+def _leaving_out(prefixes: tuple[str, ...], way: Way) -> str:
+    form = "--ignore {}" if way == "command" else '"{}"'
+    words = [form.format(prefix) for prefix in prefixes[:5]]
+    words += ["..."] if len(prefixes) > 5 else []
+    return f"`{' '.join(words)}`" if way == "command" else f"`ignored=[{', '.join(words)}]`"
 
 
 class BadWeights(Problem):
@@ -52,6 +66,28 @@ class NoSuchPrefix(Problem):
         return f"did you mean `{self.meant}`?" if self.meant else "no such name"
 
 
+class SeveralSetsOfWeights(Problem):
+    """A file holds several sets of weights, and which is meant is not said.
+
+    A checkpoint may have the weights of a network and their average, say. `only` names the set to take from,
+    as it names a part of one: `only="ema"`, or `only="ema.encoder"`.
+    """
+
+    file: str
+    sets: tuple[str, ...]
+    way: Way = "recipe"
+
+    def message(self) -> str:
+        return f"`{self.file}` holds several sets of weights: {listed([f'`{name}`' for name in self.sets])}"
+
+    def label(self) -> str:
+        return "which of them is not said"
+
+    def help(self) -> str:
+        words = "--only {}" if self.way == "command" else 'only="{}"'
+        return f"{listed([f'`{words.format(name)}`' for name in self.sets], 'or')} takes one of them"
+
+
 class LayersWithoutWeights(Problem):
     """The file has no weights for layers of the network.
 
@@ -67,6 +103,7 @@ class LayersWithoutWeights(Problem):
     """The tensors that alone are missing, where it is not all of a layer's."""
     left: Shown
     prefixes: tuple[str, ...]
+    way: Way = "recipe"
 
     def message(self) -> str:
         named = " and ".join(f"`{name}`" for name in self.lacking)
@@ -83,13 +120,17 @@ class LayersWithoutWeights(Problem):
         return (f"in the file, and not in the network: {_shown(self.left)}",)
 
     def help(self) -> str:
+        if "bias" in self.lacking:
+            return "save the whole `state_dict()` of a model; a layer without a bias has `bias=false`"
         if self.lacking:
             return "save the whole `state_dict()` of a model: it has the running statistics, too"
         part = self.layers[0][0].rpartition(".")[0] or self.layers[0][0]
         mend = f"`{part}.initialize = he` begins a part of the network anew"
-        return (
-            f"{mend}; {_leaving_out(self.prefixes)} leaves parts of the file out" if self.prefixes else mend
-        )
+        if self.way != "recipe":
+            return f"take a file that has them; in a recipe, {mend}"
+        if not self.prefixes:
+            return mend
+        return f"{mend}; {_leaving_out(self.prefixes, self.way)} leaves parts of the file out"
 
 
 class WeightsWithoutLayers(Problem):
@@ -102,6 +143,7 @@ class WeightsWithoutLayers(Problem):
     modules: Shown
     count: int
     prefixes: tuple[str, ...]
+    way: Way = "recipe"
 
     def message(self) -> str:
         return f"the file has weights for {plural(self.count, 'layer')} more than the network"
@@ -117,10 +159,11 @@ class WeightsWithoutLayers(Problem):
             names = listed([f'"{prefix}"' for prefix in self.prefixes[:5]], "or")
             more = f", or {len(self.prefixes) - 5} more" if len(self.prefixes) > 5 else ""
             those = "one" if self.count == 1 else f"{self.count:,}"
-            return f'to leave {those} of them out: `ignored=["..."]` with {those} of {names}{more}'
+            leaving = _leaving_out(("...",), self.way)
+            return f"to leave {those} of them out: {leaving} with {those} of {names}{more}"
         if self.prefixes:
-            return f"to leave them out: {_leaving_out(self.prefixes)}"
-        return 'to leave some out, name what they stand under: `ignored=["..."]`'
+            return f"to leave them out: {_leaving_out(self.prefixes, self.way)}"
+        return f"to leave some out, name what they stand under: {_leaving_out(('...',), self.way)}"
 
 
 class PermutedWeights(Problem):
@@ -132,6 +175,10 @@ class PermutedWeights(Problem):
 
     first: str | None
     second: str | None
+    apart: Shown = ()
+    """A layer of the network, and the module that has its place in the file: the first that are not alike."""
+    scattered: bool = False
+    """Whether neither shapes nor names speak against the file's order, but the prefixes do."""
 
     def message(self) -> str:
         if self.first is None:
@@ -141,8 +188,41 @@ class PermutedWeights(Problem):
     def label(self) -> str:
         return "weights of another network" if self.first is None else "which is which can't be told"
 
+    def notes(self) -> tuple[str, ...]:
+        if self.scattered:
+            return ("what stands under one prefix in the file does not run together in the network",)
+        if not self.apart:
+            return ()
+        layer, module = self.apart
+        return (f"where the network has {_shown((layer,))}, the file has {_shown((module,))}",)
+
     def help(self) -> str:
         return "rename the file's tensors as the network has them: then they are matched by name"
+
+
+class LayoutOfWeights(Problem):
+    """How a learned value of the network lies in the file can't be told.
+
+    A `parameter` is a value of the network: its channels first, and then its positions. Other libraries have
+    tokens as [1, positions, channels], and then it is turned, for the number of channels tells which axis
+    theirs is. Where there are as many positions, it does not.
+    """
+
+    layer: str
+    tensor: str
+    file_name: str
+    own: tuple[int, ...]
+    its: tuple[int, ...]
+
+    def message(self) -> str:
+        return f"the channels of `{self.file_name}` {list(self.its)} may be its first axis, or its last"
+
+    def label(self) -> str:
+        return "a layout that can't be told"
+
+    def help(self) -> str:
+        name = f"`{self.layer}.{self.tensor}`"
+        return f"save it as the network has it, the channels first: {name}, of {list(self.own)}"
 
 
 class AmbiguousWeights(Problem):

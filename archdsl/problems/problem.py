@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
+from archdsl.sizes import side_by_side
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -104,7 +106,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def extents(size: Iterable[object]) -> str:
     """Extents as people write them: `11 x 11`."""
-    return " x ".join(str(extent) for extent in size)
+    return side_by_side(size, " x ")
 
 
 def listed(names: Iterable[object], last: str = "and") -> str:
@@ -113,6 +115,11 @@ def listed(names: Iterable[object], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def sizes_to_give(symbols: Iterable[str]) -> str:
+    """The options by which open sizes become numbers."""
+    return listed(f"`--size {symbol}=...`" for symbol in sorted(symbols))
 
 
 def plural(count: object, noun: str) -> str:

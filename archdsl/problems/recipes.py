@@ -44,8 +44,10 @@ class UnknownSetting(Problem):
     found: str
     meant: str | None
     known: tuple[str, ...]
-    owner: tuple[str, str] | None = None
-    """The key whose words have an argument of this name, and one of these words."""
+    owner: tuple[str, str, str] | None = None
+    """The key whose words have such an argument, the argument, and one of these words with it."""
+    remark: str | None = None
+    """Why there is none, where that is known."""
 
     def message(self) -> str:
         return f"a recipe has no key `{self.found}`"
@@ -55,9 +57,11 @@ class UnknownSetting(Problem):
 
     def help(self) -> str | None:
         if self.owner is not None:
-            key, word = self.owner
-            return f"`{self.found}` is an argument: `{key} = {word}({self.found}=...)`"
-        return None if self.meant else f"its keys are {listed([f'`{key}`' for key in self.known])}"
+            key, argument, word = self.owner
+            return f"`{argument}` is an argument: `{key} = {word}`"
+        if self.meant or self.remark:
+            return self.remark
+        return f"its keys are {listed([f'`{key}`' for key in self.known])}"
 
     def replacement(self) -> str | None:
         return self.meant
@@ -231,6 +235,8 @@ class NoRecipe(Problem):
 
     network: str
     examples: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    """The networks of the file that have one."""
 
     def message(self) -> str:
         return f"there is no `train` block for `{self.network}`"
@@ -239,7 +245,11 @@ class NoRecipe(Problem):
         return "nothing says how to train it"
 
     def help(self) -> str | None:
-        return "\n".join(["put one beside it:", "train {", *(f"  {one}" for one in self.examples), "}"])
+        head = f"train {self.network} {{" if self.others else "train {"
+        text = "\n".join(["put one beside it:", head, *(f"  {one}" for one in self.examples), "}"])
+        if not self.others:
+            return text
+        return f"{text}\nthere is one for {listed([f'`{one}`' for one in self.others])}"
 
 
 class BadSetting(Problem):
@@ -280,6 +290,8 @@ class BadSetting(Problem):
     found: str
     expected: str
     meant: str | None = None
+    remark: str | None = None
+    """Why it can't, where that is known, and what to write."""
 
     def message(self) -> str:
         return f"`{self.key}` can't be {self.found}"
@@ -288,7 +300,7 @@ class BadSetting(Problem):
         return f"did you mean `{self.meant}`?" if self.meant else f"expected {self.expected}"
 
     def help(self) -> str | None:
-        return f"it is {self.expected}" if self.meant else None
+        return self.remark or (f"it is {self.expected}" if self.meant else None)
 
     def replacement(self) -> str | None:
         return self.meant

@@ -227,6 +227,39 @@ class NetworkInChain(Problem):
         return "put the lines below its `input` into a block, which both networks can use"
 
 
+class NetworkInExpression(Problem):
+    """A network stands where a size, number or value belongs.
+
+    Its name is taken for the whole file, so an open size must be called otherwise.
+
+    ```arch
+    network D {
+      input signal: [1, D]
+      conv(4, kernel=3)
+    }
+    ```
+
+    ```arch
+    network D {
+      input signal: [1, L]
+      conv(4, kernel=3)
+    }
+    ```
+    """
+
+    found: str
+    like_a_size: bool
+
+    def message(self) -> str:
+        return f"`{self.found}` is a network, not a {'size' if self.like_a_size else 'value'}"
+
+    def label(self) -> str:
+        return "the name of a network in this file"
+
+    def help(self) -> str | None:
+        return "call the open size otherwise, or the network" if self.like_a_size else None
+
+
 class MisplacedStatement(Problem):
     """A statement stands where it has no meaning: `input` and `output` belong to a block or network.
 
@@ -365,6 +398,88 @@ class UnusedValue(Problem):
 
     def help(self) -> str | None:
         return "use it, name it in `output`, or remove the line"
+
+
+class JoinOfOne(Problem):
+    """A layer that joins values is given one, and passes it on as it is.
+
+    What reaches it is the value of the line above; what it is to be joined with is named as its argument.
+
+    ```arch
+    network Small {
+      input image: [3, 32, 32]
+      skip: conv(16, kernel=3, padding=1) -> relu
+      max_pool(2) -> upsample(2)
+      concat
+      conv(16, kernel=3, padding=1)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [3, 32, 32]
+      skip: conv(16, kernel=3, padding=1) -> relu
+      max_pool(2) -> upsample(2)
+      concat(skip)
+      conv(16, kernel=3, padding=1)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    kind: str
+
+    def message(self) -> str:
+        return f"`{self.kind}` is given one value, and joins it with nothing"
+
+    def label(self) -> str:
+        return "passes on what reaches it"
+
+    def help(self) -> str | None:
+        return f"name the value that is to join it: `{self.kind}(label)`"
+
+
+class JoinWithItself(Problem):
+    """The value that reaches a layer is joined with itself.
+
+    A join takes the value of the line above, and those that are its arguments. A label names what its line
+    made, so right after that line it is the value of the line above once more: it is added to itself. To join
+    it with what was there before, give that a label, or let both be branches of a `parallel`.
+
+    ```arch
+    network Small {
+      input image: [16, 32, 32]
+      g: conv(16, kernel=3, padding=1) -> relu
+      add(g)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [16, 32, 32]
+      g: conv(16, kernel=3, padding=1) -> relu
+      add(image)
+    }
+    ```
+
+    Where it is meant, `from` says so: `from g, g -> add`.
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    kind: str
+    found: str
+    """The argument that is the value which reaches the join."""
+
+    def message(self) -> str:
+        return f"`{self.kind}` joins `{self.found}` with itself"
+
+    def label(self) -> str:
+        return f"`{self.found}` is what reaches it already"
+
+    def help(self) -> str | None:
+        return f"to join it with what came before it, give that a label: `x: ...`, then `{self.kind}(x)`"
 
 
 class UnusedSharing(Problem):

@@ -37,7 +37,42 @@ class UnexpectedText(Problem):
         return f"expected {self.expected[0]}" if len(self.expected) == 1 else ""
 
     def help(self) -> str | None:
-        return self.hint
+        if self.hint is not None or self.found.startswith("the end"):
+            return self.hint
+        needed = f"put {listed(self.expected, 'or')}"
+        if self.found.strip("`")[:1].isalnum() and self.found.startswith("`"):
+            return f"{needed} in its place"
+        return f"{needed} before it" + ("" if self.found in ("`)`", "`]`", "`}`") else ", or leave it out")
+
+
+class RepeatedWord(Problem):
+    """A name stands twice where it is to stand once.
+
+    ```arch
+    network Broken {
+      input signal: [1, 40]
+      conv(15, kernel kernel=3)
+    }
+    ```
+
+    ```arch
+    network Mended {
+      input signal: [1, 40]
+      conv(15, kernel=3)
+    }
+    ```
+    """
+
+    word: str
+
+    def message(self) -> str:
+        return f"`{self.word}` stands here twice"
+
+    def label(self) -> str:
+        return "leave this out"
+
+    def replacement(self) -> str | None:
+        return ""
 
 
 class MissingComma(Problem):
@@ -232,7 +267,7 @@ class MisspeltWord(Problem):
 
 
 class NoName(Problem):
-    """A network or block has no name.
+    """A network, block or input has no name.
 
     ```arch
     network {
@@ -258,7 +293,8 @@ class NoName(Problem):
         return "expected a name before this"
 
     def help(self) -> str | None:
-        return f"name it: {self.kind} {'Classifier' if self.kind == 'network' else 'Bottleneck'} {{ ... }}"
+        named = {"network": "network Classifier { ... }", "input": "input image: [3, 224, 224]"}
+        return f"name it: `{named.get(self.kind, 'block Bottleneck { ... }')}`"
 
 
 class StrayElse(Problem):

@@ -513,11 +513,12 @@ class FieldShortOfInput(Problem):
 
 
 class FieldCoversInput(Problem):
-    """From some layer on, every window is larger than the whole input.
+    """From some layer on, the receptive field is as large as the whole input.
 
-    The layer's input has units that could see all of the input already: a larger field gathers nothing new,
-    and such layers were found to add little or nothing to the accuracy. Fewer layers, or a larger input, may
-    do as well.
+    A unit in the middle of the layer's input sees nearly all of the network's input already, and one in a
+    corner about half of it along each axis: what a larger field adds lies for the most part beyond the input.
+    Such layers were found to add little or nothing to the accuracy. Fewer layers, or a larger input, may do
+    as well.
 
     ```arch
     network Small {
@@ -552,10 +553,11 @@ class FieldCoversInput(Problem):
     parameters: str
 
     def message(self) -> str:
-        return f"before `{self.layer}` a unit's field, {self.field}, covers the whole input of {self.extents}"
+        field = f"the receptive field before `{self.layer}` is {self.field}"
+        return f"{field}, and the whole input {self.extents}"
 
     def label(self) -> str:
-        return "its window adds nothing to the field"
+        return "what its window adds lies mostly beyond the input"
 
     def notes(self) -> tuple[str, ...]:
         rest = f"{plural(self.layers, 'layer')} with a window, of {self.of} in the network"

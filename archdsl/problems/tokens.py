@@ -6,6 +6,8 @@ import unicodedata
 
 from archdsl.problems.problem import Problem, listed
 
+NAMES = "names are made of a to z, A to Z, digits and `_`"
+
 
 class UnknownCharacter(Problem):
     """A character that the language does not use, or one that only looks like its own.
@@ -44,8 +46,8 @@ class UnknownCharacter(Problem):
 
     def help(self) -> str | None:
         if self.meant is None and any(character.isalpha() for character in self.found):
-            return "names are made of a to z, A to Z, digits and `_`"
-        return None
+            return NAMES
+        return None if self.meant else "leave it out; between quotes, and in a comment after `#`, it may stand"
 
     def replacement(self) -> str | None:
         return self.meant

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import ClassVar
 
 from archdsl.problems.problem import Problem, Severity, listed
+from archdsl.sizes import Size
 
 
 class DataMismatch(Problem):
@@ -45,26 +47,92 @@ class DataMismatch(Problem):
     """
 
     data: str
-    found: tuple[str, ...]
+    found: str
     shapes: tuple[str, ...]
     through: str | None = None
     """The key whose transforms the examples pass through."""
     input: str = "signal"
     """What the network calls its input."""
+    trained: bool = False
+    """Whether the network can't be another any more."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """What the input's open sizes must be, if then it fits."""
 
     def message(self) -> str:
         gives = f"`{self.data}` gives {listed(self.shapes, 'or')}"
         if self.through:
             gives = f"`{self.through}` makes {listed(self.shapes, 'or')} of `{self.data}`"
-        if len(self.found) == 1:
-            return f"{gives}, and the network takes {self.found[0]}"
-        return f"{gives}, and the network has {len(self.found)} inputs"
+        return f"{gives}, and the network takes {self.found}"
 
     def label(self) -> str:
-        return "does not fit the network's input" + ("s" if len(self.found) > 1 else "")
+        return "does not fit the network's input"
 
     def help(self) -> str | None:
-        return f"`input {self.input}: {self.shapes[0]}`" if len(self.found) == 1 else None
+        if self.sizes:
+            return " ".join(f"`--size {symbol}={size}`" for symbol, size in self.sizes)
+        return None if self.trained else f"`input {self.input}: {self.shapes[0]}`"
+
+
+class SeveralInputs(Problem):
+    """Data give one value an example, and the network that is to learn from them has several inputs.
+
+    Put what belongs together into one array, and let the network take it apart: along the channels where the
+    other extents agree, otherwise as one long vector.
+
+    ```arch
+    network Same {
+      input first: [1, 40]
+      input second: [1, 40]
+      from first, second -> subtract -> flatten -> linear(1)
+    }
+
+    train {
+      data      = arrays("pairs.npz")
+      loss      = binary_cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+
+    ```arch
+    network Same {
+      input both: [2, 40]
+      first, second: split([1, 1])
+      from first, second -> subtract -> flatten -> linear(1)
+    }
+
+    train {
+      data      = arrays("pairs.npz")
+      loss      = binary_cross_entropy
+      optimizer = sgd(lr=0.01)
+      batch     = 100
+      steps     = 1_000
+    }
+    ```
+    """
+
+    data: str
+    inputs: tuple[tuple[str, tuple[Size, ...]], ...]
+    """Each with its name and the shape of its values."""
+
+    def message(self) -> str:
+        return f"`{self.data}` gives one value an example, and the network has {len(self.inputs)} inputs"
+
+    def label(self) -> str:
+        return "does not fit the network's inputs"
+
+    def help(self) -> str | None:
+        shapes = [shape for _, shape in self.inputs]
+        alike = all(shape[1:] == shapes[0][1:] for shape in shapes)
+        parts = [shape[0] if alike else prod(shape) for shape in shapes]
+        joined = ", ".join(map(str, [sum(parts), *(shapes[0][1:] if alike else ())]))
+        names = ", ".join(name for name, _ in self.inputs)
+        reshaped = "" if alike else ", and `reshape` each"
+        return (
+            "give the data as one value and take it apart: "
+            f"`input all: [{joined}]`, then `{names}: split([{', '.join(map(str, parts))}])`{reshaped}"
+        )
 
 
 class LossMismatch(Problem):
@@ -113,6 +181,10 @@ class LossMismatch(Problem):
     classes: int | None
     ignored: int | None = None
     """The number of the targets that are of no class."""
+    trained: bool = False
+    """Whether the network can't be another any more."""
+    like_input: bool = False
+    """Whether the result is of the shape of an input, as in an autoencoder."""
 
     def message(self) -> str:
         given = f"`{self.data}` gives {self.target}"
@@ -124,12 +196,16 @@ class LossMismatch(Problem):
         return "does not fit the network's result" if self.shapes else "does not fit the data"
 
     def help(self) -> str | None:
+        if self.trained:
+            return None
         if self.loss == "cross_entropy" and self.classes == 256:
             return "where 255 marks what is of no class: `cross_entropy(ignore=255)`"
         if self.loss == "cross_entropy" and self.classes is not None and len(self.shapes[0].split(",")) == 1:
             end = f"end the network in `linear({self.classes})`"
             spare = self.ignored is not None and 0 <= self.ignored < self.classes
             return f"{end}: scores are counted as targets are, that of {self.ignored} too" if spare else end
+        if self.like_input and not self.shapes:
+            return 'targets that are the input itself: `arrays("own.npz")`, with one array as `x` and as `y`'
         return None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.problems.problem import Problem, plural
+from typing import ClassVar
+
+from archdsl.problems.problem import Problem, Severity, extents, plural
 
 
 class BadArgument(Problem):
@@ -77,6 +79,46 @@ class BadShape(Problem):
         if self.count is not None and self.count > 4:
             return "the batch axis is never written: `[3, 224, 224]`"
         return None
+
+
+class ChannelsNotFirst(Problem):
+    """The shape of an input has its channels last, or none, as other libraries write it.
+
+    A shape begins with the channels: `[224, 224, 3]` is 224 channels of 224 x 3 samples. It is most likely a
+    picture or signal whose channels stand last where the extents before a last one of 1, 3 or 4 would make
+    a picture, and that last one a strip of it. So is an `image` of two equal extents one without channels.
+
+    ```arch
+    network Small {
+      input image: [28, 28, 1]
+      conv(8, kernel=3, padding=1)
+    }
+    ```
+
+    ```arch
+    network Small {
+      input image: [1, 28, 28]
+      conv(8, kernel=3, padding=1)
+    }
+    ```
+    """
+
+    severity: ClassVar[Severity] = "warning"
+
+    input: str
+    channels: str
+    size: tuple[str, ...]
+    meant: tuple[str, ...]
+    """The shape that was most likely meant, as the file would write it."""
+
+    def message(self) -> str:
+        return f"`{self.input}` has {self.channels} channels of {extents(self.size)}"
+
+    def label(self) -> str:
+        return f"channels come first: did you mean {self.replacement()}?"
+
+    def replacement(self) -> str:
+        return f"[{', '.join(self.meant)}]"
 
 
 class WrongType(Problem):
@@ -239,7 +281,7 @@ class UndecidedCondition(Problem):
     """A condition depends on a size that is a symbol.
 
     Which layers a network has must be known, so a test that holds for some sizes only needs the
-    symbol's value.
+    symbol's value. So does what is divided by, such as a stride of `H - 3`: it must be above 0.
 
     ```arch
     network Small {
@@ -376,9 +418,17 @@ class UnpackMismatch(Problem):
 
     wanted: int
     found: str
+    parts: int | None
+    """How many it has; None for what is no list."""
 
     def message(self) -> str:
         return f"{self.found} can't be taken apart into {plural(self.wanted, 'name')}"
+
+    def label(self) -> str:
+        return "it is no list" if self.parts is None else f"it has {plural(self.parts, 'element')}"
+
+    def help(self) -> str | None:
+        return f"each element of the list is itself a list of {self.wanted}"
 
 
 class NotAPool(Problem):
@@ -448,8 +498,8 @@ class SharedMismatch(Problem):
 class FigureCalled(Problem):
     """A figure of the network is written as if it were a function.
 
-    `parameters`, `macs`, `flops`, `forward_peak`, `training_peak` and `depth` are numbers. Of what a label
-    names, `parameters`, `macs`, `flops` and `memory` stand after its dot.
+    `parameters`, `macs`, `flops` and `depth` are numbers; the peaks of memory alone may be asked for a batch.
+    Of what a label names, `parameters`, `macs`, `flops` and `memory` stand after its dot.
 
     ```arch
     network Small {
@@ -477,11 +527,6 @@ class FigureCalled(Problem):
 
     def label(self) -> str:
         return f"this is written `{self.of}.{self.figure}`" if self.of else "a number, without parentheses"
-
-    def help(self) -> str | None:
-        if self.figure.endswith("_peak"):
-            return "`archdsl check --batch 32` has peaks be those of a batch of 32"
-        return None
 
 
 class NotInExpect(Problem):

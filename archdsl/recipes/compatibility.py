@@ -18,6 +18,7 @@ from archdsl.problems.training import (
     LossMismatch,
     MetricMismatch,
     RepeatedMetric,
+    SeveralInputs,
     SoftmaxBeforeLoss,
     UnknownOutput,
     WeightlessLoss,
@@ -29,6 +30,7 @@ from archdsl.recipes.losses import Loss
 from archdsl.recipes.metrics import AbsoluteError, Error, MeanIou, Metric, SquaredError
 from archdsl.recipes.recipe import Part, Term
 from archdsl.recipes.transforms import PermutePositions, Transform
+from archdsl.sizes import Size, substitute, symbols_of
 from archdsl.source import Span
 from archdsl.syntax import tree
 
@@ -53,7 +55,10 @@ class Misfit(NamedTuple):
 
 
 class Compatibility:
-    """Holds what the settings say against a network; without one there is little to hold."""
+    """Holds what the settings say against a network; without one there is little to hold.
+
+    Of a `trained` one it is not said how it would fit.
+    """
 
     def __init__(
         self,
@@ -62,8 +67,10 @@ class Compatibility:
         settings: Mapping[str, tree.Setting],
         data: Data | None,
         described: Described | None,
+        trained: bool = False,
     ) -> None:
         self.network = network
+        self._trained = trained
         self.reporter = reporter
         self.settings = settings
         self._data = data
@@ -75,7 +82,15 @@ class Compatibility:
     def data(self, augment: tuple[Transform, ...], evaluate: tuple[Transform, ...]) -> tuple[int, ...]:
         """The shape in which the data give examples that, transformed, fit the network's input."""
         described = self._described
-        if self.network is None or self._data is None or described is None:
+        if self.network is None or self._data is None:
+            return ()
+        inputs = self.network.inputs
+        if len(inputs) > 1:
+            labels = tuple(Label(node.use, f"this is {node.shape}") for node in inputs)
+            taken_each = tuple((node.name, tuple(node.shape)) for node in inputs)
+            self.reporter.report(SeveralInputs(self._data.word, taken_each), self._at("data"), labels)
+            return ()
+        if described is None:
             return ()
         if self._moved(described, {"augment": augment, "evaluate": evaluate}):
             return ()
@@ -97,14 +112,19 @@ class Compatibility:
                 self.reporter.report(misfit.problem, misfit.at)
                 return ()
         key = next((key for key in chains if taken not in [[one] for one in made[key].values()]), "augment")
-        comes_out = [one for one in made[key].values() if not isinstance(one, Misfit)]
-        labels = tuple(Label(node.use, f"this is {node.shape}") for node in self.network.inputs)
-        given = tuple(str(node.shape) for node in self.network.inputs)
-        through = key if chains[key] else None
+        node = inputs[0]
+        # What leaves the shape as it is has no part in it.
+        given = made[key][meant]
+        assert not isinstance(given, Misfit)
+        through = key if given != meant else None
+        comes_out = [given] if through else described.shapes
         shapes = tuple(str(list(one)) for one in comes_out)
-        name = self.network.inputs[0].name
-        problem = DataMismatch(self._data.word, given, shapes, through, name)
-        self.reporter.report(problem, self._at(through or "data"), labels)
+        sizes = _open_sizes(taken[0], given)
+        problem = DataMismatch(
+            self._data.word, str(node.shape), shapes, through, node.name, self._trained, sizes
+        )
+        label = Label(node.use, f"this is {node.shape}")
+        self.reporter.report(problem, self._at(through or "data"), (label,))
         return ()
 
     def positions(self, augment: tuple[Transform, ...], evaluate: tuple[Transform, ...]) -> None:
@@ -201,6 +221,8 @@ class Compatibility:
                 str(described.target),
                 described.target.classes,
                 described.target.ignored,
+                self._trained,
+                any(tuple(wire.shape) == tuple(node.shape) for node in self.network.inputs),
             )
             self.reporter.report(problem, at, (label,))
         return fits
@@ -276,6 +298,16 @@ class Compatibility:
             for node in self.network.nodes
             if node.layer.fans(*(wire.shape for wire in node.inputs)) is not None
         }
+
+
+def _open_sizes(taken: tuple[Size, ...], given: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    """What symbols must be for an input to take an example; none where that is not all that it needs."""
+    found: dict[str, int] = {}
+    for extent, there in zip(taken, given, strict=False):
+        if str(extent) in symbols_of(extent):
+            found.setdefault(str(extent), there)
+    fits = len(taken) == len(given) and tuple(substitute(one, found) for one in taken) == given
+    return tuple(found.items()) if fits else ()
 
 
 def _usual(described: Described) -> tuple[Metric, ...]:

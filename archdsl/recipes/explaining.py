@@ -5,7 +5,9 @@ from __future__ import annotations
 from archdsl.analysis import Analysis, analyse
 from archdsl.compiler import Network
 from archdsl.compiler.network import Node
+from archdsl.precision import Mixed
 from archdsl.problems import plural
+from archdsl.recipes.data import Described
 from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.recipe import Recipe
 from archdsl.report.units import human, human_bytes
@@ -88,28 +90,37 @@ def _settings(network: Network, recipe: Recipe) -> list[tuple[str, str]]:
     of = f" of {network.output_names[recipe.loss[0].output]}" if len(network.outputs) > 1 else ""
     if recipe.metrics:
         found.append(("metrics", ", ".join(map(str, recipe.metrics)) + of))
-    found.append(("measured", _measured(recipe)))
+    found += [("measured", line) if i == 0 else ("", line) for i, line in enumerate(_measured(recipe))]
     found.append(("seed", str(recipe.seed)))
-    # Averaged weights lie beside the trained ones as a number of the optimizer does.
-    kept = recipe.optimizer.kept() + (recipe.moving_average is not None)
-    analysis = analyse(network, piece, optimizer_state=kept)
+    how = Mixed(recipe.precision) if mixed else None
+    analysis = analyse(network, piece, optimizer_state=recipe.kept, mixed=how)
     totals = analysis.totals
     if isinstance(totals.macs, int):
         work = totals.macs + _macs_backward(network, analysis, recipe)
         found.append(("work", f"{human(work * recipe.batch)} MACs a step, forward and backward"))
     if isinstance(totals.training_peak_bytes, int):
-        counted = mixed and ", counted in float32 throughout"
-        found.append(("memory", f"{human_bytes(totals.training_peak_bytes)} at the peak of a step{counted}"))
+        found.append(("memory", f"{human_bytes(totals.training_peak_bytes)} at the peak of a step"))
     return found
 
 
-def _measured(recipe: Recipe) -> str:
-    """How often a run is measured: once a step at most."""
-    times = recipe.measurements
-    if recipe.steps is not None or recipe.described is not None:
-        steps = recipe.all_steps(0 if recipe.described is None else recipe.described.examples)
-        times = -(-steps // recipe.measured_every(steps))
-    return "at the end, and saved" if times == 1 else f"{times:,} times, and saved"
+def measured_times(recipe: Recipe, described: Described) -> int:
+    """How often a run is measured after its first step: once a step at most."""
+    counts = described.examples, described.tests
+    return -(-recipe.all_steps(described.examples) // recipe.measured_every(*counts))
+
+
+def _measured(recipe: Recipe) -> list[str]:
+    """How often a run is measured, and on how many examples."""
+    described, times = recipe.described, recipe.measurements
+    if described is not None:
+        times = measured_times(recipe, described)
+    if times is None:
+        return ["as often as takes a quarter of the work at most, and saved"]
+    lines = ["at the end, and saved" if times == 1 else f"{times:,} times, and saved"]
+    if described is not None:
+        training, tests = recipe.measured_examples(described.examples, described.tests)
+        lines.append(f"each time, and before the first step, on {training:,} + {tests:,} examples")
+    return lines
 
 
 def _macs_backward(network: Network, analysis: Analysis, recipe: Recipe) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from archdsl.layers.arguments import Kind, choice, natural, non_negative_number, positive, positive_number
 from archdsl.layers.arguments import rate as rate_kind
+from archdsl.precision import TRAINED_IN
 from archdsl.recipes.clipping import Clipping
 from archdsl.recipes.data import Data
 from archdsl.recipes.initialisations import Initialisation
@@ -43,7 +45,12 @@ KEYS: dict[str, Key] = {
         example="loss = cross_entropy",
     ),
     "optimizer": Key(Optimizer, "how gradients change the weights", example="optimizer = sgd(lr=0.01)"),
-    "schedule": Key(Schedule, "how the learning rate changes, as in `warm_up(epochs=5) -> cosine`", "chain"),
+    "schedule": Key(
+        Schedule,
+        "how the learning rate changes, as in `warm_up(epochs=5) -> cosine`; every piece is of the optimizer's "
+        "rate, and does not go on from where the one before it ended",
+        "chain",
+    ),
     "batch": Key(positive, "examples a step", example="batch = 100"),
     "accumulate": Key(positive, "in how many pieces a batch passes through the network, one after the other"),
     "steps": Key(positive, "how many updates there are", example="steps = 100_000"),
@@ -60,7 +67,7 @@ KEYS: dict[str, Key] = {
         "(Szegedy et al., 2016, Section 8)",
     ),
     "precision": Key(
-        choice("float32", "bfloat16", "float16"),
+        choice(*TRAINED_IN),
         "what the layers compute in; in the shorter two weights stay in float32 (Micikevicius et al., "
         "Mixed Precision Training, 2018)",
     ),
@@ -71,7 +78,10 @@ KEYS: dict[str, Key] = {
         "list",
     ),
     "measurements": Key(
-        positive, "how often the network is measured and saved over the run; 100 times unless said"
+        positive,
+        "how often the network is measured and saved over the run. Unless said, up to 100 times: as often as "
+        "takes a quarter of the work at most, but three times at least; 100 times for a schedule that "
+        "answers to measurements",
     ),
     "seed": Key(natural, "where random numbers begin"),
 }
@@ -84,5 +94,16 @@ OF_PARTS: dict[str, Key] = {
 """What a dotted key may set of a part: `stem.rate = 0`."""
 
 LENGTH = ("steps", "epochs")
+"""The keys of which a recipe has one."""
 MEASURING = ("data", "loss", "evaluate", "precision", "metrics")
 """The keys that matter to a network that is trained already, and measured."""
+REPORTED = ("optimizer", "precision", "moving_average")
+"""The keys that matter to the figures of a network."""
+LOOKING = ("data", "loss", "evaluate")
+"""The keys that matter to a network that is trained already, and looked at."""
+
+
+def replaced(own: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings with others in place of some: a training has one length, in whatever unit."""
+    kept = {key: text for key, text in own.items() if not (key in LENGTH and settings.keys() & set(LENGTH))}
+    return {**kept, **settings}

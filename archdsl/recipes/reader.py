@@ -8,7 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from archdsl.compiler.elsewhere import WORDS_ELSEWHERE
+from archdsl.compiler.elsewhere import (
+    ARGUMENTS_ELSEWHERE,
+    KEYS_ELSEWHERE,
+    OPTIMIZERS_ELSEWHERE,
+    word_meant,
+)
 from archdsl.compiler.expressions import Evaluator
 from archdsl.compiler.frames import Frame, Module
 from archdsl.compiler.network import Network
@@ -37,6 +42,7 @@ from archdsl.recipes.compatibility import Compatibility, parts_of
 from archdsl.recipes.data import Data, Described, Python, plain
 from archdsl.recipes.initialisations import He
 from archdsl.recipes.keys import KEYS, LENGTH, OF_PARTS, Key
+from archdsl.recipes.optimizers import Optimizer
 from archdsl.recipes.recipe import Part, Recipe
 from archdsl.recipes.schedules import Schedule, begins
 from archdsl.recipes.transforms import Transform
@@ -142,17 +148,36 @@ class _Reader:
             elif key in KEYS or (dot and of_part in OF_PARTS):
                 distinct[key] = setting
             elif dot:
-                meant = nearest(of_part, OF_PARTS)
+                owner = self._owner_of(of_part, [part]) if part in KEYS else None
+                meant = None if owner else nearest(of_part, OF_PARTS)
                 problem = UnknownSetting(
-                    key, meant and f"{part}.{meant}", tuple(f"{part}.{k}" for k in OF_PARTS)
+                    key, meant and f"{part}.{meant}", tuple(f"{part}.{k}" for k in OF_PARTS), owner
                 )
                 self.reporter.report(problem, setting.key_span)
             else:
-                owner = _owner_of(key)
-                meant = None if owner else nearest(key, KEYS)
-                problem = UnknownSetting(key, meant, known, owner)
+                owner = self._owner_of(key, KEYS)
+                meant, remark = (None, None) if owner else _key_meant(key)
+                problem = UnknownSetting(key, meant, known, owner, remark)
                 self.reporter.report(problem, setting.key_span)
         return distinct
+
+    def _owner_of(self, name: str, keys: Iterable[str]) -> tuple[str, str, str] | None:
+        """Of some keys the one whose words take such an argument, or are elsewhere said to; the argument; and
+        a word with it, that of the file if it takes one."""
+        said = {one.key: one.values[0] for one in self.train.settings if isinstance(one, tree.Setting)}
+        meant = (name, *ARGUMENTS_ELSEWHERE.get(name, ((), None))[0])
+        for key in keys:
+            takes, node = KEYS[key].takes, said.get(key)
+            words = takes.words if isinstance(takes, type) else {}
+            stated = node.callee if isinstance(node, tree.Call) else getattr(node, "id", "")
+            for word in sorted(words.values(), key=lambda one: one.word != stated):
+                for argument in meant:
+                    if argument in word.arguments:
+                        given = node.arguments if isinstance(node, tree.Call) and word.word == stated else []
+                        others = (one for one in given if one.name is None or one.name in word.arguments)
+                        kept = [one.span.text for one in others if one.name != argument]
+                        return key, argument, f"{word.word}({', '.join([*kept, f'{argument}=...'])})"
+        return None
 
     def _parsed(self, key: str, text: str) -> list[tree.Setting]:
         """The setting that the command line gives, read as a line of a `train` block."""
@@ -169,16 +194,19 @@ class _Reader:
 
     def _required(self, settings: dict[str, tree.Setting]) -> None:
         # A mistyped key is one mistake, not also a missing one.
-        misspelt = {nearest(s.key, KEYS) for s in self.train.settings if isinstance(s, tree.Setting)}
+        misspelt = {_key_meant(s.key)[0] for s in self.train.settings if isinstance(s, tree.Setting)}
         broken = any(isinstance(s, tree.Broken) for s in self.train.settings)
         stated = settings.keys() | misspelt
         examples = {name: key.example for name, key in KEYS.items() if key.example}
+        if self.network is not None:
+            examples["data"] = f"data = {_data_for(self.network)}"
         missing = [k for k in examples if k not in stated and not (k == "steps" and "epochs" in stated)]
         if missing and not broken:
             shown = tuple(str(examples[key]) for key in missing)
             source, start, _ = place = self.train.span
             if self.lacking and self.network is not None:
-                self.reporter.report(NoRecipe(self.network.name, shown), place)
+                others = [train.network for train in self.frame.module.trains if train.network is not None]
+                self.reporter.report(NoRecipe(self.network.name, shown, tuple(others)), place)
                 return
             self.reporter.report(
                 MissingSetting(tuple(missing), shown), Span(source, start, start + len("train"))
@@ -200,7 +228,8 @@ class _Reader:
             place = settings["data"].values[0].span
             with suppress(Failed):
                 described = self._described(data, place, found.get("loss"), look, allow_python)
-        compatibility = Compatibility(self.network, self.reporter, settings, data, described)
+        trained = self.learnt_from is not None
+        compatibility = Compatibility(self.network, self.reporter, settings, data, described, trained)
         shape = compatibility.data(found.get("augment") or (), found.get("evaluate") or ())
         if all(found[key] is not None for key in ("augment", "evaluate") if key in found):
             compatibility.positions(found.get("augment") or (), found.get("evaluate") or ())
@@ -373,11 +402,18 @@ class _Reader:
             name, at, arguments = node.id, node.span, []
         elif isinstance(node, tree.Call):
             name, at, arguments = node.callee, node.callee_span, node.arguments
+        elif isinstance(node, tree.String):
+            meant = word_meant(node.value, words)
+            raise self.reporter.fail(
+                BadSetting(key, f"`{node.span.text}`", _expected(family), meant), node.span
+            )
         else:
             self._refuse(key, node, _expected(family))
             raise Failed
         if name not in words:
-            problem = BadSetting(key, f"`{name}`", _expected(family), nearest(name, words))
+            remark = OPTIMIZERS_ELSEWHERE.get(name.lower().replace("_", "")) if family is Optimizer else None
+            meant = None if remark else word_meant(name, words)
+            problem = BadSetting(key, f"`{name}`", _expected(family), meant, remark)
             raise self.reporter.fail(problem, at)
         found: type[Meaning] = words[name]
         signature = found.signature()
@@ -422,7 +458,7 @@ class _Reader:
         """A plain value of a kind."""
         if isinstance(node, tree.Name) and kind.words and node.id not in kind.words:
             if all(node.id not in frame.names for frame in self.frame.around()):
-                meant = WORDS_ELSEWHERE.get(node.id) or nearest(node.id, kind.words)
+                meant = word_meant(node.id, kind.words)
                 problem = BadSetting(key, f"`{node.id}`", kind.expected, meant)
                 raise self.reporter.fail(problem, node.span)
         value = whole(self.evaluator.evaluate(node, self.frame, kind.words))
@@ -442,13 +478,20 @@ class _Reader:
         self.reporter.report(BadSetting(key, text, expected), node.span)
 
 
-def _owner_of(argument: str) -> tuple[str, str] | None:
-    """The key whose words take an argument of this name, and one of them."""
-    for name, key in KEYS.items():
-        for word in key.takes.words.values() if isinstance(key.takes, type) else ():
-            if argument in word.arguments:
-                return name, word.word
-    return None
+def _key_meant(key: str) -> tuple[str | None, str | None]:
+    """The key that was most likely meant, or why there is none."""
+    return KEYS_ELSEWHERE.get(key) or (nearest(key, KEYS), None)
+
+
+def _data_for(network: Network) -> str:
+    """Data that fit a network's input and need no files, or else those of a file."""
+    taken = [tuple(node.shape) for node in network.inputs]
+    for word in Data.words.values():
+        if not any(argument.required for argument in word.arguments.values()):
+            described = word.new().described()
+            if described is not None and taken in [[shape] for shape in described.shapes]:
+                return str(word.word)
+    return 'arrays("own.npz")'
 
 
 def _names_a_word(node: tree.Expression, family: type[Word]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from archdsl.recipes.clipping import Clipping
@@ -16,6 +17,11 @@ from archdsl.recipes.optimizers import Optimizer
 from archdsl.recipes.schedules import Schedule, rate_factor
 from archdsl.recipes.transforms import Transform
 from archdsl.source import Span
+
+MEASURED = 10_000
+"""The most training examples that are measured."""
+FEWEST, MOST = 3, 100
+"""How often a run is measured at least and at most where its recipe does not say: enough for a curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,19 @@ class Recipe:
     moving_average: float | None = None
     precision: str = "float32"
     metrics: tuple[Metric, ...] = ()
-    measurements: int = 100
-    """How often the network is measured and saved: often enough for a curve, rarely enough to cost little."""
+    measurements: int | None = None
+    """How often the network is measured and saved; where it is not said, `measured_every` says how often."""
     parts: tuple[Part, ...] = field(default=())
     places: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
     """Where each key's value stands that is not left at its default."""
+
+    @property
+    def kept(self) -> int:
+        """How many numbers there are for each trained one beside it and its gradient.
+
+        Averaged weights lie beside the trained ones as a number of the optimizer does.
+        """
+        return self.optimizer.kept() + (self.moving_average is not None)
 
     def steps_per_epoch(self, examples: int) -> int:
         return -(-examples // self.batch)
@@ -89,9 +103,26 @@ class Recipe:
         epochs, steps = divmod(self.all_steps(examples), self.steps_per_epoch(examples))
         return epochs * examples + steps * self.batch
 
-    def measured_every(self, steps: int) -> int:
-        """How many steps there are from one measurement to the next, if there are so many: at least one."""
-        return max(1, steps // self.measurements)
+    def measured_every(self, examples: int, tests: int) -> int:
+        """How many steps there are from one measurement to the next, if there are so many: at least one.
+
+        Unless the recipe says how often, no more examples are measured than are trained on. Forward alone is
+        a third of a step's work, so that measuring is at most a quarter of all; but it is done `FEWEST`
+        times. That follows from the counts alone, and is the same when a run goes on.
+        """
+        steps = self.all_steps(examples)
+        if self.measurements is not None:
+            return max(1, steps // self.measurements)
+        often = MOST
+        if not any(piece.reactive for piece in self.schedule):
+            # What answers to measurements needs them. Before the first step there is one more.
+            whole = sum(self.measured_examples(examples, tests)) * prod(one.views for one in self.evaluate)
+            often = min(max(self.all_examples(examples) // max(whole, 1) - 1, FEWEST), MOST)
+        return -(-steps // often)
+
+    def measured_examples(self, examples: int, tests: int) -> tuple[int, int]:
+        """How many examples are measured each time, of those to train on and of those to test on."""
+        return min(examples, MEASURED), tests
 
     def rate(self, step: int, examples: int, drops: int = 0) -> float:
         """The learning rate of a step, counted from 0, after so many falls of a reactive schedule."""

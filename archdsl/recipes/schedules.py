@@ -1,7 +1,8 @@
 """Schedules: the learning rate over the steps, as a factor of the optimizer's own rate.
 
 A schedule is a chain of pieces, such as `warm_up(epochs=5) -> cosine`. Each lasts as many steps or
-epochs as it says; the last one lasts to the end.
+epochs as it says; the last one lasts to the end. Each is a factor of the optimizer's rate by itself, whatever
+the one before it ended with.
 """
 
 from __future__ import annotations

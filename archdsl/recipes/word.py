@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from archdsl.compiler.signatures import Signature
@@ -77,8 +78,15 @@ class Word:
 
     def located(self) -> Self:
         """The same word, good from any folder: its paths are in full."""
+        return self._moved(os.path.abspath)
+
+    def seen_from(self, folder: str) -> Self:
+        """The same word, as a file in a folder writes it: with its paths from there."""
+        return self._moved(lambda path: os.path.relpath(path, folder or os.curdir))
+
+    def _moved(self, moved: Callable[[str], str]) -> Self:
         paths = {
-            name: os.path.abspath(value)
+            name: moved(value)
             for name, value in self.values.items()
             if self.arguments[name].kind.role == "path"
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archdsl.compiler.network import Node, Scope, Wire
-from archdsl.compiler.values import Maker
+from archdsl.compiler.values import Function, Labelled, Maker, Rounds, Shared
 from archdsl.layers.arguments import REQUIRED, SameAs, written
 
 
@@ -32,12 +32,22 @@ def block_call(scope: Scope) -> str:
 
 
 def argument(value: Any) -> str:
-    """An argument's value; a layer or block that is one by its name."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(argument, value))}]"
-    if isinstance(value, Wire):
-        return value.node.name
-    return value.name if isinstance(value, Maker | Node) else written(value)
+    """An argument's value; a layer, a block, or what one has made, by its name."""
+    match value:
+        case Wire():
+            return value.node.name
+        case list() | tuple():
+            return f"[{', '.join(map(argument, value))}]"
+        case Maker() | Node() | Scope():
+            return value.name
+        case Labelled() | Rounds():
+            made = value.made if isinstance(value, Labelled) else None
+            return argument(made if made is not None and made.name else value.value)
+        case Shared():
+            return value.label
+        case Function():
+            return value.definition.name
+    return written(value)
 
 
 def _call(name: str, given: list[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archdsl.report.units import human, human_bytes, separated
+from archdsl.sizes import side_by_side
 
 Facts = Mapping[str, Any]
 """One of the `layers` of a report, as in its JSON."""
@@ -45,8 +46,8 @@ def _figure(key: str, heading: str) -> Column:
 
 
 def shape_text(shape: list[Any], sign: str = " × ") -> str:
-    """`96 × 55 × 55`."""
-    return sign.join(map(str, shape))
+    """`96 × 55 × 55`, or with open sizes `96 × (H//4 + 1) × W`."""
+    return side_by_side(shape, sign)
 
 
 def per_axis(values: list[Any] | None) -> str:
@@ -55,7 +56,7 @@ def per_axis(values: list[Any] | None) -> str:
         return ""
     if all(value == values[0] for value in values):
         return str(values[0])
-    return "×".join(map(str, values))
+    return side_by_side(values, "×")
 
 
 def field_texts(facts: Facts, part: str, bound: str = "≤") -> str:
@@ -85,9 +86,12 @@ def _equivariance(facts: Facts) -> str:
     one = facts["equivariance"]
     if one is None:
         return ""
+    shift = f"shift {per_axis(one['shift'])}"
     if one["translation"] == "equivariant":
-        return f"shift {per_axis(one['shift'])}"
-    return str(one["translation"])
+        return shift
+    # What is invariant to some shifts only says to which.
+    some = any(step != 1 for step in one["shift"] or ())
+    return f"{one['translation']}, {shift}" if some else str(one["translation"])
 
 
 def _symmetry(facts: Facts) -> str:

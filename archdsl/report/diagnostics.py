@@ -20,7 +20,7 @@ from archdsl.report.terminal import (
     text_width,
     visible,
 )
-from archdsl.source import Source, Span
+from archdsl.source import Source, Span, readable
 
 WIDTH = 120
 """Lines of source longer than this are cut around what is underlined."""
@@ -60,9 +60,9 @@ def render(diagnostic: Diagnostic, style: Style | None = None, width: int = WIDT
         arrow = style.paint("-->" if index == 0 else ":::", BLUE)
         if not source.text:
             # An empty file, or one that could not be read, has no line to show.
-            lines.append(f"{space} {arrow} {visible(source.name)}")
+            lines.append(f"{space} {arrow} {visible(readable(source.name))}")
             continue
-        lines.append(f"{space} {arrow} {visible(source.name)}:{line}:{column}")
+        lines.append(f"{space} {arrow} {visible(readable(source.name))}:{line}:{column}")
         lines.append(f"{space}  {style.paint('|', BLUE)}")
         lines += _excerpt(source, marks, gutter, colour, style, width)
     tail = [("note", note) for note in diagnostic.notes]

@@ -114,13 +114,14 @@ def _fix(edit: Edit) -> dict[str, Any]:
 
 def _artifact(source: Source) -> dict[str, Any]:
     """Where a text is: a reference that is relative where its name is; what is no file has words alone."""
+    import os
     from pathlib import PurePath
     from urllib.parse import quote
 
     if not source.is_file:
         return {"description": {"text": source.name.strip("<>")}}
     path = PurePath(source.name)
-    return {"uri": path.as_uri() if path.is_absolute() else quote(path.as_posix())}
+    return {"uri": path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))}
 
 
 def _region(span: Span) -> dict[str, int]:

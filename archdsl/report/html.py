@@ -113,7 +113,15 @@ def html(report: Report, picture: str | None = None, diagnostics: Sequence[Diagn
     parts.append(_table(report, rows))
     if remark:
         parts.append(f"<p>{escape(remark)}</p>")
-    body = "\n".join(parts)
+    return _element("\n".join(parts), rows)
+
+
+def printed(text: str) -> str:
+    """What a terminal shows, with its colours, as one element."""
+    return _element(f"<pre>{_painted(text)}</pre>", [])
+
+
+def _element(body: str, rows: list[Row]) -> str:
     name = f"archdsl-{sha256(body.encode()).hexdigest()[:12]}"
     here = f"div.archdsl.{name}"
     on_dark = [rule for page in DARK_PAGES for rule in scoped(ON_DARK, f"{page} {here}")]

@@ -1,4 +1,4 @@
-"""A report that is its table where it is printed."""
+"""A report that is its table where it is printed, and in a notebook."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ class PrintedReport(Report):
         from archdsl.report.table import table
 
         return table(self)
+
+    def _repr_html_(self) -> str:
+        from archdsl.report.html import html
+
+        return html(self)

@@ -89,13 +89,18 @@ class Report:
         layers = _layers(self.analysis)
         totals = _totals(self.analysis.totals)
         inputs = [{"name": name, "shape": shape} for name, shape in self.inputs]
+        values = [
+            {"name": name, "from": str(wire), "shape": list(wire.shape)}
+            for name, wire in zip(self.outputs, self.network.outputs, strict=True)
+        ]
         if self.network.symbols:
-            layers, totals, inputs = plain(layers), plain(totals), plain(inputs)
+            layers, totals, inputs, values = plain(layers), plain(totals), plain(inputs), plain(values)
         return {
             "schema": SCHEMA,
             "network": self.name,
             "inputs": inputs,
             "outputs": self.outputs,
+            "output_values": values,
             "layers": layers,
             "totals": totals,
         }

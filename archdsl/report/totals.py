@@ -23,7 +23,8 @@ class Total(NamedTuple):
 def totals(report: Report) -> list[Total]:
     """Every total in the order of the table. What is said beside one never repeats it."""
     figures = report.totals
-    settings = f"batch {report.batch}, {report.precision}"
+    mixed = report.analysis.memory.mixed
+    layers = "" if mixed is None else f", layers in {mixed.precision}"
     lines = [
         Total("depth", str(figures["depth"]), "layers with weights, one after the other"),
         _total("parameters", figures["parameters"], human_bytes(figures["parameter_bytes"])),
@@ -33,13 +34,13 @@ def totals(report: Report) -> list[Total]:
     if figures["buffers"] != 0:
         lines.append(_total("buffers", figures["buffers"]))
     lines += [_total("MACs", figures["macs"]), _total("FLOPs", figures["flops"])]
-    for name in ("forward", "training"):
+    for name, precision in (("forward", report.precision), ("training", report.precision + layers)):
         peak = figures[f"{name}_peak_bytes"]
         unit = f"{human_bytes(peak)}, " if isinstance(peak, int) else "bytes, "
-        lines.append(Total(f"{name} peak", separated(peak), unit + settings))
+        lines.append(Total(f"{name} peak", separated(peak), f"{unit}batch {report.batch}, {precision}"))
     field = field_texts(figures, "size")
     if field:
-        lines.append(Total("receptive field", field, _afterwards(report, field)))
+        lines.append(Total("receptive field", field, afterwards(report)))
     return lines
 
 
@@ -49,8 +50,13 @@ def _total(name: str, figure: Size, *beside: str) -> Total:
     return Total(name, exact, ", ".join(word for word in words if word and word != exact))
 
 
-def _afterwards(report: Report, field: str) -> str:
-    """The total is of the last value that does not see everything."""
-    output = report.scope.outputs[0].node.name
-    own = next((entry.facts for entry in report.layers if entry.facts["name"] == output), None)
-    return "then global" if own and field_texts(own, "size") == "global" != field else ""
+def afterwards(report: Report) -> str:
+    """What to say beside the receptive field: the total is of the last value that does not see everything."""
+    output = report.scope.outputs[0].node
+    if output.kind == "input":
+        return ""
+    flow = report.analysis.flow
+    own = report.analysis.fields[flow.starts[flow.nodes.index(output)]]
+    if own is None or field_texts({"receptive_field": own.to_dict()}, "size") != "global":
+        return ""
+    return "then global" if field_texts(report.totals, "size") != "global" else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,8 +21,14 @@ from typing import Any, TypeVar, cast
 
 from lsprotocol import types
 from pygls import uris
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import (
+    JsonRpcException,
+    JsonRpcInvalidParams,
+    JsonRpcInvalidRequest,
+    JsonRpcMethodNotFound,
+)
 from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol
 
 from archdsl.compiler import limits
 from archdsl.diagnostics import ArchError
@@ -32,6 +39,7 @@ from archdsl.editing.document import Document, Library, path_of, real
 from archdsl.editing.hints import Wanted, hints
 from archdsl.editing.hover import hover
 from archdsl.editing.mends import mends
+from archdsl.project import MARK
 from archdsl.server.translation import Translation, markdown, name_of
 
 TYPING = 0.15
@@ -46,7 +54,7 @@ AT_ONCE = 20_000
 Answer = TypeVar("Answer")
 
 LANGUAGE = "arch"
-FILES = "**/*.arch"
+FILES = ("**/*.arch", f"**/{MARK}")
 REQUEST_FAILED = -32803
 CONTENT_MODIFIED = -32801
 
@@ -63,11 +71,45 @@ class Open:
     checked: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class Protocol(LanguageServerProtocol):
+    """The protocol, in which every request has an answer: one that can't be read, and one that is late, too."""
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """A message, read; None for a request or a notification that can't be, and is dealt with."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException:
+            method = data.get("method")
+            if method is None:
+                raise
+            said = f"these are no params of {method}"
+            if "id" not in data:
+                logging.getLogger(__name__).warning(said)
+            elif method in self.fm.builtin_features or method in self.fm.features:
+                self._refuse(data["id"], JsonRpcInvalidParams(said))
+            else:
+                self._refuse(data["id"], JsonRpcMethodNotFound.of(method))
+            return None
+
+    def handle_message(self, message: Any) -> None:
+        if message is None:
+            return
+        if self._shutdown and hasattr(message, "id") and hasattr(message, "method"):
+            self._refuse(message.id, JsonRpcInvalidRequest("the server is shutting down"))
+        else:
+            super().handle_message(message)
+
+    def _refuse(self, request: Any, why: JsonRpcException) -> None:
+        self._send_response(request, error=why.to_response_error())
+
+
 class ArchServer(LanguageServer):
     """A language server for files of the language."""
 
+    protocol: Protocol
+
     def __init__(self, version: str) -> None:
-        super().__init__("archdsl", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+        super().__init__("archdsl", version, types.TextDocumentSyncKind.Full, protocol_cls=Protocol)
         self.library = Library()
         self.checker = Checker(self.library)
         self.wanted = Wanted()
@@ -149,9 +191,10 @@ class ArchServer(LanguageServer):
 
     def check_importers(self, name: str, delay: float) -> None:
         """Check what imports a file, directly or by another, or would if the file were there."""
+        marks = os.path.basename(name) == MARK
         for other in self.open.values():
             loaded = other.check.loaded if other.check is not None else frozenset[str]()
-            imports = any(real(path_of(one)) == real(name) for one in loaded)
+            imports = marks or any(real(path_of(one)) == real(name) for one in loaded)
             if other.document.name != name and (imports or self.library.may_import(other.document, name)):
                 self.check_soon(other, delay)
 
@@ -272,7 +315,8 @@ def _lifetime(ls: ArchServer, answers: Answers) -> None:
     async def initialized(params: types.InitializedParams) -> None:
         await _ask_settings(ls)
         if ls.client_can("workspace.did_change_watched_files.dynamic_registration"):
-            watched = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(FILES)])
+            watchers = [types.FileSystemWatcher(pattern) for pattern in FILES]
+            watched = types.DidChangeWatchedFilesRegistrationOptions(watchers)
             registration = types.Registration("files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, watched)
             await ls.client_register_capability_async(types.RegistrationParams([registration]))
 
@@ -561,7 +605,8 @@ class _Refusals(logging.Filter):
     """Keeps refusals out of the log, which are answers and no mistakes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
+        refused = record.exc_info and isinstance(record.exc_info[1], JsonRpcException)
+        return not (refused or str(record.msg).startswith("Unable to deserialize message"))
 
 
 def serve(version: str) -> None:

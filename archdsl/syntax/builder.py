@@ -60,7 +60,7 @@ from archdsl.syntax.tree import (
 DEPTH = 100
 """Operations of an expression that wait for each other."""
 
-LARGEST = 2**63
+LARGEST = 2**63 - 1
 """The largest whole number that may be written."""
 
 STRING = 4096

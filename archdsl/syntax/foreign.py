@@ -24,7 +24,7 @@ _LANGUAGES = {
     "Python": re.compile(
         r"^(import [\w.]+ as \w+|import \w+(\.\w+)+|from [\w.]+ import [\w(*]"
         r"|import (torch|torchvision|tensorflow|keras|jax|numpy|math|os|sys)\s*(,|$)"
-        r"|(class|(async )?def) \w+.*:\s*$)",
+        r"|(class|(async )?def) \w+.*:\s*$|[\w.]+ = (\w+\.)*[A-Z]\w+\(\[?\s*$)",
         re.MULTILINE,
     ),
     "a Caffe prototxt": re.compile(r"^layers?\s*\{\s*(name|type|bottom|top):\s*[\"A-Z]", re.MULTILINE),

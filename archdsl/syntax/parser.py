@@ -8,6 +8,7 @@ nothing is lost; otherwise it is reported in the words of the language, the stat
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from archdsl.collection import uncollected
@@ -24,11 +25,12 @@ from archdsl.problems.syntax import (
     NestedDeclaration,
     NoName,
     OutsideBlock,
+    RepeatedWord,
     StrayElse,
     UnexpectedText,
     WrongMark,
 )
-from archdsl.problems.tokens import StrayBracket, UnknownCharacter
+from archdsl.problems.tokens import NAMES, StrayBracket, UnknownCharacter
 from archdsl.source import Source, Span
 from archdsl.syntax.builder import UNIT_WORDS, Builder, Refused, bad_number
 from archdsl.syntax.grammar import Grammar, grammar
@@ -287,13 +289,19 @@ class _Parser:
             return _OTHER_LANGUAGES[before.text]
         if (before.kind, token.kind) in _HINTS:
             return _HINTS[before.kind, token.kind]
-        if token.kind == "MORE" and self.accepts("ARROW"):
+        if token.kind in ("MORE", "COMMA") and self.accepts("ARROW"):
             return "layers are chained by `->`"
+        if token.kind == "MINUS" and (rest := _REST_OF_NAME.match(self.source.text, token.start)):
+            return f"{NAMES}: `{before.text}_{rest[1]}`"
+        begins = token.text[:1].isdigit() and token.text.isalnum() and not token.text.isdigit()
+        if begins and self.accepts("REPEAT"):
+            return f"{NAMES}, and begin with no digit"
         if token.kind == "DIVIDE" and self.accepts("REPEAT"):
             return "a comment begins with `#`"
         if token.kind == "IF":
             return "a choice between values is written `a if test else b`"
-        if token.kind == "COMMA" and self.begins_with("INPUT") and self.accepts("RPAR"):
+        unlisted = before.kind == "NUMBER" or self.accepts("RPAR")
+        if token.kind == "COMMA" and self.begins_with("INPUT") and unlisted:
             return "a shape is a list in brackets: [3, 224, 224]"
         if self.begins_with("FOR") and (
             token.kind in ("LPAR", "COMMA") and self.accepts("IN" if token.kind == "COMMA" else "NAME")
@@ -332,6 +340,9 @@ class _Parser:
             whole = Span(self.source, before.start, token.end)
             self.say(bad_number(whole.text), whole)
             return self.leave_out(index)
+        if before.kind == "INPUT" and after == "LSQB" and kind in ("COLON", "EQUAL") and self.accepts("NAME"):
+            self.say(NoName("input"), self.at(token))
+            return self.put_in(index, "NAME", "input")
         if kind in ("COLON", "EQUAL") and before.kind in _KEYWORDS and self.takes_back(before, "NAME", kind):
             self.say(KeywordAsName(before.text), self.at(before))
             return self.change(index - 1, Token("NAME", *before[1:]))
@@ -364,6 +375,10 @@ class _Parser:
             and self.accepts("COMMA", kind)
             and self.begins_with("LPAR", "LSQB", "INPUT", "OUTPUT", "IMPORT")
         ):
+            if kind == "NAME" and before.kind == "NAME" and before.text == token.text and after == "EQUAL":
+                self.say(RepeatedWord(token.text), self.at(token))
+                del self.tokens[index]
+                return index
             self.say(MissingComma(before.text, token.text), self.at(before))
             return self.put_in(index, "COMMA", ",")
         follows = kind == "NAME" and before.kind in _ENDS_LAYER and after in _AFTER_LAYER
@@ -620,6 +635,9 @@ _HINTS = {
     ("PARALLEL", "LBRACE"): "say how the branches are joined: parallel add { ... }",
 }
 """How to mend what is often left out, by the word before it and what stands in its place."""
+
+_REST_OF_NAME = re.compile(r"(?<=\w)-(\w+) *[:({]")
+"""What goes on a label, or the name of a network or block, after a hyphen."""
 
 _JOINS = {"PLUS": "add", "MINUS": "subtract", "TIMES": "multiply"}
 """The layers that do with values what operators do with numbers."""

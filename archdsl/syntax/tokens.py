@@ -43,12 +43,12 @@ CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"RPAR": ")", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
 
 MEANT = {
-    "=>": "->", "-->": "->", "\u2013>": "->", "\u2014>": "->",
+    "=>": "->", "-->": "->", "- >": "->", "\u2013>": "->", "\u2014>": "->",
     "\u2192": "->", "\u27f6": "->", "\u21d2": "->",
     "\u2212": "-", "\u2013": "-", "\u2014": "-",
     "\u00d7": "*", "\u22c5": "*", "\u00b7": "*",
     "\u2264": "<=", "\u2265": ">=", "\u2260": "!=",
-    "&&": "and", "||": "or", "!": "not",
+    "&&": "and", "||": "or", "!": "not", "^": "**",
     "\u00a0": " ",
 }  # fmt: skip
 """What a terminal MISTAKEN stands for."""
@@ -347,7 +347,8 @@ class _Structure:
             self.brace_in_brackets(token)
             return
         self.close_brackets()
-        if len(self.braces) >= NESTING:
+        # The first brace is that of the network or block itself.
+        if len(self.braces) > NESTING:
             self.say(NestingTooDeep("groups", NESTING), token)
             depth = 1
             while depth and self.peek(0) != "$END":
@@ -489,5 +490,5 @@ _CALCULATING = frozenset({"OUTPUT", "LET", "EXPECT", "FROM", "IF", "FOR", "REPEA
 
 _MEANT_KINDS = {
     "->": "ARROW", "-": "MINUS", "*": "TIMES", "<=": "AT_MOST", ">=": "AT_LEAST", "!=": "UNEQUAL",
-    "and": "AND", "or": "OR", "not": "NOT",
+    "and": "AND", "or": "OR", "not": "NOT", "**": "POWER",
 }  # fmt: skip

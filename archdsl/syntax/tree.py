@@ -222,6 +222,16 @@ class If:
     then: list[Statement]
     otherwise: list[Statement]
 
+    @property
+    def further(self) -> tuple[Line, If] | None:
+        """The line of an `else if`, and its `If`."""
+        if len(self.otherwise) != 1:
+            return None
+        line = self.otherwise[0]
+        if not isinstance(line, Line) or line.labels or line.origin or len(line.items) != 1:
+            return None
+        return (line, line.items[0]) if isinstance(line.items[0], If) else None
+
 
 @dataclass(slots=True, eq=False)
 class Parallel:

@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 480, 290
 LEFT, TOP, RIGHT, BOTTOM = 62, 44, 18, 42
 
 STYLE = """
-.curve { font: 12px system-ui, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif }
+.curve { overflow: visible; font: 12px system-ui, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif }
 .curve text { fill: #24292f } .curve .mark { fill: #59636e }
 .curve .title { font-size: 14px; font-weight: 600 }
 .curve .grid { stroke: #d8dee4 } .curve .line { fill: none; stroke-width: 1.8; stroke-linejoin: round }

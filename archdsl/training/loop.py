@@ -18,7 +18,7 @@ from torch import Tensor
 from archdsl.compiler import Network
 from archdsl.lowering.build import build
 from archdsl.problems import plural
-from archdsl.recipes.recipe import Recipe
+from archdsl.recipes.recipe import MEASURED, Recipe
 from archdsl.training.board import Board
 from archdsl.training.choices import Choices, Effort, choose, macs_of_a_step, repeatable, threads
 from archdsl.training.diagnosis import first_without_number
@@ -38,8 +38,6 @@ from archdsl.training.step import Step
 from archdsl.training.together import together
 from archdsl.training.transforming import Mixed, augmented
 
-MEASURED = 10_000
-"""The most training examples that are measured."""
 NAMED = 10
 """Files that are left out together and named; of more their number is said."""
 SHOW_EVERY = 1.0
@@ -222,7 +220,7 @@ class _Training:
 
     def _take_steps(self) -> None:
         """Take the steps that are left, and measure the network between them, until a signal is heard of."""
-        every = self.recipe.measured_every(self.steps)
+        every = self.recipe.measured_every(self.examples.count, self.examples.tests)
         for inputs, targets in self._left(self.steps):
             ended = self.heard == signal.SIGTERM or self._orphaned()
             interrupts, ends, whole = self.processes.summed(self.heard == signal.SIGINT, ended, len(inputs))

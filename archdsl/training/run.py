@@ -23,14 +23,17 @@ from safetensors.torch import save as packed
 from torch import Tensor
 
 from archdsl.compiler import Network
-from archdsl.project import PYTHON
+from archdsl.project import PYTHON, RECIPE
 from archdsl.recipes.initialisations import Pretrained
 from archdsl.recipes.keys import LENGTH
 from archdsl.recipes.recipe import Recipe
 from archdsl.source import Source
 from archdsl.syntax.tokens import words
 from archdsl.training.choices import Choices
+from archdsl.training.copies import copies
 from archdsl.training.curve import Line, alone, curve
+from archdsl.training.folder import NETWORK
+from archdsl.training.folder import TrainingError as TrainingError
 from archdsl.version import version
 from archdsl.weights.matching import Matching
 from archdsl.writing import unwritten
@@ -38,8 +41,6 @@ from archdsl.writing import unwritten
 if TYPE_CHECKING:
     from archdsl.training.examples import Examples
 
-NETWORK = "network.arch"
-RECIPE = "recipe.json"
 LOG = "train.log"
 PRETRAINED = "pretrained.csv"
 PART = ".part"
@@ -52,10 +53,6 @@ PAGE = "run.html"
 PACE = "pace.csv"
 FIRST = {LOCK, LOG, PRETRAINED, RECIPE}
 """What a run writes before all else: a folder of nothing more is one that had hardly begun."""
-
-
-class TrainingError(Exception):
-    """A run that can't be begun or went wrong. Its message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +203,12 @@ class Run:
             self._log = (self.folder / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"the run in {self.folder} can't be read") from None
-        if words(Source(NETWORK, text)) != words(self._network.place.source):
+        own, *imported = self._copies().items()
+        if words(Source(NETWORK, text)) != words(own[1]):
             raise self._changed(NETWORK)
-        for source, beside in self._beside():
-            if self._differs(source, self.folder / beside):
-                raise self._changed(beside)
+        for name, source in imported:
+            if self._differs(source, self.folder / name):
+                raise self._changed(name)
         now = {"network": self._network.name, **self._recipe.to_dict()}
         changed = [key for key in now if now[key] != before.get(key)]
         if changed and set(changed) <= set(LENGTH) and self.last is not None:
@@ -233,23 +231,12 @@ class Run:
     def _refuse_other_steps(self, before: dict[str, Any], done: int) -> None:
         """Refuse another length than that of the run, unless it is longer, and the steps until now were taken
         as they would have been."""
-        recipe, examples = self._recipe, int(self._described["examples"][0])
-        planned = replace(recipe, steps=before.get("steps"), epochs=before.get("epochs"))
-        length, longer = (one.all_steps(examples) for one in (planned, recipe))
-        begin = f"the run in {self.folder} has {length:,} steps, and not {longer:,}:"
-        if longer < length:
-            raise TrainingError(f"{begin} it can be made longer, but not shorter")
-        every, often = (one.measured_every(steps) for one, steps in ((planned, length), (recipe, longer)))
-        if every != often and any(piece.reactive for piece in recipe.schedule):
-            raise TrainingError(
-                f"{begin} its schedule answers to measurements, which would have been made every {often:,} "
-                f"steps, and not every {every:,}"
-            )
-        for step in range(done):
-            was, would = planned.rate(step, examples), recipe.rate(step, examples)
-            if was != would:
-                rates = f"{was:.6g} at step {step + 1:,}, and would have been {would:.6g}"
-                raise TrainingError(f"{begin} by its schedule the learning rate was {rates}")
+        examples, tests = map(int, self._described["examples"])
+        planned = replace(self._recipe, steps=before.get("steps"), epochs=before.get("epochs"))
+        why = not_as_long(planned, self._recipe, done, examples, tests)
+        if why is not None:
+            length, other = (one.all_steps(examples) for one in (planned, self._recipe))
+            raise TrainingError(f"the run in {self.folder} has {length:,} steps, and not {other:,}: {why}")
 
     def _changed(self, name: str) -> TrainingError:
         """A run goes on with what it began with, and no other."""
@@ -268,16 +255,9 @@ class Run:
         except UnicodeDecodeError:
             return True
 
-    def _beside(self) -> Iterator[tuple[Source, str]]:
-        """The imported files that a run has copies of, and the names of those in its folder.
-
-        What is imported from the bundled architectures is found there again.
-        """
-        main = self._network.place.source
-        for source in self._network.sources:
-            beside = Path(os.path.relpath(source.name, Path(main.name).parent))
-            if source is not main and Path(source.name).is_file() and ".." not in beside.parts:
-                yield source, str(beside)
+    def _copies(self) -> dict[str, Source]:
+        """The files of the network, by the names of their copies; the network's own is the first."""
+        return copies(self._network.place.source, self._network.sources, NETWORK)
 
     def _read_metrics(self, end: int) -> None:
         """The measurements up to a step: those after it will be made again."""
@@ -334,9 +314,8 @@ class Run:
             "machine": machine,
         }
         self._write_recipe()
-        self._write(NETWORK, self._network.place.source.text.encode())
-        for source, beside in self._beside() if self._writes else ():
-            self._write(beside, source.text.encode())
+        for name, source in self._copies().items() if self._writes else ():
+            self._write(name, source.text.encode())
 
     def steps_are(self, taken: str) -> None:
         """Write down how the steps are taken: whether they are compiled, and why not."""
@@ -349,12 +328,11 @@ class Run:
 
     def began_from(self, how: Pretrained, found: Matching) -> None:
         """Write down which layer began with the weights of which module of a file."""
-        unused = f", {len(found.unused):,} left unused" if found.unused else ""
         count = len(found.matches)
         begin = "1 layer begins" if count == 1 else f"{count:,} layers begin"
-        self.log(f"{begin} with {how.file}, matched by {found.by}{unused}")
-        if found.doubt is not None:
-            self.log(f"of {how.file}: {found.doubt}")
+        self.log(f"{begin} with {how.file}, matched by {found.by}")
+        for remark in found.remarks:
+            self.log(f"of {how.file}: {remark}")
         self._began += [(match.layer, match.module, how.file) for match in found.matches]
         table = StringIO()
         csv.writer(table).writerows([("layer", "module", "file"), *self._began])
@@ -438,6 +416,28 @@ class Run:
             os.replace(aside, path)
         except OSError as error:
             raise TrainingError(unwritten(path, error)) from None
+
+
+def not_as_long(planned: Recipe, other: Recipe, done: int, examples: int, tests: int) -> str | None:
+    """Why a run that was planned so and took some steps can't be made as long as another; None where it can.
+
+    It must be longer, and those steps must have been taken as they would have been.
+    """
+    length, longer = (one.all_steps(examples) for one in (planned, other))
+    if longer < length:
+        return "it can be made longer, but not shorter"
+    every, often = (one.measured_every(examples, tests) for one in (planned, other))
+    if every != often and any(piece.reactive for piece in other.schedule):
+        return (
+            f"its schedule answers to measurements, which would have been made every {often:,} steps, "
+            f"and not every {every:,}"
+        )
+    for step in range(done):
+        was, would = planned.rate(step, examples), other.rate(step, examples)
+        if was != would:
+            rates = f"{was:.6g} at step {step + 1:,}, and would have been {would:.6g}"
+            return f"by its schedule the learning rate was {rates}"
+    return None
 
 
 def _checksums(place: Path) -> dict[str, int]:

@@ -21,10 +21,10 @@ from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import ARRAYS
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
-from archdsl.training.begun import Begun, begun, reading
+from archdsl.training.begun import begun
 from archdsl.training.examples import numbers
+from archdsl.training.folder import NETWORK, Described, TrainingError, reading
 from archdsl.training.measuring import Tally, as_read, counted, scored
-from archdsl.training.run import NETWORK, TrainingError
 from archdsl.training.sources import load
 
 
@@ -55,11 +55,12 @@ class Trained:
     ) -> None:
         """`settings` replace keys of the recipe. With `look` the run's data are read, too."""
         self.device = device or torch.device("cpu")
-        run = begun(folder, allow_python)
-        self.net = run.net
-        self.network = run.net.network
+        found = begun(folder, allow_python)
+        run = found.described
+        self.net = found.net
+        self.network = found.net.network
         with reading(folder):
-            classes = run.described["classes"]
+            classes = run.said["classes"]
             self.classes: tuple[str, ...] | None = classes and tuple(classes)
             weights = load_file(folder / "weights.safetensors", device=str(self.device))
         self.stored = run.recipe
@@ -81,7 +82,7 @@ class Trained:
         except RuntimeError:
             raise TrainingError(f"{folder} has weights of another network than its {NETWORK}") from None
 
-    def _recipe(self, run: Begun, settings: Mapping[str, str], look: bool, allow_python: bool) -> Recipe:
+    def _recipe(self, run: Described, settings: Mapping[str, str], look: bool, allow_python: bool) -> Recipe:
         # How many examples make a step is nothing to measuring, and new data may be few.
         recipe, found = read_recipe(
             self.network.train,
@@ -92,7 +93,8 @@ class Trained:
             learnt_from=run.recipe["data"],
         )
         if recipe is None:
-            raise ArchError(found)
+            # What a recipe is warned of is of use to a training.
+            raise ArchError([one for one in found if one.severity == "error"])
         return recipe if look else replace(recipe, shape=tuple(run.recipe["shape"]))
 
     def score(self) -> Score:

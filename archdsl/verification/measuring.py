@@ -59,6 +59,10 @@ REGULAR = {
 """Which member of a run comes to each place (`archdsl.layers.symmetry`)."""
 
 
+Move = tuple[int, int]
+"""The axis that an input is moved along, and by how many samples."""
+
+
 class TooMuch(Exception):
     """A network with these inputs is too large to be measured; the message says by how much."""
 
@@ -135,13 +139,15 @@ class _Bench:
         self._made = [_numbers(wire.shape) for wire in wires]
         self._local = local(analysis.flow)
         self._rolls = self._planned_rolls()
+        self._sieves = self._planned_sieves()
         self._patches = self._planned_patches()
         self._enlarged = [] if program is None else self._planned_enlargement()
         self._varying: dict[int, bool] = {}
 
     def planned(self) -> list[int]:
         """What each pass takes, in FLOPs; one more may tell whether what seems to answer varies at all."""
-        found = [self._spent(range(len(self._numbers))), *map(self._spent, self._rolls.values())]
+        found = [self._spent(range(len(self._numbers)))]
+        found += [self._spent([*places, *self._sieved(move)]) for move, places in self._rolls.items()]
         for shift, patch in self._patches.items():
             found += [self._spent(patch.places)] * (1 + len(shift))
         found += [self._spent(self._answers(motion)) for motion in TURNS.values() if self._turns(motion)]
@@ -180,9 +186,9 @@ class _Bench:
 
     # -------------------------------------------------------------------------- plans
 
-    def _planned_rolls(self) -> dict[tuple[int, int], list[int]]:
+    def _planned_rolls(self) -> dict[Move, list[int]]:
         """The axes and shifts by which some values are measured in a ring, and the places of these values."""
-        found: dict[tuple[int, int], list[int]] = {}
+        found: dict[Move, list[int]] = {}
         for i, (value, shape, certificate) in enumerate(
             zip(self._numbers, self._made, self._certificates, strict=True)
         ):
@@ -196,7 +202,32 @@ class _Bench:
                 moves = ((axis, 1) for axis in range(self._axes()))
             for move in moves:
                 found.setdefault(move, []).append(i)
-        return dict(sorted(found.items()))
+        # Along each axis the largest first.
+        return dict(sorted(found.items(), key=lambda one: (one[0][0], -one[0][1])))
+
+    def _planned_sieves(self) -> dict[Move, list[int]]:
+        """Values without extents of which nothing is claimed, by a move that is made anyway.
+
+        They could only stay as they are. What does not when the input moves by several samples does not when
+        it moves by one, and need not be computed then. In a network of convolutions that ends in a classifier
+        that would be a pass through all of it.
+        """
+        found: dict[Move, list[int]] = {}
+        for (axis, samples), places in self._rolls.items():
+            still = [
+                i
+                for i in places
+                if self._certificates[i].translation == "none" and len(self._made[i]) <= 1 + axis
+            ]
+            alike = ((other, by) for other, by in self._rolls if other == axis and by > samples)
+            larger = [(other, by) for other, by in alike if by % samples == 0]
+            if still and larger:
+                most = max(larger, key=lambda move: self._spent(self._rolls[move]))
+                found.setdefault(most, []).extend(still)
+        return found
+
+    def _sieved(self, move: Move) -> list[int]:
+        return self._sieves.get(move, [])
 
     def _suggested(self, made: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         """The moves that a value's extents suggest where nothing is claimed of it; one sample otherwise."""
@@ -268,12 +299,17 @@ class _Bench:
     def _translations(self) -> list[Finding]:
         measured = [Measured() for _ in self._numbers]
         found: list[list[str | None]] = [[] for _ in self._numbers]
-        for (axis, samples), places in self._rolls.items():
+        for move, places in self._rolls.items():
+            axis, samples = move
             # What does not answer along one axis is not tried along the next.
             telling = [i for i in places if None not in found[i]]
-            moved = self._rolled(self._x, axis, samples, telling)
+            sieved = [i for i in self._sieved(move) if None not in found[i]]
+            moved = self._rolled(self._x, axis, samples, [*telling, *sieved])
+            for i in sieved:
+                if not _alike(self._y[i], moved.pop(i), self._scales[i]):
+                    found[i].append(None)
             self._compare_rolled(axis, samples, moved, measured, found)
-            self._went(places)
+            self._went([*places, *self._sieved(move)])
         self._compare_patches(measured)
         self._vary(
             i

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +14,40 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from archdsl.problems import Fault, listed
+from archdsl.problems import Fault
 from archdsl.problems.pretrained import BadWeights
+from archdsl.weights.modules import Module
 
 WEIGHTS = "weights.safetensors"
 """The weights in the folder of a run."""
+NO_WEIGHTS = "is no file of weights, or is cut short"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The tensors of a file. `ordered` says whether they come in the order in which they were defined."""
+    """The tensors of a file. `ordered` says whether they come in the order in which they were defined.
+
+    Of a file with several sets of weights all names begin with that of their set.
+    """
 
     path: str
     tensors: Mapping[str, Tensor]
     ordered: bool
+    sets: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+    def same(self, one: Module, other: Module) -> bool:
+        """Whether two modules are one layer under two names: in one place of the memory, or of one value.
+
+        Values that are all alike tell nothing: so do norms begin, of whatever layer.
+        """
+        pairs = [(self.tensors[its], self.tensors[other.full[name]]) for name, its in one.full.items()]
+        if all(a.is_set_to(b) for a, b in pairs):
+            return True
+        varied = any(a.numel() > 1 and bool((a != a.flatten()[0]).any()) for a, _ in pairs)
+        return varied and all(torch.equal(a, b) for a, b in pairs)
 
 
 def read_state(path: str) -> State:
@@ -52,26 +70,36 @@ def read_state(path: str) -> State:
     except OSError as error:
         raise Fault(BadWeights(path, f"can't be read: {error.strerror or error}")) from None
     except pickle.UnpicklingError:
-        reason = "holds more than tensors, which could run code: save its `state_dict()`"
+        reason = NO_WEIGHTS
+        if _is_pickled(place):
+            reason = "holds more than tensors, which could run code: save its `state_dict()`"
         raise Fault(BadWeights(path, reason)) from None
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, UnicodeDecodeError):
-        raise Fault(BadWeights(path, "is no file of weights, or is cut short")) from None
-    return State(path, _tensors(path, loaded), ordered=True)
+        raise Fault(BadWeights(path, NO_WEIGHTS)) from None
+    return _state(path, loaded)
 
 
-def _tensors(path: str, loaded: Any) -> dict[str, Tensor]:
+def _is_pickled(place: Path) -> bool:
+    """Whether a file is one of `torch.save`: an archive, or a pickle of an older version."""
+    with place.open("rb") as file:
+        return file.read(1) == pickle.PROTO or zipfile.is_zipfile(file)
+
+
+def _state(path: str, loaded: Any) -> State:
     """The tensors by name, which may lie one level down: `{"epoch": 90, "state_dict": {...}}`."""
     if isinstance(loaded, Mapping):
         found = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)}
         inner = {str(k): v for k, v in loaded.items() if isinstance(v, Mapping) and _is_state(v)}
         if found and not inner:
-            return found
+            return State(path, found, ordered=True)
         if len(inner) == 1:
             ((_, state),) = inner.items()
-            return {str(name): tensor for name, tensor in state.items()}
+            return State(path, {str(name): tensor for name, tensor in state.items()}, ordered=True)
         if inner:
-            names = listed([f"`{name}`" for name in inner])
-            raise Fault(BadWeights(path, f"holds several sets of weights, {names}: save one of them alone"))
+            named = {
+                f"{one}.{name}": tensor for one, state in inner.items() for name, tensor in state.items()
+            }
+            return State(path, named, ordered=True, sets=tuple(inner))
     raise Fault(BadWeights(path, "holds no tensors by name"))
 
 

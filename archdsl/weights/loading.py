@@ -8,10 +8,28 @@ import torch
 from torch import Tensor, nn
 
 from archdsl.compiler import Network
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.lowering.build import build
 from archdsl.problems import Fault
-from archdsl.problems.pretrained import BadWeights
-from archdsl.weights.archive import State
-from archdsl.weights.matching import COUNTER, Matching, layers_of, match
+from archdsl.problems.pretrained import BadWeights, SeveralSetsOfWeights, Way, asked_by
+from archdsl.weights.archive import State, read_state
+from archdsl.weights.matching import Matching, match
+from archdsl.weights.modules import COUNTER, layers_of
+
+
+def built(
+    network: Network,
+    file: str,
+    ignored: Sequence[str] = (),
+    only: str | None = None,
+    way: Way = "python",
+) -> tuple[nn.Module, Matching]:
+    """A network's module with the weights of a file, and how they were matched. Raises `ArchError`."""
+    model = build(network)
+    try:
+        return model, load_weights(model, network, read_state(file), ignored, only)
+    except Fault as fault:
+        raise ArchError([Diagnostic.of(asked_by(fault.problem, way), network.place)]) from None
 
 
 def load_weights(
@@ -27,7 +45,12 @@ def load_weights(
     Of the layers only the `wanted` ones, if they are named; `ignored` are prefixes of the file to leave out,
     `only` is one to take from alone. Raises `Fault`, with the model as it was, where the file does not fit.
     """
-    found = match(layers_of(network, wanted), state.shapes(), state.ordered, ignored, only)
+    if state.sets and not any(f"{only}.".startswith(f"{one}.") for one in state.sets):
+        raise Fault(SeveralSetsOfWeights(state.path, state.sets))
+    layers = layers_of(network, wanted)
+    asked = {layer.name for layer in layers}
+    others = [layer for layer in layers_of(network) if layer.name not in asked]
+    found = match(layers, state.shapes(), state.ordered, ignored, only, others, state.same)
     for one in found.matches:
         for its in one.tensors.values():
             tensor = state.tensors[its]
@@ -47,7 +70,10 @@ def _copy(model: nn.Module, state: State, found: Matching) -> None:
     for one in found.matches:
         for name, its in one.tensors.items():
             into = own[f"{one.layer}.{name}"]
-            into.copy_(state.tensors[its].reshape(into.shape))
+            tensor = state.tensors[its]
+            if one.turned:
+                tensor = tensor.reshape(*into.shape[1:], into.shape[0]).movedim(-1, 0)
+            into.copy_(tensor.reshape(into.shape))
         counter = state.tensors.get(f"{one.module}.{COUNTER}")
         if counter is not None:
             own[f"{one.layer}.{COUNTER}"].copy_(counter)

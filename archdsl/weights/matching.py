@@ -16,64 +16,53 @@ in order of execution. They are matched in this order:
    scopes, if there is one.
 
 What is called like a layer or a label of the network, or like the end of one alone, is that one, or nothing
-fits. Refused is also what the
-file's own numbers contradict (`conv2` before `conv1`, of equal shape), and an order beside which another
-agrees better with the network's scopes. Where order alone tells modules of equal shape apart, that is said
-(`doubts`). Nothing here reads a tensor.
+fits. What of the file no layer takes is refused, but for what is called like a part of the network that is
+not asked for. Refused is also what the file's own numbers contradict (`conv2` before `conv1`, of equal
+shape), an order beside which another agrees better with the network's scopes, and a value whose layout can't
+be told. Where order alone tells modules of equal shape apart, that is said (`doubts`). Nothing here reads a
+tensor.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from archdsl.compiler.depth import deep
-from archdsl.compiler.network import Network
 from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.pretrained import (
     AmbiguousWeights,
     LayersWithoutWeights,
+    LayoutOfWeights,
     NoSuchPrefix,
     PermutedWeights,
     WeightsWithoutLayers,
 )
+from archdsl.weights.modules import Extents, Module, fits, layout, modules_of
 
-COUNTER = "num_batches_tracked"
-"""A batch normalisation's counter. Older files have none, and nothing follows from it."""
-RUNNING = "running_"
-"""How the names of a normalisation's statistics begin."""
 MOST_TRIES = 200_000
 """How many places are tried for the layers of a file, before its order is called too open."""
 
-Extents = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """The tensors under one prefix: their shapes, by the last part of their names."""
-
-    name: str
-    tensors: Mapping[str, Extents]
-
-    @property
-    def shapes(self) -> str:
-        return ", ".join(str(list(shape)) for shape in self.tensors.values())
+Same = Callable[[Module, Module], bool]
+"""Whether two modules of a file have the same weights, so that they can be one layer's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """A layer of the network, the module of the file that it takes its tensors from, and which is which.
 
-    `tensors` has the file's full name of each of the layer's own.
+    `tensors` has the file's full name of each of the layer's own. In the file the channels are the last axis
+    where it is `turned`.
     """
 
     layer: str
     module: str
     tensors: Mapping[str, str]
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +85,17 @@ class Matching:
         a, b = self.doubts
         return f"`{a}` and `{b}` have equal shapes, and only the order of the file tells which is which"
 
-
-def layers_of(network: Network, wanted: Iterable[str] | None = None) -> list[Module]:
-    """The layers of a network that have tensors, in order of execution; only the `wanted` ones if named."""
-    names = None if wanted is None else frozenset(wanted)
-    found: list[Module] = []
-    for node in network.nodes:
-        if node.first is not None or node.kind == "input" or (names is not None and node.name not in names):
-            continue
-        xs = [wire.shape for wire in node.inputs]
-        tensors = dict(node.layer.weights(*xs))
-        tensors |= {name: buffer.shape for name, buffer in node.layer.buffers(*xs).items()}
-        # A network is built before it takes weights, and then no extent of one is open.
-        shapes = {
-            name: tuple(extent if isinstance(extent, int) else 0 for extent in shape)
-            for name, shape in tensors.items()
-            if name != COUNTER
-        }
-        if shapes:
-            found.append(Module(node.name, shapes))
-    return found
+    @property
+    def remarks(self) -> list[str]:
+        """What is worth knowing of how a file was taken: the doubt, what was turned, what was left."""
+        found = [] if self.doubt is None else [self.doubt]
+        found += [
+            f"`{one.module}` has its channels last, and was turned" for one in self.matches if one.turned
+        ]
+        if self.unused:
+            more = f" and {len(self.unused) - 10:,} more" if len(self.unused) > 10 else ""
+            found.append(f"not asked for: {', '.join(f'`{name}`' for name in self.unused[:10])}{more}")
+        return found
 
 
 def match(
@@ -124,32 +104,79 @@ def match(
     ordered: bool,
     ignored: Sequence[str] = (),
     only: str | None = None,
+    others: Iterable[Module] = (),
+    same: Same | None = None,
 ) -> Matching:
     """Match layers to the tensors of a file, whose names are in its order if it is `ordered`.
 
-    `ignored` are prefixes of the file that are left out, and `only` is one beside which all is. Raises
-    `Fault` where something has no counterpart, or where more than one way is open.
+    `ignored` are prefixes of the file that are left out, and `only` is one beside which all is. `others` are
+    the network's layers that are not asked for: what is named as they are may be left. Raises `Fault` where
+    something has no counterpart, or where more than one way is open.
     """
-    modules = _modules(shapes)
+    others = list(others)
+    modules = modules_of(shapes, [*layers, *others])
     common = _common_prefix(modules)
     if only is not None:
         modules = _part(modules, only, common)
     for prefix in ignored:
         left_out = {module.name for module in _part(modules, prefix, common)}
         modules = [module for module in modules if module.name not in left_out]
+    kinds = _Kinds(layers)
+    if same is not None:
+        modules = _without_twins(layers, modules, kinds, same)
     common = _common_prefix(modules)
     for start in (0, *(len(part) + 1 for part in _nested(common))):
         named = {module.name[start:]: module for module in modules}
-        if all(layer.name in named and _fits(layer, named[layer.name]) is not None for layer in layers):
+        if all(layer.name in named and fits(layer, named[layer.name]) is not None for layer in layers):
             asked = {layer.name for layer in layers}
-            unused = [module.name for module in modules if module.name[start:] not in asked]
-            return Matching(_matches(layers, [named[layer.name] for layer in layers]), "name", unused)
+            unused = [module for module in modules if module.name[start:] not in asked]
+            _refuse_strays(unused, modules, start, _prefixes(others) - _prefixes(layers))
+            taken = _matches(layers, [named[layer.name] for layer in layers], start)
+            return Matching(taken, "name", [module.name for module in unused])
     anchors = _Anchors(layers, modules, len(common) + 1 if common else 0)
-    _same_kinds(layers, modules, anchors)
+    _same_kinds(layers, modules, anchors, kinds)
     called = anchors.layers_called(layers, modules)
     if called is not None:
         return Matching(_matches(layers, called), "name")
     return _arranged(layers, modules, ordered, anchors)
+
+
+def _refuse_strays(unused: Sequence[Module], modules: Sequence[Module], start: int, other: set[str]) -> None:
+    """Refuse what no layer takes, but for what is called like a part of the network that is not asked for."""
+    strays = [module for module in unused if other.isdisjoint(_nested(module.name[start:]))]
+    if strays:
+        beside = tuple((module.name, module.shapes) for module in strays)
+        raise Fault(WeightsWithoutLayers(beside, len(strays), _widest(strays, modules)))
+
+
+def _without_twins(
+    layers: Sequence[Module], modules: Sequence[Module], kinds: _Kinds, same: Same
+) -> list[Module]:
+    """The modules of a file, but only one of those that are one layer under several names.
+
+    That are modules with the same weights, where the network uses a layer of their kind as often at least,
+    and has fewer of it than the file.
+    """
+    uses: dict[object, int] = {}
+    for layer in layers:
+        uses[kinds(layer)] = max(layer.uses, uses.get(kinds(layer), 0))
+    over = Counter(map(kinds, modules)) - Counter(map(kinds, layers))
+    own = {layer.name for layer in layers}
+    groups: list[list[Module]] = []
+    for module in modules:
+        if kinds(module) not in over or uses.get(kinds(module), 0) < 2:
+            continue
+        group = next((g for g in groups if kinds(g[0]) == kinds(module) and same(g[0], module)), None)
+        if group is None:
+            groups.append([module])
+        else:
+            group.append(module)
+    twins: set[str] = set()
+    for group in groups:
+        if len(group) <= uses[kinds(group[0])]:
+            kept = next((module for module in group if module.name in own), group[0])
+            twins |= {module.name for module in group if module is not kept}
+    return [module for module in modules if module.name not in twins]
 
 
 def _arranged(
@@ -161,15 +188,17 @@ def _arranged(
         _refuse_contradiction(tree)
     arranging = _Arranging(layers, ordered)
     best, other = arranging.arrange(tree)
-    in_order = ordered and all(_fits(*both) is not None for both in zip(layers, modules, strict=True))
+    in_order = ordered and all(fits(*both) is not None for both in zip(layers, modules, strict=True))
     anchored = in_order and all(tree.anchors.allows(*both) for both in zip(layers, modules, strict=True))
     if best is None:
-        if in_order:
-            forbidden = (both for both in zip(layers, modules, strict=True) if not tree.anchors.allows(*both))
-            # Where names forbid none, it is that no arrangement keeps what has a name in common together.
-            layer, module = next(forbidden, (layers[0], modules[0]))
+        both = list(zip(layers, modules, strict=True))
+        forbidden = next((pair for pair in both if not tree.anchors.allows(*pair)), None)
+        if in_order and forbidden is not None:
+            layer, module = forbidden
             raise Fault(AmbiguousWeights(layer.name, module.name, tree.anchors.of(module) or ""))
-        raise Fault(PermutedWeights(None, None))
+        apart = next((pair for pair in both if fits(*pair) is None), ())
+        shown = tuple((one.name, one.shapes) for one in apart)
+        raise Fault(PermutedWeights(None, None, shown, scattered=not apart and forbidden is None))
     if not anchored:
         if other is not None:
             raise _open_between(layers, best, other)
@@ -189,15 +218,6 @@ def _open_between(layers: Sequence[Module], first: Sequence[Module], second: Seq
 
 
 # ------------------------------------------------------------------------------ one module
-
-
-def _modules(shapes: Mapping[str, Extents]) -> list[Module]:
-    found: dict[str, dict[str, Extents]] = {}
-    for full, shape in shapes.items():
-        prefix, _, name = full.rpartition(".")
-        if name != COUNTER:
-            found.setdefault(prefix, {})[name] = shape
-    return [Module(prefix, tensors) for prefix, tensors in found.items()]
 
 
 def _under(name: str, prefix: str) -> bool:
@@ -227,74 +247,69 @@ def _part(modules: Sequence[Module], prefix: str, common: str) -> list[Module]:
         found = [module for module in modules if _under(module.name, one)]
         if found:
             return found
-    raise Fault(NoSuchPrefix(prefix, nearest(prefix, _prefixes(modules))))
+    raise Fault(NoSuchPrefix(prefix, nearest(prefix, sorted(_prefixes(modules)))))
 
 
-def _prefixes(modules: Iterable[Module]) -> list[str]:
-    found: dict[str, None] = {}
-    for module in modules:
-        found.update(dict.fromkeys(_nested(module.name)))
-    return list(found)
+def _prefixes(modules: Iterable[Module]) -> set[str]:
+    return {prefix for module in modules for prefix in _nested(module.name)}
 
 
-def _fits(layer: Module, module: Module) -> dict[str, str] | None:
-    """The file's name of each of a layer's tensors; None where they differ.
-
-    The one tensor of a layer may be called as it likes.
-    """
-    if layer.tensors.keys() == module.tensors.keys():
-        pairs = {name: name for name in layer.tensors}
-    elif len(layer.tensors) == len(module.tensors) == 1:
-        pairs = dict(zip(layer.tensors, module.tensors, strict=True))
-    else:
-        return None
-    alike = all(_alike(layer.tensors[own], module.tensors[its]) for own, its in pairs.items())
-    return pairs if alike else None
-
-
-def _alike(a: Extents, b: Extents) -> bool:
-    """Whether a shape is another's, but for extents of 1 and for a map that was flattened to be read.
-
-    A linear layer over a flattened map is a convolution over all of it, and reads in the same order.
-    """
-    if a == b:
-        return True
-    if a[:1] != b[:1] or prod(a) != prod(b):
-        return False
-    return len(a) == 2 or len(b) == 2 or [n for n in a if n != 1] == [n for n in b if n != 1]
-
-
-def _matches(layers: Sequence[Module], modules: Sequence[Module]) -> list[Match]:
+def _matches(layers: Sequence[Module], modules: Sequence[Module], start: int | None = None) -> list[Match]:
+    """What is taken. Names that count from `start` on are the network's own, and so are layouts then."""
     found: list[Match] = []
     for layer, module in zip(layers, modules, strict=True):
-        pairs = _fits(layer, module)
+        pairs = fits(layer, module)
         assert pairs is not None
-        start = f"{module.name}." if module.name else ""
-        found.append(Match(layer.name, module.name, {own: start + its for own, its in pairs.items()}))
+        turned = False
+        for own, its in pairs.items() if layer.value else ():
+            lies = layout(layer.tensors[own], module.tensors[its])
+            named = start is not None and module.full[its][start:] == f"{layer.name}.{own}"
+            if lies == "open" and not (named and layer.tensors[own] == module.tensors[its]):
+                shapes = layer.tensors[own], module.tensors[its]
+                raise Fault(LayoutOfWeights(layer.name, own, module.full[its], *shapes))
+            turned = lies == "channels last"
+        found.append(
+            Match(layer.name, module.name, {own: module.full[its] for own, its in pairs.items()}, turned)
+        )
     return found
 
 
-Kind = tuple[int, int]
-"""What can be told of a tensor whatever form it has: its first extent, and its elements."""
+Kind = tuple[tuple[int, int], ...]
+"""What can be told of a module whatever form its tensors have: their first extents, and their elements."""
 
 
-def _kind(module: Module) -> tuple[Kind, ...]:
-    return tuple(sorted(((shape[:1] or (1,))[0], prod(shape)) for shape in module.tensors.values()))
+class _Kinds:
+    """The kind of a layer, or of a module of a file.
+
+    The first axis of a network's value may be any in a file, so there its elements alone count.
+    """
+
+    def __init__(self, layers: Sequence[Module]) -> None:
+        values = (shape for layer in layers if layer.value for shape in layer.tensors.values())
+        self._values = frozenset(map(prod, values))
+
+    def __call__(self, module: Module) -> Kind:
+        found = sorted(((shape[:1] or (1,))[0], prod(shape)) for shape in module.tensors.values())
+        if len(found) == 1 and found[0][1] in self._values:
+            return ((0, found[0][1]),)
+        return tuple(found)
 
 
-def _same_kinds(layers: Sequence[Module], modules: Sequence[Module], anchors: _Anchors) -> None:
+def _same_kinds(
+    layers: Sequence[Module], modules: Sequence[Module], anchors: _Anchors, kinds: _Kinds
+) -> None:
     """Refuse a file that lacks what the network has, or has what the network lacks."""
-    wanted, given = Counter(map(_kind, layers)), Counter(map(_kind, modules))
+    wanted, given = Counter(map(kinds, layers)), Counter(map(kinds, modules))
     over, lacking = given - wanted, wanted - given
-    left = _of_kinds(modules, over, [module for module in modules if anchors.of(module) is None])
+    left = _of_kinds(modules, over, kinds, [module for module in modules if anchors.of(module) is None])
     beside = tuple((module.name, module.shapes) for module in left)
     prefixes = _widest(left, modules) if len(left) == over.total() else tuple(m.name for m in left)
     problem: Problem
     if lacking:
-        without = _of_kinds(layers, lacking, [layer for layer in layers if not anchors.claim(layer)])
+        without = _of_kinds(layers, lacking, kinds, [layer for layer in layers if not anchors.claim(layer)])
         shown = tuple((layer.name, layer.shapes) for layer in without)
-        statistics = _statistics_lacking(without, over)
-        problem = LayersWithoutWeights(shown, lacking.total(), statistics, beside, prefixes)
+        alone = _lacking_alone(without, lacking, left, over, kinds)
+        problem = LayersWithoutWeights(shown, lacking.total(), alone, beside, prefixes)
         raise Fault(problem)
     if over:
         problem = WeightsWithoutLayers(beside, over.total(), prefixes)
@@ -302,27 +317,36 @@ def _same_kinds(layers: Sequence[Module], modules: Sequence[Module], anchors: _A
 
 
 def _of_kinds(
-    some: Sequence[Module], kinds: Counter[tuple[Kind, ...]], unnamed: Sequence[Module]
+    some: Sequence[Module], many: Counter[Kind], kinds: _Kinds, unnamed: Sequence[Module]
 ) -> list[Module]:
     """Those of kinds of which there are so many too many: the `unnamed` ones where they are as many."""
-    found = [one for one in unnamed if _kind(one) in kinds]
-    if Counter(map(_kind, found)) == kinds:
+    found = [one for one in unnamed if kinds(one) in many]
+    if Counter(map(kinds, found)) == many:
         return found
-    return [one for one in some if _kind(one) in kinds]
+    return [one for one in some if kinds(one) in many]
 
 
-def _statistics_lacking(without: Sequence[Module], over: Counter[tuple[Kind, ...]]) -> tuple[str, ...]:
-    """The running statistics whose lack is all that layers have against modules of a file."""
-    lacking: dict[str, None] = {}
-    bare: list[Module] = []
-    for layer in without:
-        running = [name for name in layer.tensors if name.startswith(RUNNING)]
-        if not running:
-            return ()
-        lacking |= dict.fromkeys(running)
-        kept = {name: shape for name, shape in layer.tensors.items() if name not in running}
-        bare.append(Module(layer.name, kept))
-    return tuple(lacking) if Counter(map(_kind, bare)) <= over else ()
+def _lacking_alone(
+    without: Sequence[Module],
+    lacking: Counter[Kind],
+    left: Sequence[Module],
+    over: Counter[Kind],
+    kinds: _Kinds,
+) -> tuple[str, ...]:
+    """The tensors, biases or statistics, whose lack is all that layers have against modules of a file."""
+    first = without[0].tensors
+    for module in left:
+        gone = {name: None for name in first if name not in module.tensors}
+        if not (gone and module.tensors.keys() < first.keys()):
+            continue
+        bare: Counter[Kind] = Counter()
+        for kind, count in lacking.items():
+            of = next(layer for layer in without if kinds(layer) == kind)
+            kept = {name: shape for name, shape in of.tensors.items() if name not in gone}
+            bare[kinds(Module(of.name, kept))] += count
+        if all(gone.keys() <= layer.tensors.keys() for layer in without) and bare <= over:
+            return tuple(gone)
+    return ()
 
 
 def _widest(left: Sequence[Module], modules: Sequence[Module]) -> tuple[str, ...]:
@@ -384,7 +408,7 @@ class _Anchors:
         found: list[Module] = []
         for layer in layers:
             its = [module for label in _nested(layer.name) for module in by_label.get(label, ())]
-            if len(its) != 1 or _fits(layer, its[0]) is None:
+            if len(its) != 1 or fits(layer, its[0]) is None:
                 return None
             found += its
         return found
@@ -536,7 +560,7 @@ class _Arranging:
         if tree.module is not None:
             if at == len(self._layers) or not tree.anchors.allows(self._layers[at], tree.module):
                 return None
-            return None if _fits(self._layers[at], tree.module) is None else _Way(0, tree.module)
+            return None if fits(self._layers[at], tree.module) is None else _Way(0, tree.module)
         found = self._rest(tree, at, frozenset(range(len(tree.parts))))
         if found is not None and tree.size > 1 and (at, at + tree.size) in self._scopes:
             return _Way(found.agrees + 1, found.order, found.other)
