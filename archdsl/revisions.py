@@ -71,11 +71,12 @@ def read_at(revision: str, path: str, folder: Path, name: str) -> tuple[Source, 
         for up in range(len(folder.absolute().parts) + len(path.split("/"))):
             mark = "../" * up + MARK
             try:
-                if _text(revision, root + mark, folder) is not None:
-                    return mark
+                found = _asked("--batch-check", [f"{revision}:{root}{mark}"], folder)
             except Unavailable:
                 # git does not look above its repository.
                 break
+            if found.splitlines()[0].split()[-2] == b"blob":
+                return mark
         return None
 
     def load(wanted: str, importer: Source) -> Source:

@@ -10,6 +10,8 @@ from conftest import CASES
 from mutations import checked, watched
 
 from archdsl.checking import check_file
+from archdsl.compiler import limits
+from archdsl.compiler.unrolling import Unroller
 from archdsl.problems import CATALOGUE
 from archdsl.report.diagnostics import render
 from archdsl.source import Source
@@ -181,6 +183,16 @@ HOSTILE = {
         None,
     ),
     "a name that no file can have": ('import A from "a\x00b"\n' + case("relu"), "import-not-found"),
+    "a name too long for a file": (f'import A from "{"x" * 4000}"\n' + case("relu"), "import-not-found"),
+    "choices in choices in blocks in blocks": (
+        "block B(depth) { "
+        + ("if 1 == 2 { relu } " + "else if 1 == 2 { relu } " * 49 + "else { ") * 10
+        + "if depth > 0 { B(depth - 1) } else { relu }"
+        + "}" * 10
+        + " }\n"
+        + case("B(40)"),
+        None,
+    ),
     "half a pair": ('import A from "\ud800"\n' + case("relu"), "import-not-found"),
 }
 """Programs made to exhaust time or memory, or to end in a traceback, and what is said of each."""
@@ -195,3 +207,28 @@ def test_a_hostile_program(name: str) -> None:
         return
     found = {diagnostic.name for diagnostic in checked(text)}
     assert expected in found
+
+
+@pytest.mark.parametrize(
+    "body", ["relu", "pad(1)", "B -> relu", "a: repeat 2 { B }", "let a = 1\n  relu", "s"]
+)
+def test_a_loop_is_given_up_early_only_where_it_would_be_late(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With lower limits, so that every count around them can be tried."""
+    monkeypatch.setattr(limits, "LAYERS", 30)
+    monkeypatch.setattr(limits, "STEPS", 150)
+
+    def refused(count: int, loop: str) -> bool:
+        text = (
+            "block B { relu -> tanh }\n\nnetwork Case {\n  input x: [4, 8]\n  shared s: tanh\n  s\n  "
+            f"{loop.format(f'repeat {count} {{ {body} }}')}\n}}\n"
+        )
+        return any(d.severity == "error" for d in check_file(Source("case.arch", text)).diagnostics)
+
+    for loop in ("{}", "repeat 2 {{\n relu\n {} }}"):
+        early = [refused(count, loop) for count in (0, 1, 2, *range(4, 34, 2), 200)]
+        with monkeypatch.context() as late:
+            late.setattr(Unroller, "_bound", lambda *_: False)
+            assert early == [refused(count, loop) for count in (0, 1, 2, *range(4, 34, 2), 200)]
+        assert early[0] is False and early[-1] is True

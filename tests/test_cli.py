@@ -57,6 +57,10 @@ network Warned {
 """
 
 
+CHOSEN = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "ARCHDSL_DEBUG")
+"""Variables by which whoever runs the tests may have chosen something for the commands, too."""
+
+
 class Finished:
     """What a process left."""
 
@@ -70,7 +74,7 @@ def run(
     *arguments: str, cwd: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
 ) -> Finished:
     """`archdsl ARGUMENTS` in a process of its own, in a folder."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "ARCHDSL_DEBUG")}
+    kept = {k: v for k, v in os.environ.items() if k not in CHOSEN}
     process = subprocess.run(
         [sys.executable, "-c", START, *arguments],
         cwd=cwd,
@@ -194,7 +198,7 @@ def test_expectations_bind_no_more_with_what_was_set(folder: Path) -> None:
 
 def test_depth_and_columns(tmp_path: Path) -> None:
     found = run(
-        "analyze", "resnet.arch:ResNet18", "--csv", "--depth", "1", "--columns", "name,macs", cwd=tmp_path
+        "analyze", "resnet.arch:ResNet18", "--csv", "--depth", "1", "--columns", "layer,macs", cwd=tmp_path
     )
     rows = [line.split(",") for line in found.out.split()]
     assert [name for name, _ in rows] == ["name", "stem", "stage_1", "stage_2", "stage_3", "stage_4", "head"]
@@ -811,7 +815,7 @@ def on_a_terminal(*arguments: str, cwd: Path, environment: Mapping[str, str] | N
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    kept = {k: v for k, v in os.environ.items() if k not in CHOSEN}
     with subprocess.Popen(
         [sys.executable, "-c", START, *arguments],
         cwd=cwd,
@@ -842,6 +846,7 @@ def test_terminals_get_colour_and_their_width(folder: Path) -> None:
     assert "\x1b" not in plain
     assert max(map(len, plain.split("\n"))) <= 80
     assert "\x1b" not in on_a_terminal("check", "wrong.arch", cwd=folder, environment={"TERM": "dumb"})
+    assert "\x1b[" in run("check", "wrong.arch", cwd=folder, environment={"FORCE_COLOR": "1"}).out
 
 
 def test_encodings_without_the_finer_signs(folder: Path) -> None:

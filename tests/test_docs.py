@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import archdsl
+from archdsl.layers import arguments
 from archdsl.recipes.reader import read_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +155,8 @@ def test_the_layer_of_adding_a_layer() -> None:
     from archdsl.layers import LAYERS
 
     page = (DOCS / "adding-a-layer.md").read_text(encoding="utf-8")
+    kinds = [name for name, value in vars(arguments).items() if isinstance(value, arguments.Kind)]
+    assert [name for name in kinds if f"`{name}`" not in page] == []
     program = re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert program
     try:

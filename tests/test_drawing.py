@@ -159,6 +159,10 @@ def test_what_comes_in_beside_the_trunk_is_named() -> None:
     found = trunk(both.network, Flow(both.network))
     assert [s.joins for s in found.stations] == [[], [], ["right, through b"]]
     assert found.skips == []
+    text = "network N { input t: [4]\ninput noisy: [2, 8, 8]\n"
+    text += "time: from t -> linear(3) -> silu -> linear(9) -> silu -> linear(2) -> reshape([2, 1, 1])\n"
+    told = archdsl.loads(text + "from noisy, time -> multiply -> conv(2, kernel=3)\n}")
+    assert shapes(trunk(told.network, Flow(told.network))) == [(2, 8, 8), (2, 8, 8), (2, 6, 6)]
 
 
 def test_a_picture_has_an_end() -> None:

@@ -12,6 +12,7 @@ from reference import Node, Reference
 from translating import label, translate
 
 import archdsl
+from archdsl.report.columns import COLUMNS
 
 Certificate = dict[str, Any]
 Tensor = torch.Tensor
@@ -315,6 +316,9 @@ def test_a_patch_on_a_background(name: str) -> None:
     assert (certificate["translation"], certificate["shift"]) == (translation, shift)
     assert certificate["ended_by"] is None
     assert (certificate["border"] is None) == (translation == "invariant")
+    if translation == "invariant":
+        under = "" if shift == [1, 1] else f", shift {shift[0]}"
+        assert COLUMNS["equivariance"].cell(layer) == f"invariant{under}"
     model = lowered(net)
     y = run(model, on_background(shape, (9, 9)))
     for axis, step in enumerate(shift):

@@ -408,6 +408,14 @@ def test_importing_files_follow_what_is_open(tmp_path: Path) -> None:
             back = types.FileEvent(unit.as_uri(), types.FileChangeType.Created)
             editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([back]))
             assert [hint.label for hint in await editor.hints(user.as_uri())] == ["4 × 8 × 8"]
+            # A folder that becomes a project's.
+            inner, mark = (tmp_path / "nets/inner.arch").as_uri(), tmp_path / ".archroot"
+            editor.open(inner, text.replace("unit.arch", "../unit.arch"))
+            assert [d.code for d in await editor.diagnostics(inner)] == ["import-outside"]
+            mark.touch()
+            made = types.FileEvent(mark.as_uri(), types.FileChangeType.Created)
+            editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([made]))
+            assert [hint.label for hint in await editor.hints(inner)] == ["4 × 8 × 8"]
 
     spoken(scenario)
 

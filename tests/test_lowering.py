@@ -328,7 +328,8 @@ def test_building_twice_gives_two_modules_of_one_class() -> None:
 
 def test_a_module_goes_to_a_process_that_has_not_built_it(tmp_path: Path) -> None:
     """With its weights, its mode and what was put on it, by torch.save as by multiprocessing."""
-    text = "block B(n) { conv(n, kernel=3) -> batch_norm }\nnetwork A { input x: [3, 8, 8]\n repeat 2 { B(4) } }"
+    block = "block B(n) { conv(n, kernel=3) -> batch_norm }\n"
+    text = f"{block}network A {{ input x: [3, 8, 8]\n repeat 2 {{ B(4) }} }}"
     model = archdsl.loads(text).build().eval()
     assert type(copy.deepcopy(model)) is type(model)
     model.note = "kept"

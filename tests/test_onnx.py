@@ -40,7 +40,10 @@ begins behind the samples, and along the columns it would not."""
 VOLUME = "network Volume {\n  input x: [2, 4, 6, 9]\n  pooled: adaptive_avg_pool([2, 1, 3]) -> flatten\n}"
 
 
-@pytest.mark.parametrize("file", ["mnist1d_conv.arch", "lenet5.arch:LeNet5", "unet.arch", SEVERAL, HIDING, VOLUME])
+FILES = ["mnist1d_conv.arch", "lenet5.arch:LeNet5", "unet.arch", SEVERAL, HIDING, VOLUME]
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_the_graph_computes_what_torch_does(tmp_path: Path, file: str) -> None:
     net = archdsl.loads(file) if file.startswith("network") else _load(file)
     model = net.build().eval()
@@ -162,6 +165,6 @@ def test_a_layer_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     ):
         export(net.network, net.build(), tmp_path / "n.onnx")
     uneven = archdsl.loads(VOLUME.replace("4, 6", "5, 6"))
-    with pytest.raises(NotExported, match="_adaptive_avg_pool3d` as `pooled.adaptive_avg_pool` uses it"):
+    with pytest.raises(NotExported, match=r"_adaptive_avg_pool3d` as `pooled.adaptive_avg_pool` uses it"):
         export(uneven.network, uneven.build(), tmp_path / "n.onnx")
     assert not list(tmp_path.iterdir())

@@ -336,7 +336,7 @@ def test_analyze_check_and_layers(folder: Path) -> None:
     assert run("check", "digits.arch", "--allow-python").return_value == 0
     listed = run("layers", "--from", "my_layers.py", "--allow-python").output
     assert listed == "squared_relu  The square of a rectified linear unit\n"
-    page = run("layers", "squared_relu", "--from", "my_layers.py", "--allow-python").output
+    page = run("layers", "squared_relu", "--from", "my_layers.py", "--allow-python", "--rules").output
     assert page.startswith("squared_relu(scale=1)\n")
     assert "what the square is multiplied by: a number above 0" in page
     assert "return torch.F.relu(values[0]).square() * self.scale" in page
@@ -560,7 +560,13 @@ MISTAKES = [
         "build",
         "gives None, not the module of weight",
     ),
-    ("def forward(self, torch, module, values, xs): return -values[0]", "forward", "ended in TypeError"),
+    ("def forward(self, torch, m, values, xs): return ~values[0]", "forward", "ended in TypeError"),
+    (
+        "def forward(self, torch, m, values, xs): return values[0] if values[0] > 0 else values[0]",
+        "forward",
+        "what torch will compute is not yet known",
+    ),
+    ("def forward(self, torch, m, values, xs): return [*values[0]]", "forward", "not iterable"),
     ("def forward(self, torch, module, values, xs): return 'x'", "forward", "gives 'x', not an expression"),
     ("def answers(self, motion, fibres, *xs): return 1", "answers", "gives 1, not a `Fibre` or None"),
     ("def answers(self, motion, fibres, *xs): return fibres[7]", "answers", "ended in IndexError"),
@@ -650,6 +656,21 @@ def test_torch_does_not_do_what_the_rules_say(folder: Path, text: str, rule: str
     assert f"the rule `{rule}` of the layer `odd`" in found.message
     assert said in found.message
     assert found.span.line == 4
+
+
+def test_operators_are_those_of_torch_in_the_order_of_python(folder: Path) -> None:
+    text = "1 - x - (2 - x * 3) / 4 + (-x) ** 2 * (x >= 0.5) - (x < 0.25) * ((x - 3) @ torch.ones(6, 6)) ** 2"
+    net = odd(f"def forward(self, torch, m, values, xs):\n    x = values[0]\n    return {text}")
+    x = torch.randn(2, 4, 6)
+    torch.testing.assert_close(net.build()(x), eval(text, {"torch": torch, "x": x}))
+
+
+def test_a_layer_in_a_block_is_wrong_where_it_stands(folder: Path) -> None:
+    Path("odd.py").write_text(PLAIN.format("def shape(self, x): return Shape((3, 6))"))
+    program = 'import odd from "odd.py"\nblock B { odd }\nnetwork Small {\n  input x: [4, 6]\n  B\n}\n'
+    found = refused(archdsl.loads(program, allow_python=True).build)
+    assert (found.span.line, found.span.text) == (2, "odd")
+    assert [label.span.text for label in found.labels] == ["B"]
 
 
 def test_two_sources_may_not_define_one_name(folder: Path) -> None:

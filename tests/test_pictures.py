@@ -25,10 +25,11 @@ from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
 from archdsl.training import pictures
 from archdsl.training.examples import Examples
+from archdsl.training.folder import TrainingError
 from archdsl.training.loop import train
 from archdsl.training.pictures import Streamed, decode, opened
 from archdsl.training.processes import Processes
-from archdsl.training.run import Checkpoint, TrainingError
+from archdsl.training.run import Checkpoint
 from archdsl.training.sources import load
 
 CPU = torch.device("cpu")

@@ -54,12 +54,13 @@ from archdsl.recipes.schedules import (
     rate_factor,
 )
 from archdsl.report.units import human, human_bytes
+from archdsl.training.folder import TrainingError
 from archdsl.training.initialisation import initialise
 from archdsl.training.loop import Plateau as PlateauSoFar
 from archdsl.training.loop import train
 from archdsl.training.measuring import as_read, scored
 from archdsl.training.parameters import optimizer
-from archdsl.training.run import Measurement, TrainingError
+from archdsl.training.run import Measurement
 from archdsl.training.step import Step as TrainingStep
 from archdsl.training.transforming import augmented
 

@@ -539,6 +539,7 @@ def test_findings_as_github() -> None:
         archdsl.loads("network 100 { relu }", name="<standard input>")
     assert as_github(raised.value.diagnostics) == (
         "::error title=unexpected-text::<standard input>:1:9: expected a name, found `100`"
+        "%0Ahelp: put a name in its place"
     )
 
 

@@ -13,9 +13,10 @@ import torch
 
 import archdsl
 from archdsl.recipes.reader import read_recipe
+from archdsl.training.folder import TrainingError
 from archdsl.training.loop import train
 from archdsl.training.page import SHOWN
-from archdsl.training.run import Measurement, TrainingError
+from archdsl.training.run import Measurement
 from archdsl.training.sources import load
 from archdsl.training.trained import Trained
 

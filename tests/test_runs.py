@@ -25,9 +25,10 @@ from safetensors.torch import load_file
 import archdsl
 from archdsl.recipes.optimizers import Optimizer
 from archdsl.recipes.reader import read_recipe
+from archdsl.training.folder import TrainingError
 from archdsl.training.loop import Result, _Training, train
 from archdsl.training.parameters import optimizer
-from archdsl.training.run import CHECKPOINTS, Checkpoint, Measurement, TrainingError
+from archdsl.training.run import CHECKPOINTS, Checkpoint, Measurement
 from archdsl.training.sharding import save_state
 from archdsl.training.step import Step
 

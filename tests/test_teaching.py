@@ -587,10 +587,8 @@ def test_from_which_layer_on_a_resnet_sees_all(network: str, units: tuple[int, .
                 step *= stride
     assert first is not None
     (said,) = notes("resnet.arch", network, "field-covers-input")
-    assert (
-        said
-        == f"the receptive field before `{first[0]}` is {first[1]} x {first[1]}, and the whole input 224 x 224"
-    )
+    field = f"{first[1]} x {first[1]}"
+    assert said == f"the receptive field before `{first[0]}` is {field}, and the whole input 224 x 224"
 
 
 # ------------------------------------------------------------------------------ silencing

@@ -15,7 +15,7 @@ from PIL import Image
 from archdsl.cli.main import archdsl as command
 from archdsl.cli.output import json_text
 from archdsl.recipes.data import Arrays, Mnist
-from archdsl.training.run import TrainingError
+from archdsl.training.folder import TrainingError
 from archdsl.training.trained import Trained
 
 FILE = """import Wide from "../parts/wide.arch"
@@ -214,7 +214,7 @@ def test_the_command_names_the_likeliest_classes(folder: Path, tmp_path: Path) -
     assert done.return_value == 0, done.output
     assert done.output.count("%") == 2
     said = json.loads(run("predict", str(folder), str(tmp_path / "one.npy"), "--json").stdout)["said"]
-    assert sum(said[0]["classes"]) == pytest.approx(1)
+    assert sum(said[0]["classes"]) == pytest.approx(1) and said[0]["shape"] == [10]
 
 
 def test_a_folder_is_all_that_can_be_read_in_it(folder: Path, tmp_path: Path) -> None:
@@ -275,9 +275,7 @@ def test_folders_that_are_no_runs(folder: Path, tmp_path: Path, spoil: str) -> N
 
 def test_weights_of_another_network(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "run")
-    changed = (
-        (tmp_path / "run/network.arch").read_text().replace("  Flat\n", "  Flat -> relu -> linear(7)\n")
-    )
+    changed = (tmp_path / "run/network.arch").read_text().replace("  Flat\n", "  Flat -> relu -> linear(7)\n")
     (tmp_path / "run/network.arch").write_text(changed)
     with pytest.raises(TrainingError, match="weights of another network"):
         Trained(tmp_path / "run")

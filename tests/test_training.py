@@ -21,10 +21,11 @@ import archdsl
 from archdsl.cli.train import train as command
 from archdsl.recipes.reader import read_recipe
 from archdsl.recipes.recipe import Recipe
+from archdsl.training.folder import TrainingError
 from archdsl.training.initialisation import initialise
 from archdsl.training.loop import train
 from archdsl.training.mnist1d import signals
-from archdsl.training.run import Checkpoint, Measurement, TrainingError
+from archdsl.training.run import Checkpoint, Measurement
 from archdsl.version import version
 
 CONV = "mnist1d_conv.arch"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice, product
+from itertools import chain, compress, islice, product
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
@@ -24,7 +24,19 @@ from archdsl.layers.shapes import Shape
 from archdsl.problems import Fault, Problem
 from archdsl.problems.values import BadArgument, BadShape
 from archdsl.residues import Values, holding, tried
-from archdsl.sizes import Question, Quotient, Size, Symbolic, TooLarge, answering, substitute, symbols_of
+from archdsl.sizes import (
+    Question,
+    Quotient,
+    Size,
+    Symbolic,
+    TooLarge,
+    answering,
+    at_least,
+    equal,
+    substitute,
+    symbol,
+    symbols_of,
+)
 
 LONGEST = 32_768
 """The most values of a symbol that are told apart."""
@@ -280,6 +292,7 @@ class _Search:
             # Numbers for the other symbols are quicker, where all of them are as good.
             others = {other: some[0] for other, some in fitting.items() if other != name and some}
             self._settle(name, told[name], {} if self._coupled else others)
+        self._leave_out_implied()
         if result.tried and len(self._names) > 1:
             result.unknown.append(Open(None, self._names, "each was tried alone, and not with the others"))
         self._hold_together()
@@ -468,6 +481,26 @@ class _Search:
 
     def _predicted(self, sizes: Sizes) -> bool:
         return all(v in self._result.values[n] for n, v in sizes.items()) and self._fits_together(sizes)
+
+    def _leave_out_implied(self) -> None:
+        """Leave out what symbols need together where what each needs alone sees to it."""
+        result = self._result
+        exact = result.values.keys() - result.tried.keys()
+        known = {name: _first(result.values[name], 1) for name in exact}
+        # As a symbol is at least 1, so each of its values is at least the smallest.
+        beyond = {name: symbol(name) + (some[0] - 1) for name, some in known.items() if some}
+
+        def implied(literal: Literal) -> bool:
+            question, yes = literal
+            try:
+                size = substitute(question.left, beyond)
+            except TooLarge:
+                return False
+            return (equal(size, 0) if question.relation == "equal" else at_least(size, 0)) is yes
+
+        open_ones = [not any(all(map(implied, term)) for term in terms) for _, terms in self._coupled]
+        self._coupled = [*compress(self._coupled, open_ones)]
+        result.together = [*compress(result.together, open_ones)]
 
     def _hold_together(self) -> None:
         """Try pairs of values, or triples, against the rules."""

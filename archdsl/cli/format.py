@@ -123,7 +123,8 @@ def _show_difference(file: _LaidOut) -> None:
     lines = list(difflib.unified_diff(before, after, file.name, file.name))
     if not sys.stdout.isatty():
         missing = "\n\\ No newline at end of file\n"
-        written("".join(line if line.endswith("\n") else line + missing for line in lines).encode(errors="surrogateescape"))
+        text = "".join(line if line.endswith("\n") else line + missing for line in lines)
+        written(text.encode(errors="surrogateescape"))
         return
     look = style(sys.stdout)
     colours = {"-": RED, "+": GREEN, "@": CYAN}

@@ -274,7 +274,7 @@ def look(
             raise click.UsageError(f"--{OPTIONS.get(option, option)} is for --how {fitting}")
     form = form_of(output)
     from archdsl.looking.unseen import Unseen
-    from archdsl.training.run import TrainingError
+    from archdsl.training.folder import TrainingError
 
     try:
         subject = _subject(run, way, asked, settings, device, allow_python)
@@ -309,8 +309,8 @@ def _subject(
     """What is looked at: a run, or a FILE where the weights do not matter."""
     from archdsl.looking import subject
     from archdsl.looking.pictures import meant, sizes_for
+    from archdsl.training.folder import TrainingError
     from archdsl.training.loop import device_of
-    from archdsl.training.run import TrainingError
 
     if way.trained and not Path(run).is_dir():
         raise Refused(

@@ -14,7 +14,6 @@ import click
 
 from archdsl.cli.networks import WRONG
 from archdsl.cli.output import Refused, message, show, writing, written
-from archdsl.layers.shapes import has_channels_last
 
 TASKS = ("classify", "segment", "signal")
 CARRIED = ("digits", "mnist", "mnist1d")
@@ -39,6 +38,8 @@ class Shape(click.ParamType):
         parts = re.split(r"x| *, *", value.strip("[] "))
         if len(parts) > 4 or not all(re.fullmatch(r"[1-9][0-9]{0,8}", part, re.ASCII) for part in parts):
             self.fail(f"{value!r} is no shape: channels and up to three extents, such as 3x224x224")
+        from archdsl.layers.shapes import has_channels_last
+
         shape = tuple(map(int, parts))
         if has_channels_last(shape):
             meant = _written((shape[-1], *shape[:-1]))

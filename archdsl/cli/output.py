@@ -46,9 +46,12 @@ class Refused(click.ClickException):
 
 
 def style(stream: TextIO) -> Style:
-    """Colours on a terminal, unless `NO_COLOR` is set; ASCII where the encoding has no finer signs."""
-    dumb = os.environ.get("TERM") == "dumb"
-    colour = stream.isatty() and not os.environ.get("NO_COLOR") and not dumb
+    """Colours on a terminal, or wherever `FORCE_COLOR` asks for them, unless `NO_COLOR` is set.
+
+    ASCII where the encoding has no finer signs.
+    """
+    fit = stream.isatty() and os.environ.get("TERM") != "dumb"
+    colour = (fit or os.environ.get("FORCE_COLOR", "0") not in ("", "0")) and not os.environ.get("NO_COLOR")
     try:
         "×─→…·–".encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

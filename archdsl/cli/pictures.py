@@ -12,7 +12,6 @@ from archdsl.cli.output import Refused, message, result, write_file
 from archdsl.drawing.picture import MADE_WITH, PICTURES, Picture
 from archdsl.drawing.picture import form_of as form_of_file
 from archdsl.drawing.undrawable import OpenSizes, Undrawable
-from archdsl.problems.problem import sizes_to_give
 
 if TYPE_CHECKING:
     from archdsl.drawing.theme import Theme
@@ -60,6 +59,8 @@ def put(output: Path | None, form: str, picture: Picture) -> None:
     try:
         made = picture.written(form)
     except OpenSizes as error:
+        from archdsl.problems.problem import sizes_to_give
+
         raise Refused(f"{error.needs}: give {sizes_to_give(error.symbols)}") from None
     except Undrawable as error:
         raise Refused(str(error)) from None

@@ -164,7 +164,7 @@ def _read(words: _Words, explain: bool) -> tuple[Net, Recipe, bool] | None:
     file, settings, allow_python = words.file, words.settings, words.allow_python
     if isinstance(file, Path):
         from archdsl.training.begun import goes_on
-        from archdsl.training.run import TrainingError
+        from archdsl.training.folder import TrainingError
 
         try:
             return *goes_on(file, recipe_settings(settings), allow_python), False
@@ -212,8 +212,8 @@ def _explain(net: Net, recipe: Recipe, device: str, missing: bool) -> int:
     if missing or recipe.described is None:
         return WRONG if missing else 0
     from archdsl.training.estimate import Estimate
+    from archdsl.training.folder import TrainingError
     from archdsl.training.loop import device_of
-    from archdsl.training.run import TrainingError
 
     try:
         timed = Estimate.of(net.network, recipe, device_of(device), recipe.described)
@@ -228,9 +228,10 @@ def _explain(net: Net, recipe: Recipe, device: str, missing: bool) -> int:
 
 def _launch(words: _Words, net: Net, out: Path | None, devices: int) -> int:
     """Train in processes of their own, which say how it goes."""
+    from archdsl.training.folder import TrainingError
     from archdsl.training.launching import launch
     from archdsl.training.processes import Parted
-    from archdsl.training.run import TrainingError, last_folder
+    from archdsl.training.run import last_folder
 
     if isinstance(words.file, Target) and words.file.source.name == STANDARD_INPUT:
         raise click.UsageError("--devices starts others, who can't read the same standard input")
@@ -290,9 +291,10 @@ def _train(words: _Words, net: Net, recipe: Recipe, out: Path | None, resume: bo
     """Train, among the processes that were started with this one."""
     from archdsl.diagnostics import ArchError
     from archdsl.report.diagnostics import summary
+    from archdsl.training.folder import TrainingError
     from archdsl.training.loop import device_of
     from archdsl.training.processes import Agreed, Parted, device_here, joined
-    from archdsl.training.run import CHECKPOINTS, TrainingError, free_folder, last_folder
+    from archdsl.training.run import CHECKPOINTS, free_folder, last_folder
 
     network = net.network
     folder: Path | None = None

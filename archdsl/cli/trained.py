@@ -42,7 +42,7 @@ def evaluate(
     trained = read_run(run, keys, device, True, allow_python)
     if trained is None:
         return WRONG
-    from archdsl.training.run import TrainingError
+    from archdsl.training.folder import TrainingError
 
     try:
         score = trained.score()
@@ -88,7 +88,7 @@ def predict(
     trained = read_run(run, device=device, allow_python=allow_python)
     if trained is None:
         return WRONG
-    from archdsl.training.run import TrainingError
+    from archdsl.training.folder import TrainingError
 
     said: list[dict[str, object]] = []
     wrong = maps = False
@@ -116,7 +116,7 @@ def predict(
     if as_json:
         json_result({"schema": 1, "run": str(run), "classes": trained.names, "said": said})
     elif scores and maps:
-        message("the percent of a class are the positions at which it is the likeliest")
+        message("the percent of a class is the share of positions at which it is the likeliest")
     return WRONG if wrong else 0
 
 
@@ -153,8 +153,8 @@ def read_run(
 ) -> Trained | None:
     """The run, or None after saying why there is none."""
     from archdsl.diagnostics import ArchError
+    from archdsl.training.folder import TrainingError
     from archdsl.training.loop import device_of
-    from archdsl.training.run import TrainingError
     from archdsl.training.trained import Trained
 
     try:

@@ -15,7 +15,6 @@ from archdsl.cli.pictures import draw_to, form_of, output_option, theme_option
 from archdsl.cli.settings import network_options, python_option, stated
 from archdsl.cli.targets import File
 from archdsl.cli.trained import read_run
-from archdsl.problems.problem import sizes_to_give
 
 if TYPE_CHECKING:
     from archdsl.analysis import Analysis
@@ -147,6 +146,7 @@ def _picture(found: Verification, analysis: Analysis, layers: tuple[str, ...]) -
 
 def _need_numbers(network: Network) -> None:
     """Refuse open sizes: torch runs numbers."""
+    from archdsl.problems.problem import sizes_to_give
     from archdsl.sizes import symbols_of
 
     names = {name for node in network.inputs for extent in node.shape for name in symbols_of(extent)}

@@ -19,7 +19,7 @@ from archdsl.compiler.signatures import Bound, Signature, bind
 from archdsl.compiler.unrolled import Unrolled
 from archdsl.compiler.values import UNKNOWN, Flow, Labelled, Unknown, wires_in
 from archdsl.layers.shapes import Shape
-from archdsl.problems.bounds import RecursionTooDeep
+from archdsl.problems.bounds import RecursionTooDeep, TooManyLayers
 from archdsl.problems.structure import InputCount, InputForm, NetworkInChain, NoValue
 from archdsl.source import Span
 from archdsl.syntax import tree
@@ -111,7 +111,7 @@ class BlockUses:
         alike = key_of(block, given, wires) if label is None else None
         self._calls.append(use)
         try:
-            known = None if alike is None else self._repeatable(alike)
+            known = None if alike is None else self._repeatable(alike, use)
             if known is not None:
                 self.repetition = Repetition(known, block.name, use, tuple([wire.shape for wire in wires]))
                 return Labelled(self._repeat(known, block.name, key, use, wires))
@@ -164,8 +164,11 @@ class BlockUses:
             self._nodes += known.repeat(scope, self._calls[0], self._unrolled.places)
         return scope.outputs[0] if len(scope.outputs) == 1 else scope.outputs
 
-    def _repeatable(self, alike: Key) -> Recording | None:
-        """What to repeat for a use, unless that breaks a bound: then it is unrolled, to say where."""
+    def _repeatable(self, alike: Key, use: Span) -> Recording | None:
+        """What to repeat for a use, unless that takes too much: then it is unrolled, to say where."""
+        layers = self._recordings.layers(alike)
+        if layers is not None and layers > limits.LAYERS - len(self._nodes):
+            raise self._reporter.stop(TooManyLayers(limits.LAYERS), use)
         known = self._recordings.find(alike)
         return known if known is not None and self._has_room(known) else None
 

@@ -257,7 +257,7 @@ def _torch(layer: Layer, xs: tuple[Shape, ...]) -> None:
         kept = [*layer.weights(*xs), *layer.buffers(*xs)]
         _hold(layer, "build", made, not kept, f"the module of {', '.join(kept)}")
     values = tuple(Code(f"x{number}") for number in range(len(xs) or 1))
-    called = _asked(layer, "forward", Code("torch"), made and Code("module"), values, xs)
+    called = _asked(layer, "forward", Code("torch"), None if made is None else Code("module"), values, xs)
     _hold(layer, "forward", called, isinstance(called, Code), "an expression of the values")
 
 

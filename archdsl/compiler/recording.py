@@ -158,7 +158,12 @@ class Recordings:
     def __init__(self) -> None:
         self._known: dict[Key, Recording | None] = {}
         self._waiting: dict[Key, Callable[[], Recording]] = {}
+        self._made: dict[Key, int] = {}
         self._layers = 0
+
+    def layers(self, key: Key) -> int | None:
+        """How many layers a use makes, where one like it was kept."""
+        return self._made.get(key)
 
     def find(self, key: Key) -> Recording | None:
         """What was recorded of a use; it is made now, for many a use has no second one like it."""
@@ -176,6 +181,7 @@ class Recordings:
         """Have a use of so many layers recorded, by `make`, which may raise `NotRepeatable`."""
         if key not in self._known:
             self._layers += layers
+            self._made[key] = layers
             self._known[key] = None
             self._waiting[key] = make
 
@@ -188,19 +194,19 @@ def key_of(block: Block, arguments: Mapping[str, Any], inputs: tuple[Wire, ...])
     if len(inputs) > 1 and len(set(inputs)) < len(inputs):
         return None
     try:
-        given = [_plain(value) for value in arguments.values()]
+        given = [plain(value) for value in arguments.values()]
     except TypeError:
         return None
     return (block, *arguments, *given, *[node.shapes[port] for node, port in inputs])
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value with its type, since 1, 1.0 and true are equal. Raises `TypeError` where it is not plain."""
     kind = type(value)
     if value is None or kind in PLAIN:
         return (kind, value)
     if isinstance(value, tuple) and kind is not Wire:
-        return (kind, *[_plain(one) for one in value])
+        return (kind, *[plain(one) for one in value])
     raise TypeError(kind)
 
 

@@ -88,11 +88,11 @@ class Reporter:
         self.report(problem, span, labels)
         return Stop()
 
-    def spend(self, steps: int, span: Span) -> None:
-        """Count steps of work, and give up when there were too many."""
+    def spend(self, steps: int, span: Span, problem: TooMuchWork | None = None) -> None:
+        """Count steps of work, and give up when there were too many, which the problem may say more of."""
         self._work.left -= steps
         if self._work.left < 0:
-            raise self.stop(TooMuchWork(limits.STEPS), span)
+            raise self.stop(problem or TooMuchWork(limits.STEPS), span)
 
     def _called_from(self, at: Span) -> tuple[Label, ...]:
         """The uses that led to a place; the middle of many is left out."""

@@ -130,11 +130,13 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
         if name in bound:
             # Given by position it is most likely the channels, after those that reach the layer.
             channels = signature.owner in LAYERS and signature.parameters[0] == "channels"
-            second = channels and bound[name].name is None and name != "channels"
+            first = bound[name]
+            same = first.value.span.text == argument.value.span.text
+            second = channels and first.name is None and name != "channels" and not same
             reporter.report(
                 DuplicateArgument(signature.owner, name, signature.text, CHANNELS_FOLLOW if second else None),
                 argument.span,
-                (Label(bound[name].span, "given first here"),),
+                (Label(first.span, "given first here"),),
             )
             wrong = True
             continue

@@ -414,7 +414,7 @@ class Unroller:
         if made * left > limits.LAYERS - len(self.unrolled.nodes):
             raise self.reporter.stop(TooManyLayers(limits.LAYERS, rounds, made), count.span)
         if spent * left > self.reporter.steps_left:
-            raise self.reporter.stop(TooMuchWork(limits.STEPS, rounds, spent), count.span)
+            self.reporter.spend(spent * left, count.span, TooMuchWork(limits.STEPS, rounds, spent))
         return alike
 
     def _loop_values(self, item: tree.Repeat | tree.For, frame: Frame) -> Any:

@@ -1,10 +1,10 @@
 """What a picture shows of a network: the values along its trunk, what skips over some, its outputs.
 
-The trunk is the longest way from an input to an output. Where a way parts and meets again within a map of
-one size, as in a residual unit or an Inception module, or within a block of the file, what lies between is
-one step of the trunk; where it narrows in between, as between the two arms of a U-Net, or meets at another
-size outside of blocks, the longer way is the trunk. A shorter one is a skip; one that does at least half as
-much, or comes from another input, is told of where it joins.
+The trunk is the longest way from an input to an output, from a map where there are maps and vectors. Where a
+way parts and meets again within a map of one size, as in a residual unit or an Inception module, or within a
+block of the file, what lies between is one step of the trunk; where it narrows in between, as between the two
+arms of a U-Net, or meets at another size outside of blocks, the longer way is the trunk. A shorter one is a
+skip; one that does at least half as much, or comes from another input, is told of where it joins.
 """
 
 from __future__ import annotations
@@ -173,16 +173,30 @@ def _from_inputs(flow: Flow, i: int, start: int) -> list[str]:
 
 
 def _longest(flow: Flow) -> list[int]:
-    """The layers of the longest way to an output, in order."""
-    length: list[int] = []
-    for sources in flow.sources:
-        length.append(max([length[source] for source in sources], default=0) + 1)
-    at = max((flow.makers[value] for value in flow.outputs), key=lambda i: length[i])
+    """The layers of the longest way to an output, in order, from an input that is a map where one is.
+
+    A vector beside a map, such as the time of a step of diffusion, is what the map's way is told.
+    """
+    maps = {i for i in flow.inputs if flow.nodes[i].shape.size}
+    makers = [flow.makers[value] for value in flow.outputs]
+    length = _lengths(flow, maps)
+    if not any(length[i] for i in makers):
+        length = _lengths(flow, {i for i, sources in enumerate(flow.sources) if not sources})
+    at = max(makers, key=lambda i: length[i])
     path = [at]
     while flow.sources[at]:
         at = max(flow.sources[at], key=lambda i: length[i])
         path.append(at)
     return path[::-1]
+
+
+def _lengths(flow: Flow, starts: set[int]) -> list[int]:
+    """For each layer how long the longest way to it from one of some is; 0 where there is none."""
+    length: list[int] = []
+    for i, sources in enumerate(flow.sources):
+        before = max([length[source] for source in sources], default=0)
+        length.append(before + 1 if before or i in starts else 0)
+    return length
 
 
 def _dominators(flow: Flow) -> list[int]:

@@ -11,6 +11,7 @@ from archdsl.editing.document import Document, Library, is_bundled, path_of, rea
 from archdsl.editing.index import IN_CHAINS, Definition, Index, Reference, Scope
 from archdsl.layers import LAYERS
 from archdsl.problems import Fault
+from archdsl.problems.tokens import NAMES
 from archdsl.source import Span
 from archdsl.syntax import tree
 from archdsl.syntax.grammar import grammar
@@ -90,7 +91,7 @@ def renamed(library: Library, document: Document, offset: int, name: str) -> lis
     assert reference is not None
     meant = reference.definition
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in grammar().keywords:
-        raise Refused(f"{name!r} is no name: letters, digits and `_`, and no word of the language")
+        raise Refused(f"{name!r} is no name: {NAMES}, and are no word of the language")
     if name in ("_", "N"):
         raise Refused(f"`{name}` is kept by the language")
     if name == meant.name:

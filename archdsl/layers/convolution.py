@@ -156,7 +156,8 @@ class Convolution(Layer, abstract=True):
         sides = [(w.before, w.after) for w in found]
         if symmetric(sides):
             return module(values[0])
-        if self.padding == "same" and (same := padded_same(values[0], found, self.padding_mode)):
+        same = padded_same(values[0], found, self.padding_mode) if self.padding == "same" else None
+        if same is not None:
             return module(same)
         return module(padded(torch, values[0], sides, self.padding_mode))
 

@@ -35,8 +35,8 @@ RULES = ("shape", "weights", "buffers", "macs", "flops", "saved", "reads", "buil
 
 
 def kind_of(name: str) -> str:
-    """The name in the language of a class's: `SquaredRelu` is `squared_relu`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    """The name in the language of a class's: `SquaredRelu` is `squared_relu`, `TopKGate` `top_k_gate`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class Saved(NamedTuple):

@@ -42,7 +42,7 @@ def _strides(value: Any) -> Any:
 STRIDES = Kind("a number of at least 1, or a list with one an axis", _strides)
 
 
-class NJetConv(Layer):
+class NjetConv(Layer):
     """N-jet convolution: kernels are sums of Gaussian derivatives, whose one scale is learned.
 
     y[c, i] = bias[c] + sum over channels a of c's group and taps t of

@@ -119,7 +119,8 @@ class Pooling(Weightless, abstract=True):
         self, torch: Code, value: Code, x: Shape, sides: Iterable[Pair], filling: float | None = None
     ) -> Code:
         """A value of shape x with the padding that torch's module can't do itself."""
-        if self.padding == "same" and (same := padded_same(value, self.windows(x), value=filling)):
+        same = padded_same(value, self.windows(x), value=filling) if self.padding == "same" else None
+        if same is not None:
             return same
         return padded(torch, value, sides, value=filling)
 

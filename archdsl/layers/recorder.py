@@ -11,7 +11,10 @@ from typing import Any
 
 
 class Code:
-    """A Python expression as text. Attributes, calls, indexing and arithmetic give longer ones."""
+    """A Python expression as text. Attributes, calls, indexing, arithmetic and comparisons give longer ones.
+
+    What it will be is not known while it is written down, so that it has no truth and no elements.
+    """
 
     __slots__ = ("_operator", "_text")
 
@@ -47,6 +50,57 @@ class Code:
 
     def __truediv__(self, other: Any) -> Code:
         return self._binary("/", other)
+
+    def __matmul__(self, other: Any) -> Code:
+        return self._binary("@", other)
+
+    def __pow__(self, other: Any) -> Code:
+        return self._binary("**", other)
+
+    def __radd__(self, other: Any) -> Code:
+        return self._written(other)._binary("+", self)
+
+    def __rsub__(self, other: Any) -> Code:
+        return self._written(other)._binary("-", self)
+
+    def __rmul__(self, other: Any) -> Code:
+        return self._written(other)._binary("*", self)
+
+    def __rtruediv__(self, other: Any) -> Code:
+        return self._written(other)._binary("/", self)
+
+    def __neg__(self) -> Code:
+        return Code(f"-{self._operand()}", "-x")
+
+    def __lt__(self, other: Any) -> Code:
+        return self._binary("<", other)
+
+    def __le__(self, other: Any) -> Code:
+        return self._binary("<=", other)
+
+    def __gt__(self, other: Any) -> Code:
+        return self._binary(">", other)
+
+    def __ge__(self, other: Any) -> Code:
+        return self._binary(">=", other)
+
+    def __eq__(self, other: object) -> Code:  # type: ignore[override]
+        return self._binary("==", other)
+
+    def __ne__(self, other: object) -> Code:  # type: ignore[override]
+        return self._binary("!=", other)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError("what torch will compute is not yet known: no `if`, `and`, `or`; torch.where chooses")
+
+    __iter__ = None
+    """Indexing would make it endless: `torch.topk(x, 2)[0]` is the first of what a call gives."""
+
+    @staticmethod
+    def _written(value: Any) -> Code:
+        return Code(literal(value))
 
     def _binary(self, operator: str, other: Any) -> Code:
         right = other._operand() if isinstance(other, Code) else literal(other)

@@ -28,10 +28,8 @@ def meant(picture: Path) -> Path:
     try:
         return carried(CARRIER, "sklearn", f"datasets/images/{picture.name}")
     except Fault:
-        mend = f"`pip install {CARRIER}` brings it"
-        raise Unseen(
-            f"there is no file {picture}, and {CARRIER}, which carries one, is not here: {mend}"
-        ) from None
+        lacking = f"there is no file {picture}, and the package that carries one is not installed"
+        raise Unseen(f"{lacking}: `pip install {CARRIER}`") from None
 
 
 def extents(file: Path) -> tuple[int, int]:

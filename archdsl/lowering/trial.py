@@ -7,12 +7,13 @@ from typing import Any
 
 from archdsl.compiler.network import Network, Node
 from archdsl.compiler.own import said
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError
 from archdsl.layers.layer import Layer
 from archdsl.layers.recorder import Code
 from archdsl.layers.shapes import Shape
 from archdsl.lowering.layers import own_layers
 from archdsl.problems.files import BrokenRule
+from archdsl.teaching.finding import Finding, in_place
 
 BATCH = 2
 
@@ -20,7 +21,7 @@ BATCH = 2
 def try_own_layers(network: Network) -> None:
     """Build and run each of the user's own layers by itself, without any numbers, and compare.
 
-    Raises `ArchError` at the use of one that torch can't build or run, or whose shape, weights or buffers are
+    Raises `ArchError` where one stands that torch can't build or run, or whose shape, weights or buffers are
     others than its rules say. Where a size is open, or torch can't do without numbers, nothing is compared.
     """
     known: set[tuple[Layer, tuple[Shape, ...]]] = set()
@@ -30,7 +31,7 @@ def try_own_layers(network: Network) -> None:
             known.add((node.layer, xs))
             found = _tried(node, xs)
             if found is not None:
-                raise ArchError([Diagnostic.of(found, node.use)])
+                raise ArchError([*in_place([Finding(found, node)])])
 
 
 def _tried(node: Node, xs: tuple[Shape, ...]) -> BrokenRule | None:

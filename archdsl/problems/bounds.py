@@ -296,7 +296,7 @@ class NestingTooDeep(Problem):
 
     def help(self) -> str | None:
         if self.what == "choices":
-            return "take from a list by its index, as in `[8, 16, 32][i]`, or give the rest a block of its own"
+            return "take from a list by its index, as in `[8, 16][i]`, or give the rest a block of its own"
         return "give the inner part a name: a block of its own, or a `let`"
 
 

@@ -274,7 +274,7 @@ class ImportOutside(Problem):
     empty file `.archroot`: what lies in and below it may then be imported.
 
     ```arch
-    import Secret from "../../elsewhere.arch"
+    import Secret from "/elsewhere/secret.arch"
 
     network Small {
       input image: [64, 8, 8]

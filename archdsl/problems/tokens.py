@@ -47,7 +47,7 @@ class UnknownCharacter(Problem):
     def help(self) -> str | None:
         if self.meant is None and any(character.isalpha() for character in self.found):
             return NAMES
-        return None if self.meant else "leave it out; between quotes, and in a comment after `#`, it may stand"
+        return None if self.meant else "leave it out; it may stand between quotes, and in a comment after `#`"
 
     def replacement(self) -> str | None:
         return self.meant

@@ -57,6 +57,8 @@ class DataMismatch(Problem):
     """Whether the network can't be another any more."""
     sizes: tuple[tuple[str, int], ...] = ()
     """What the input's open sizes must be, if then it fits."""
+    only_augmented: bool = False
+    """Whether what `augment` makes of an example fits, and what is measured does not."""
 
     def message(self) -> str:
         gives = f"`{self.data}` gives {listed(self.shapes, 'or')}"
@@ -70,6 +72,8 @@ class DataMismatch(Problem):
     def help(self) -> str | None:
         if self.sizes:
             return " ".join(f"`--size {symbol}={size}`" for symbol, size in self.sizes)
+        if self.only_augmented:
+            return "`augment` makes that for training alone: let `evaluate` make it, too, as by `center_crop`"
         return None if self.trained else f"`input {self.input}: {self.shapes[0]}`"
 
 

@@ -120,8 +120,9 @@ class Compatibility:
         comes_out = [given] if through else described.shapes
         shapes = tuple(str(list(one)) for one in comes_out)
         sizes = _open_sizes(taken[0], given)
+        only = key == "evaluate" and made["augment"][meant] == taken[0]
         problem = DataMismatch(
-            self._data.word, str(node.shape), shapes, through, node.name, self._trained, sizes
+            self._data.word, str(node.shape), shapes, through, node.name, self._trained, sizes, only
         )
         label = Label(node.use, f"this is {node.shape}")
         self.reporter.report(problem, self._at(through or "data"), (label,))

@@ -157,7 +157,8 @@ class Pretrained(Initialisation):
 
     The layers' biases and running statistics come with them. Names need not be the network's: tensors are
     matched by name, else by the order of layers, else by prefixes and shapes, and what is left open is
-    refused. Of a file with several sets of weights `only` names one. Layers of parts that have an initialisation of their own are not asked for.
+    refused. Of a file with several sets of weights `only` names one. Layers of parts that have an
+    initialisation of their own are not asked for.
 
     ```arch
     network Classifier {

@@ -47,8 +47,8 @@ KEYS: dict[str, Key] = {
     "optimizer": Key(Optimizer, "how gradients change the weights", example="optimizer = sgd(lr=0.01)"),
     "schedule": Key(
         Schedule,
-        "how the learning rate changes, as in `warm_up(epochs=5) -> cosine`; every piece is of the optimizer's "
-        "rate, and does not go on from where the one before it ended",
+        "how the learning rate changes, as in `warm_up(epochs=5) -> cosine`; every piece is of the "
+        "optimizer's rate, and does not go on from where the one before it ended",
         "chain",
     ),
     "batch": Key(positive, "examples a step", example="batch = 100"),

@@ -116,9 +116,14 @@ class Recipe:
         often = MOST
         if not any(piece.reactive for piece in self.schedule):
             # What answers to measurements needs them. Before the first step there is one more.
-            whole = sum(self.measured_examples(examples, tests)) * prod(one.views for one in self.evaluate)
+            whole = sum(self.measured_examples(examples, tests)) * self.views
             often = min(max(self.all_examples(examples) // max(whole, 1) - 1, FEWEST), MOST)
         return -(-steps // often)
+
+    @property
+    def views(self) -> int:
+        """How many values are made of an example that is measured."""
+        return prod(one.views for one in self.evaluate)
 
     def measured_examples(self, examples: int, tests: int) -> tuple[int, int]:
         """How many examples are measured each time, of those to train on and of those to test on."""

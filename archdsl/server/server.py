@@ -72,7 +72,7 @@ class Open:
 
 
 class Protocol(LanguageServerProtocol):
-    """The protocol, in which every request has an answer: one that can't be read, and one that is late, too."""
+    """The protocol, in which every request has an answer, though it can't be read or comes too late."""
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """A message, read; None for a request or a notification that can't be, and is dealt with."""

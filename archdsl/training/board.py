@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from archdsl.recipes.recipe import Recipe
-from archdsl.training.run import Measurement, TrainingError
+from archdsl.training.folder import TrainingError
+from archdsl.training.run import Measurement
 from archdsl.writing import unwritten
 
 FOLDER = "tensorboard"

@@ -56,14 +56,17 @@ class Estimate(NamedTuple):
             done += 1
 
         counts = recipe.measured_examples(described.examples, described.tests)
-        together = min(recipe.batch, AT_ONCE)
-        some = [(x[:together], y[:together])]
         with threads(chosen.threads):
             a_step = _fastest(take_step)
-            a_measurement = _fastest(lambda: measured(model, recipe, some, step.precision()).values())
+            # Many at once may take longer each than few: as many as are measured so, if they are soon done.
+            in_time = int(3 * SECONDS / a_step * recipe.batch / recipe.views)
+            together = max(1, min(AT_ONCE, max(counts), in_time))
+            random = torch.rand(together, *recipe.shape, device=device)
+            some = [(random, _targets(together, described.target, device))]
+            a_piece = _fastest(lambda: measured(model, recipe, some, step.precision()).values())
         # The network is measured before the first step, too.
         pieces = sum(counts) / together * (1 + measured_times(recipe, described))
-        return cls(a_step, a_step * recipe.all_steps(described.examples), a_measurement * pieces)
+        return cls(a_step, a_step * recipe.all_steps(described.examples), a_piece * pieces)
 
 
 def _fastest(work: Callable[[], object]) -> float:

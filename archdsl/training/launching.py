@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import torch
 
+from archdsl.training.folder import TrainingError
 from archdsl.training.place import LAUNCHED
 from archdsl.training.processes import Parted
-from archdsl.training.run import TrainingError
 
 
 def launch(arguments: Sequence[str], devices: int, device: str) -> int:

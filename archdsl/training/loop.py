@@ -23,6 +23,7 @@ from archdsl.training.board import Board
 from archdsl.training.choices import Choices, Effort, choose, macs_of_a_step, repeatable, threads
 from archdsl.training.diagnosis import first_without_number
 from archdsl.training.examples import Batch, Examples
+from archdsl.training.folder import TrainingError
 from archdsl.training.initialisation import initialise, take_pretrained
 from archdsl.training.measuring import measured, scored
 from archdsl.training.page import SHOWN, Page
@@ -31,7 +32,7 @@ from archdsl.training.place import LAUNCHED
 from archdsl.training.plateau import Plateau
 from archdsl.training.processes import ALONE, Processes
 from archdsl.training.quickening import quicken
-from archdsl.training.run import Checkpoint, Measurement, Pace, Run, TrainingError
+from archdsl.training.run import Checkpoint, Measurement, Pace, Run
 from archdsl.training.sources import load
 from archdsl.training.state import State
 from archdsl.training.step import Step

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from archdsl.recipes.metrics import Metric
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Batch
+from archdsl.training.folder import TrainingError
 from archdsl.training.parameters import freeze
-from archdsl.training.run import TrainingError
 from archdsl.training.transforming import viewed
 
 

@@ -12,7 +12,7 @@ from archdsl.compiler import Network
 from archdsl.layers import normalisation
 from archdsl.recipes.optimizers import SGD
 from archdsl.recipes.recipe import Recipe
-from archdsl.training.run import TrainingError
+from archdsl.training.folder import TrainingError
 
 FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
 """The optimizers that torch has in one kernel for all parameters, on a CPU too."""

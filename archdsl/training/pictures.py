@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from archdsl.recipes.data import ImageFolder
 from archdsl.recipes.files import Pictures
 from archdsl.training.examples import Batch, Examples, InMemory, Share, numbers, orders, spread, whole
-from archdsl.training.run import TrainingError
+from archdsl.training.folder import TrainingError
 
 if TYPE_CHECKING:
     from PIL import Image

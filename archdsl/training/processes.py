@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from archdsl.training.folder import TrainingError
 from archdsl.training.place import Place, place
-from archdsl.training.run import TrainingError
 
 Result = TypeVar("Result")
 

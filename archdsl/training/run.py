@@ -32,8 +32,7 @@ from archdsl.syntax.tokens import words
 from archdsl.training.choices import Choices
 from archdsl.training.copies import copies
 from archdsl.training.curve import Line, alone, curve
-from archdsl.training.folder import NETWORK
-from archdsl.training.folder import TrainingError as TrainingError
+from archdsl.training.folder import NETWORK, TrainingError
 from archdsl.version import version
 from archdsl.weights.matching import Matching
 from archdsl.writing import unwritten

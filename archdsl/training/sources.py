@@ -17,8 +17,8 @@ from archdsl.recipes.data import Arrays, Digits, ImageFolder, Mnist, Mnist1d, Py
 from archdsl.recipes.files import DIGITS, MNIST, arrays, carried, made, time_series
 from archdsl.recipes.recipe import Recipe
 from archdsl.training.examples import Examples, InMemory
+from archdsl.training.folder import TrainingError
 from archdsl.training.mnist1d import signals
-from archdsl.training.run import TrainingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

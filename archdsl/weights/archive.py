@@ -16,7 +16,7 @@ from torch import Tensor
 
 from archdsl.problems import Fault
 from archdsl.problems.pretrained import BadWeights
-from archdsl.weights.modules import Module
+from archdsl.weights.modules import Module, plain
 
 WEIGHTS = "weights.safetensors"
 """The weights in the folder of a run."""
@@ -36,7 +36,12 @@ class State:
     sets: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        """The shapes of what can be weights: whole numbers of a name of their own are indices, or a mask."""
+        return {
+            name: tuple(tensor.shape)
+            for name, tensor in self.tensors.items()
+            if tensor.is_floating_point() or tensor.is_complex() or plain(name.rpartition(".")[2])
+        }
 
     def same(self, one: Module, other: Module) -> bool:
         """Whether two modules are one layer under two names: in one place of the memory, or of one value.
@@ -46,8 +51,8 @@ class State:
         pairs = [(self.tensors[its], self.tensors[other.full[name]]) for name, its in one.full.items()]
         if all(a.is_set_to(b) for a, b in pairs):
             return True
-        varied = any(a.numel() > 1 and bool((a != a.flatten()[0]).any()) for a, _ in pairs)
-        return varied and all(torch.equal(a, b) for a, b in pairs)
+        equal = all(torch.equal(a, b) for a, b in pairs)
+        return equal and any(a.numel() > 1 and bool((a != a.flatten()[0]).any()) for a, _ in pairs)
 
 
 def read_state(path: str) -> State:

@@ -75,5 +75,6 @@ def _copy(model: nn.Module, state: State, found: Matching) -> None:
                 tensor = tensor.reshape(*into.shape[1:], into.shape[0]).movedim(-1, 0)
             into.copy_(tensor.reshape(into.shape))
         counter = state.tensors.get(f"{one.module}.{COUNTER}")
-        if counter is not None:
-            own[f"{one.layer}.{COUNTER}"].copy_(counter)
+        ours = own.get(f"{one.layer}.{COUNTER}")
+        if counter is not None and ours is not None and counter.numel() == 1:
+            ours.copy_(counter.reshape(()))

@@ -70,20 +70,16 @@ def modules_of(shapes: Mapping[str, Extents], layers: Iterable[Module]) -> list[
     have. A tensor of another name is a module of its own: a bare parameter, of which a class may have many.
     `in_proj_weight` and `in_proj_bias` are `in_proj`'s, as torch's attention names a layer that is none.
     """
-    own = {WEIGHT, BIAS} | {name for layer in layers for name in layer.tensors}
-
-    def plain(name: str) -> bool:
-        return name in own or name.startswith(RUNNING)
-
+    own = {name for layer in layers for name in layer.tensors}
     split = {full: full.rpartition(".") for full in shapes}
-    prefixes = {prefix for prefix, _, name in split.values() if plain(name)}
+    prefixes = {prefix for prefix, _, name in split.values() if name in own or plain(name)}
     found: dict[str, dict[str, str]] = {}
     for full, (prefix, dot, name) in split.items():
         if name == COUNTER:
             continue
         stem, _, end = name.rpartition("_")
         joined = prefix + dot + stem
-        if plain(name):
+        if name in own or plain(name):
             found.setdefault(prefix, {})[name] = full
         elif stem and end in (WEIGHT, BIAS) and f"{joined}_{WEIGHT}" in shapes and joined not in prefixes:
             found.setdefault(joined, {})[end] = full
@@ -93,6 +89,11 @@ def modules_of(shapes: Mapping[str, Extents], layers: Iterable[Module]) -> list[
         Module(prefix, {name: shapes[full] for name, full in names.items()}, names)
         for prefix, names in found.items()
     ]
+
+
+def plain(name: str) -> bool:
+    """Whether tensors of torch's layers are called so."""
+    return name in (WEIGHT, BIAS) or name.startswith(RUNNING)
 
 
 def fits(layer: Module, module: Module) -> dict[str, str] | None:
