@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from archdsl.comparison.declared import Declared, recipe_files, recipe_keys
 from archdsl.comparison.difference import Difference
+from archdsl.comparison.printed import PrintedDifference
 
 if TYPE_CHECKING:
     from archdsl.recipes.recipe import Recipe
@@ -17,7 +18,7 @@ __all__ = ["Difference", "compared", "declared"]
 
 def compared(before: Report, after: Report, ours: Declared, theirs: Declared) -> Difference:
     """How the second network differs from the first, by their reports and by what else their files say."""
-    return Difference(before, after, (ours, theirs))
+    return PrintedDifference(before, after, (ours, theirs))
 
 
 def declared(report: Report, recipe: Recipe | None, expected: list[Expect]) -> Declared:

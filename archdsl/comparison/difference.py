@@ -23,7 +23,6 @@ from archdsl.comparison.parts import FIGURES, Part, Parts
 from archdsl.compiler.network import Scope
 from archdsl.problems.problem import plural
 from archdsl.report.report import plain
-from archdsl.report.terminal import Style
 from archdsl.report.totals import afterwards
 
 if TYPE_CHECKING:
@@ -296,19 +295,6 @@ class Difference:
 
     def __repr__(self) -> str:
         return f"<{self.before.name} to {self.after.name}: {plural(len(self.changes), 'change')}>"
-
-    def __str__(self) -> str:
-        """What `diff` prints, as wide as it is."""
-        # Many ask for figures, and few for the text.
-        from archdsl.comparison.text import text
-
-        return text(self)
-
-    def _repr_html_(self) -> str:
-        from archdsl.comparison.text import text
-        from archdsl.report.html import printed
-
-        return printed(text(self, style=Style(colour=True)))
 
 
 def _counted(before: Iterable[str], after: Iterable[str]) -> list[Kind]:
