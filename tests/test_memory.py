@@ -516,3 +516,23 @@ def test_mixed_precision_keeps_what_torch_keeps(
     net = load(text, parameters=parameters, inputs=size, unexpected=True)
     kept = kept_by_torch(net, 2, torch.bfloat16)
     assert kept_in_mixed_precision(net, 2) == pytest.approx(kept, rel=within, abs=0)
+
+
+def test_a_training_peak_in_mixed_precision_by_hand() -> None:
+    text = """network One { input x: [4]
+      linear(3) }
+      train { data = arrays("none.npz")
+      loss = cross_entropy
+      optimizer = sgd(lr=0.1)
+      batch = 10
+      steps = 10
+      precision = bfloat16 }"""
+    net = archdsl.loads(text)
+    # The input, its short copy, the weights' short copies, and a short output; then the gradient of that.
+    assert net.analysis(5).memory.training == [80, 80 + 40 + 30 + 30, 40 + 30 + 30]
+    found = net.report(batch=5).to_dict()
+    assert found["totals"]["training_peak_bytes"] == 60 + 60 + 180
+    assert (found["batch"], found["precision"], found["trained_in"]) == (5, "float32", "bfloat16")
+    plain = net.report(batch=5, trained_in="float32").to_dict()
+    assert plain["totals"]["training_peak_bytes"] == 60 + 60 + 80 + 60
+    assert plain["trained_in"] == "float32"

@@ -93,11 +93,15 @@ class Report:
             {"name": name, "from": str(wire), "shape": list(wire.shape)}
             for name, wire in zip(self.outputs, self.network.outputs, strict=True)
         ]
+        mixed = self.analysis.memory.mixed
         if self.network.symbols:
             layers, totals, inputs, values = plain(layers), plain(totals), plain(inputs), plain(values)
         return {
             "schema": SCHEMA,
             "network": self.name,
+            "batch": self.batch,
+            "precision": self.precision,
+            "trained_in": self.precision if mixed is None else mixed.precision,
             "inputs": inputs,
             "outputs": self.outputs,
             "output_values": values,
