@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -58,6 +59,36 @@ def mixed(what: str, precision: object) -> Mixed | None:
     """Training in a precision; None where that is float32. Raises `ValueError`."""
     known = _precision(what, precision, TRAINED_IN)
     return None if known == "float32" else Mixed(known)
+
+
+def weights(given: object) -> str | Mapping[str, Any]:
+    """A file, or tensors by name. Raises `TypeError`."""
+    if isinstance(given, str | Mapping):
+        return given
+    if isinstance(given, os.PathLike):
+        return os.fsdecode(given)
+    expected = "a file, or a mapping of names to tensors, as `state_dict()` gives it"
+    raise TypeError(f"weights are {expected}, not {type(given).__name__}")
+
+
+def prefixes(what: str, given: object) -> tuple[str, ...]:
+    """Names, or one alone. Raises `TypeError`."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise TypeError(f"{what} is a list of names, or one, not {given!r}")
+    names = tuple(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} is a list of names, and {name!r} is none")
+    return names
+
+
+def prefix(what: str, given: object) -> str | None:
+    """A name, or none. Raises `TypeError`."""
+    if given is None or isinstance(given, str):
+        return given
+    raise TypeError(f"{what} is one name, not {given!r}")
 
 
 def _precision(what: str, given: object, known: Iterable[str]) -> str:

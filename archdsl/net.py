@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +95,7 @@ class Net:
     def analysis(
         self,
         batch: int = 1,
-        precision: str = "float32",
+        precision: str | None = None,
         optimizer_state: int | None = None,
         trained_in: str | None = None,
     ) -> Analysis:
@@ -103,31 +103,33 @@ class Net:
 
         `optimizer_state` is how many numbers are kept for each parameter beside its gradient, and
         `trained_in` the precision that layers compute in while weights stay in float32: those of the file's
-        recipe unless they are given; without a recipe none, and float32. At another precision than float32
-        all numbers are of that one. Raises `TypeError` and `ValueError`.
+        recipe unless they are given; without a recipe none, and float32. Where a precision is given, be it
+        float32, all numbers are of that one, whatever the recipe says. Raises `TypeError` and `ValueError`.
         """
         batch = given.whole("batch", batch, 1, MOST)
-        numbers = given.bytes_of(precision)
+        stored = "float32" if precision is None else precision
+        numbers = given.bytes_of(stored)
         if optimizer_state is None:
             optimizer_state = 0 if self.recipe is None else self.recipe.kept
         optimizer_state = given.whole("optimizer_state", optimizer_state, 0)
         if trained_in is None:
-            trained_in = "float32" if self.recipe is None else self.recipe.precision
-        mixed = given.mixed("trained_in", trained_in) if precision == "float32" else None
-        if (batch, precision, optimizer_state, mixed) == (1, "float32", 0, None):
+            recipe = self.recipe if precision is None else None
+            trained_in = "float32" if recipe is None else recipe.precision
+        mixed = given.mixed("trained_in", trained_in) if stored == "float32" else None
+        if (batch, stored, optimizer_state, mixed) == (1, "float32", 0, None):
             return self._analysis
         return analyse(self.network, batch, numbers, optimizer_state, mixed)
 
     def report(
         self,
         batch: int = 1,
-        precision: str = "float32",
+        precision: str | None = None,
         optimizer_state: int | None = None,
         trained_in: str | None = None,
     ) -> Report:
         """What `archdsl analyze` shows; its `to_dict()` is the JSON object."""
         analysis = self.analysis(batch, precision, optimizer_state, trained_in)
-        return PrintedReport(self.network, analysis, int(batch), precision)
+        return PrintedReport(self.network, analysis, int(batch), precision or "float32")
 
     def draw(
         self,
@@ -173,26 +175,34 @@ class Net:
     def build(
         self,
         device: str | torch.device | None = None,
-        weights: str | Path | None = None,
-        ignored: Sequence[str] = (),
+        weights: str | Path | Mapping[str, torch.Tensor] | None = None,
+        ignored: str | Sequence[str] = (),
         only: str | None = None,
+        fresh: str | Sequence[str] = (),
     ) -> torch.nn.Module:
         """The network as a torch module, made from its source. Imports torch.
 
-        With `weights` it has those of a file of `torch.save`, a `.safetensors` file or a run's folder, whose
-        names need not be the network's; `ignored` are prefixes of the file's names to leave out, and `only`
-        is one to take from alone. Raises `ArchError` where they are not this network's, and warns where only
-        the order of the file tells which of two layers of equal shape is which.
+        With `weights` it has those of a file of `torch.save`, a `.safetensors` file, a run's folder or a
+        `state_dict()`, whose names need not be the network's; `ignored` are prefixes of its names to leave
+        out, and `only` is one to take from alone. The layers and labels that `fresh` names are of the
+        network, and begin without them: a new head, say. Raises `ArchError` where they are not this
+        network's, and warns where only the order of the file tells which of two layers of equal shape is
+        which. Raises `TypeError`.
         """
+        ignored, fresh = given.prefixes("ignored", ignored), given.prefixes("fresh", fresh)
+        only = given.prefix("only", only)
         if weights is None:
+            if ignored or fresh or only is not None:
+                raise TypeError("ignored, only and fresh say what is taken of weights, and there are none")
             from archdsl.lowering.build import build
 
             return build(self.network, device)
         from archdsl.weights.loading import built
 
-        model, found = built(self.network, str(weights), ignored, only)
+        its = given.weights(weights)
+        model, found = built(self.network, its, ignored, only, fresh)
         if found.doubt is not None:
-            warnings.warn(f"{weights}: {found.doubt}", stacklevel=2)
+            warnings.warn(f"{its if isinstance(its, str) else 'weights'}: {found.doubt}", stacklevel=2)
         return model.to(device)
 
     def _repr_html_(self) -> str:
@@ -319,11 +329,12 @@ def program_of(source: Source, allow_python: bool = False, load: Load | None = N
 
 
 @uncollected()
-def diff(before: Net, after: Net, batch: int = 1, precision: str = "float32") -> Difference:
+def diff(before: Net, after: Net, batch: int = 1, precision: str | None = None) -> Difference:
     """How the second network differs from the first, for `batch` examples at a precision.
 
-    The peak of training is that of the recipes' optimizers and precisions where both files have a recipe, and
-    of plain SGD in float32 otherwise. Raises `TypeError` and `ValueError`.
+    The peak of training is that of the recipes' optimizers and, where no precision is given, of their
+    precisions, where both files have a recipe, and of plain SGD in float32 otherwise. Raises `TypeError` and
+    `ValueError`.
     """
     for net in (before, after):
         if not isinstance(net, Net):

@@ -12,13 +12,16 @@ MOST = 2**31
 
 
 class Measure(NamedTuple):
-    """What the figures of memory are for."""
+    """What the figures of memory are for.
+
+    Without a precision numbers are float32, and training steps are as the file's recipe says.
+    """
 
     batch: int = 1
-    precision: str = "float32"
+    precision: str | None = None
 
     def __str__(self) -> str:
-        return f"batch {self.batch}, {self.precision}"
+        return f"batch {self.batch}" if self.precision is None else f"batch {self.batch}, {self.precision}"
 
 
 STANDARD = Measure()

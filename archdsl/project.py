@@ -266,12 +266,14 @@ def imports_of(source: Source, folder: Path | None = None) -> Load:
                     return found
             if path.endswith(PYTHON):
                 reason = "there is no such file in this folder"
-                raise Fault(ImportNotFound(path, reason, nearest_file(path, _beside(beside, PYTHON))))
+                meant = _from_root(path, beside, opened) or nearest_file(path, _beside(beside, PYTHON))
+                raise Fault(ImportNotFound(path, reason, meant))
         shipped_one = bundled(path)
         if shipped_one is None:
             reason = "there is no such file in this folder, nor among the bundled architectures"
             known = [*(_beside(beside, ARCH) if beside else ()), *bundled_names()]
-            raise Fault(ImportNotFound(path, reason, nearest_file(path, known)))
+            meant = _from_root(path, beside, opened) if beside else None
+            raise Fault(ImportNotFound(path, reason, meant or nearest_file(path, known)))
         # No two files of a compilation may be called the same.
         called = str(shipped("architectures") / path) if path == source.name else _told_apart(path)
         return Source(called, shipped_one.text)
@@ -326,12 +328,28 @@ def _target(path: str, beside: Path, opened: _Place) -> Path | None:
         raise Fault(ImportNotFound(path, "no file can be called so, or links lead in a circle")) from None
     if target.is_relative_to(opened.root):
         if os.path.isfile(target):
+            if Path(path).is_absolute():
+                # The same file must mean the same wherever its folder lies.
+                relative = Path(os.path.relpath(target, beside)).as_posix()
+                raise Fault(ImportNotFound(path, "a path is relative to the importing file", relative))
             return target
         if os.path.exists(target):
             raise Fault(ImportNotFound(path, "this is no regular file"))
     elif os.path.exists(target) or Path(path).is_absolute() or ".." in Path(path).parts:
         raise Fault(_outside(path, beside, target, opened))
     return None
+
+
+def _from_root(path: str, beside: Path, opened: _Place) -> str | None:
+    """The path from a folder to a file that is there as seen from the root; None where none is."""
+    try:
+        target = (opened.root / path).resolve()
+    except (OSError, RuntimeError):
+        # Links that lead in a circle.
+        return None
+    if Path(path).is_absolute() or not target.is_relative_to(opened.root) or not os.path.isfile(target):
+        return None
+    return Path(os.path.relpath(target, beside)).as_posix()
 
 
 def _outside(path: str, beside: Path, target: Path, opened: _Place) -> ImportOutside:

@@ -97,6 +97,7 @@ def test_every_problem_has_its_case() -> None:
         "moves-targets",
         "bad-weights",
         "no-such-prefix",
+        "computed-weights",
         "layers-without-weights",
         "weights-without-layers",
         "permuted-weights",

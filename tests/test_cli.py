@@ -293,7 +293,7 @@ def test_peaks_are_expected_as_they_are_reported(
         Path("own.arch").write_text(text.replace("PEAK", own), encoding="utf-8")
         assert command_line.run(["check", "own.arch", "--batch", "2", "--precision", "float64"]) == 0
     assert (
-        "small.arch: 1 network, 1 expectation holds; peaks are of batch 64, float16\n"
+        "small.arch: 1 network, 1 expectation holds; peaks that say no other are of batch 64, float16\n"
         in capsys.readouterr().err
     )
 
@@ -310,6 +310,7 @@ def test_what_would_change_nothing_is_refused(capsys: pytest.CaptureFixture[str]
         "diff LeNet5 AlexNet --depth 1 -o x.svg": "--depth is about text: a picture has every change",
         "export LeNet5 --to torch --set train.batch=3": "an export has no recipe: leave out --set train.",
         "export LeNet5 --to torch --ignore fc": "--ignore leaves out names of --weights, and there are none",
+        "export LeNet5 --to torch --fresh fc": "--fresh begins a part without --weights, and there are none",
         "train LeNet5 --explain --out run": "--explain trains nothing: leave out --out",
         "predict . x.npy --json --top 2": "the JSON has every class: leave out --top",
         "analyze LeNet5 --size H=8 --size H=9": "Invalid value for '--size': 'H' is given twice",
@@ -631,6 +632,11 @@ def test_imports_within_a_marked_folder(folder: Path, monkeypatch: pytest.Monkey
         assert inside is not None and inside.source.name == str(
             (project if name.is_absolute() else Path()) / "lib/unit.arch"
         )
+    # A path from the root, or from that of the disk, is not relative to the importing file.
+    for wrong in ("lib/unit.arch", (project / "lib/unit.arch").as_posix()):
+        (said,) = Checker(library).check(Document(str(nets / "net.arch"), text(wrong))).diagnostics
+        assert said.edit is not None
+        assert (said.name, said.edit.replacement) == ("import-not-found", '"../../lib/unit.arch"')
     (nets / "far.arch").symlink_to(folder / "far.arch")
     monkeypatch.chdir(nets)
     assert archdsl.loads(near).network.sources[0].name == "../../lib/unit.arch"

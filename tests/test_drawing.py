@@ -165,6 +165,23 @@ def test_what_comes_in_beside_the_trunk_is_named() -> None:
     assert shapes(trunk(told.network, Flow(told.network))) == [(2, 8, 8), (2, 8, 8), (2, 6, 6)]
 
 
+def test_an_input_that_the_trunk_knows_nothing_of_stands_with_the_output_that_does() -> None:
+    text = "network N { input a: [1, 9]\n input b: [1, 9]\n input c: [4]\n"
+    text += " x: from a -> conv(2, kernel=3)\n y: from b -> conv(2, kernel=3)\n"
+    text += " near: from x -> conv(2, kernel=3) -> relu -> conv(2, kernel=3)\n"
+    text += " far: from x, y -> add\n other: from c -> linear(2)\n"
+    net = archdsl.loads(text + " output near, far, other\n}")
+    found = trunk(net.network, Flow(net.network))
+    assert [station.departing for station in found.stations] == [
+        ["other (of c)"],
+        ["far (with b, through y)"],
+        [],
+        [],
+    ]
+    boxes = [s.departing for s in trunk_of("MaskRCNN").stations if s.departing]
+    assert boxes == [["box.scores", "box.boxes"]]
+
+
 def test_a_picture_has_an_end() -> None:
     """Of thousands of layers that all differ, neighbours are one."""
     deep = archdsl.loads("network Deep { input x: [4, 6010]\n repeat 3000 { conv(4, kernel=3) } }")
@@ -517,7 +534,7 @@ def test_a_shortcut_to_the_next_row_of_a_u_goes_beside_the_arrow() -> None:
     )
     (beside,) = (way for way in ways(root, "skip") if len({x for x, _ in way}) == 1)
     arrows = [way for way in ways(root, "way") if len({x for x, _ in way}) == 1]
-    assert any(0 < beside[0][0] - way[0][0] < 10 and way[-1][1] == beside[-1][1] for way in arrows)
+    assert any(0 < way[0][0] - beside[0][0] < 10 and way[-1][1] == beside[-1][1] for way in arrows)
 
 
 def test_the_name_of_many_stages_is_left_to_theirs() -> None:
@@ -578,6 +595,11 @@ def test_what_is_one_body_says_its_kernels() -> None:
         "3×3",
     ]
     assert of_kind(picture("ResNet101"), "kernel")[-4:] == ["1×1", "1×1 (first 1×1 /2)", "3×3", "1×1"]
+    assert of_kind(picture("ShuffleNetV2"), "kernel")[2:] == [
+        *["1×1"] * 3,
+        *["depthwise 3×3"] * 3,
+        *["1×1"] * 3,
+    ]
     deep = "repeat 20 {{ conv({0}, kernel=3, padding=1) -> relu }}"
     many = drawn(
         f"input x: [3, 32, 32]\n{deep.format(8)}\n max_pool(2)\n{deep.format(16)}\n conv(4, kernel=1)"
@@ -614,6 +636,36 @@ def test_the_way_up_leaves_where_nothing_comes_in() -> None:
     for way, k in zip(up, (3, 5), strict=True):
         (x, y), (right, level), (end, _) = way
         assert level == y and right == end > x >= bodies[k][2] and bodies[k][1] - 40 < y < bodies[k][3]
+
+
+@pytest.mark.parametrize("units", [3, 40])
+def test_a_long_skip_is_an_arc_over_the_units_that_it_goes_around(units: int) -> None:
+    text = """
+    block Unit(gated) {
+      parallel add {
+        { conv(8, kernel=3, padding=1) -> relu -> conv(8, kernel=3, padding=1)
+          if gated { parallel multiply {
+            {}
+            { global_avg_pool -> conv(2, kernel=1) -> relu -> conv(8, kernel=1) -> sigmoid }
+          } } }
+        {}
+      }
+    }
+    """
+    for gated in ("true", "false"):
+        lines = "input low: [3, 24, 24]\n head: conv(8, kernel=9, padding=4)\n"
+        lines += f"repeat {units} {{ Unit({gated}) }}\n"
+        lines += "conv(8, kernel=3, padding=1) -> add(head) -> conv(3, kernel=3, padding=1)"
+        net = archdsl.loads(f"{text} network N {{ {lines} }}")
+        found = trunk(net.network, Flow(net.network))
+        bodies = units if units < 32 else 1
+        assert len(found.stations) == bodies + 4
+        assert (1, bodies + 2) in found.skips
+        short = [(k, k + 1) for k in range(1, bodies + 1)]
+        assert [skip for skip in found.skips if skip != (1, bodies + 2)] == (short if bodies > 1 else [])
+        assert found.within == ({} if bodies > 1 else {2: units})
+        root = ElementTree.fromstring(blocks(net.network, Flow(net.network)))
+        assert of_kind(root, "kernel") == ["9×9", *["3×3"] * 2]
 
 
 def test_dense_connections_are_drawn() -> None:

@@ -283,6 +283,20 @@ def test_where_units_differ_the_picture_is_of_one_that_sees_the_most() -> None:
     assert note.endswith(f" to {most}")
 
 
+def test_a_row_is_open_where_it_goes_on() -> None:
+    net = archdsl.loads("network N { input x: [1, 16000]\n a: conv(2, kernel=300, padding=[[299, 0]]) }")
+    for unit, opened in (("a:8000", (True, True)), ("a:10", (False, True)), ("a:15999", (True, False))):
+        root = ElementTree.fromstring(receptive_field(net.network, net.analysis(), unit))
+        bars = [bar.attrib for bar in root.iter(f"{SVG}rect") if bar.attrib.get("class") == "unit"]
+        wide, high = (float(bars[-1][side]) for side in ("width", "height"))
+        dashes = [float(dash) for dash in bars[-1]["stroke-dasharray"].split()]
+        gaps = [sum(dashes[:k]) for k in range(1, len(dashes), 2) if dashes[k]]
+        sides = [at for at, is_open in ((wide, opened[1]), (2 * wide + high, opened[0])) if is_open]
+        # Dashes of both sides begin again halfway around.
+        assert len(bars) == 2 and gaps == pytest.approx(sides[:1], abs=0.3)
+        assert sum(dashes) == pytest.approx((wide + high) * (1 if all(opened) else 2), abs=0.5)
+
+
 def test_dots_stand_wherever_rows_are_left_out() -> None:
     """Also where something skips over them."""
     conv = "conv(4, kernel=3, padding=1)"

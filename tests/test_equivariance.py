@@ -358,7 +358,7 @@ NONE = {
     "one-unit-for-the-map": ("g: conv(2, kernel=[16, 12])\nfrom x, g -> multiply", "multiply_1"),
     "end-to-end": ("conv(2, kernel=1) -> concat(x, axis=height) -> relu", "concat_1"),
     "positions-picked": ("select([0, 1, 5], axis=height) -> conv(2, kernel=1)", "select_1"),
-    "adaptive-where-it-does-not-divide": ("adaptive_avg_pool([5, 4]) -> relu", "adaptive_avg_pool_1"),
+    "adaptive-where-it-does-not-divide": ("adaptive_avg_pool([7, 4]) -> relu", "adaptive_avg_pool_1"),
 }
 
 

@@ -536,3 +536,8 @@ def test_a_training_peak_in_mixed_precision_by_hand() -> None:
     plain = net.report(batch=5, trained_in="float32").to_dict()
     assert plain["totals"]["training_peak_bytes"] == 60 + 60 + 80 + 60
     assert plain["trained_in"] == "float32"
+    # What is said of the precision outright is not the recipe's to change.
+    alone = net.report(batch=5, precision="float32").to_dict()
+    assert (alone["totals"], alone["trained_in"]) == (plain["totals"], "float32")
+    said = text.replace("linear(3)", "linear(3)\n expect training_peak(batch=5, precision=float32) == 260")
+    assert not archdsl.loads(said).diagnostics

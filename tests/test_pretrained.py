@@ -21,6 +21,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from expected import HERE, oracle
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune, weight_norm
 
 import archdsl
 from archdsl.cli.main import archdsl as command
@@ -408,6 +409,14 @@ TIED = """network Tied {
 """
 
 
+def test_a_bare_value_is_no_layer_however_many_numbers_it_has() -> None:
+    net = archdsl.loads(TIED.replace("padding=1", "padding=1, bias=false"))
+    state = net.build().state_dict()
+    twice = state | {"bare": state["cell.weight"].clone()}
+    with pytest.raises(archdsl.ArchError, match="weights for 1 layer more than the network"):
+        net.build(weights=twice)
+
+
 @pytest.mark.parametrize("form", ["pth", "safetensors", "other", "equal at the beginning"])
 def test_a_layer_that_is_used_twice_may_stand_twice(tmp_path: Path, form: str) -> None:
     conv = nn.Conv2d(4, 4, 3, padding=1)
@@ -639,6 +648,143 @@ def test_of_several_sets_one_is_named(tmp_path: Path) -> None:
     assert torch.equal(found["head.bias"], state["head.bias"] + 1)
 
 
+def test_of_networks_side_by_side_one_is_named(tmp_path: Path) -> None:
+    """As a student and its teacher, in a file that is flat."""
+    net = archdsl.loads(CHAIN)
+    state = net.build().state_dict()
+    file = tmp_path / "weights.pth"
+    torch.save({f"{one}.net.{name}": t for one in ("student", "teacher") for name, t in state.items()}, file)
+    with pytest.raises(archdsl.ArchError, match="more than the network") as refused:
+        net.build(weights=file)
+    assert refused.value.diagnostics[0].help == '`only="student"` or `only="teacher"` takes one of them'
+    found = net.build(weights=file, only="teacher").state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+def test_separate_queries_keys_and_values_are_to_be_joined() -> None:
+    state = Transformer(12, 4, 16, 2, 2, 24).state_dict()
+    for name in [name for name in state if "in_proj_" in name]:
+        before, _, kind = name.partition("in_proj_")
+        parts = zip("qkv", state.pop(name).chunk(3), strict=True)
+        state |= {f"{before}{part}_proj.{kind}": tensor for part, tensor in parts}
+    sizes = {"side": 12, "patch": 4, "width": 16, "depth": 2, "heads": 2, "hidden": 24}
+    with pytest.raises(archdsl.ArchError, match="has nothing for 2 layers") as refused:
+        archdsl.load("ViT", parameters=sizes).build(weights=state)
+    assert (
+        "under `encoder.layers.encoder_layer_0.self_attention` that" in refused.value.diagnostics[0].notes[1]
+    )
+    assert "`torch.cat([q, k, v])`" in (refused.value.diagnostics[0].help or "")
+
+
+# ------------------------------------------------------------------------------ weights that are computed
+
+
+def spectral_norm(layer: nn.Module) -> None:
+    nn.utils.spectral_norm(layer)
+
+
+def pruned(layer: nn.Module) -> None:
+    prune.l1_unstructured(layer, "weight", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "end"),
+    [
+        (weight_norm, "remove_weight_norm(layer)"),
+        (spectral_norm, "remove_spectral_norm(layer)"),
+        (pruned, 'prune.remove(layer, "weight")'),
+        (parametrizations.weight_norm, 'parametrize.remove_parametrizations(layer, "weight")'),
+        (parametrizations.spectral_norm, 'parametrize.remove_parametrizations(layer, "weight")'),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_what_weights_are_computed_from_is_never_taken(change: Callable[[nn.Module], Any], end: str) -> None:
+    """Whatever of it is left out, by names as by order; what its call makes of it is the weight."""
+    net = archdsl.loads(
+        "network N {\n  input x: [6]\n  a: linear(6, bias=false) -> relu\n  b: linear(5, bias=false)\n}\n"
+    )
+    for labels in ("ab", "cd"):
+        layers = {label: nn.Linear(6, 6 if label in "ac" else 5, bias=False) for label in labels}
+        model = nn.ModuleDict(layers)
+        for layer in layers.values():
+            change(layer)
+        state = model.state_dict()
+        names = [name for name in state if name.startswith(labels[0])]
+        for count in range(len(names)):
+            for ignored in itertools.combinations(names, count):
+                beside = [f"{labels[1]}{name[1:]}" for name in ignored]
+                with pytest.raises(archdsl.ArchError, match=r"the file has no `[a-d]\.weight`") as refused:
+                    net.build(weights=state, ignored=[*ignored, *beside])
+                assert f"`torch.nn.utils.{end}` for each" in (refused.value.diagnostics[0].help or "")
+        with pytest.raises(archdsl.ArchError, match="the file has no"):
+            net.build(weights=state, only=names[0])
+    call = eval(f"lambda layer: torch.nn.utils.{end}")
+    for layer in layers.values():
+        call(layer)
+    x = torch.randn(3, 6)
+    wanted = layers["d"](torch.relu(layers["c"](x)))
+    torch.testing.assert_close(net.build(weights=model.state_dict())(x), wanted)
+
+
+# ------------------------------------------------------------------------------ what Python gives
+
+
+def test_a_mapping_is_taken_as_a_file_is(tmp_path: Path) -> None:
+    model = small()
+    for given in (model.state_dict(), {"epoch": 3, "state_dict": dict(model.state_dict())}):
+        ours = archdsl.loads(TEXT).build(weights=given).eval()
+        x = torch.randn(2, 3, 8, 8)
+        with torch.no_grad():
+            torch.testing.assert_close(ours(x), model(x), rtol=1e-5, atol=1e-5)
+    with pytest.raises(archdsl.ArchError, match="`weights` holds no tensors by name"):
+        archdsl.loads(TEXT).build(weights={})
+    # What a sorted file holds is sorted in memory, too: its order tells nothing.
+    state = {name: tensor for name, tensor in state_named("b", "a").items() if "weight" in name}
+    save_file(state, tmp_path / "weights.safetensors")
+    net = archdsl.loads(
+        "network N {\n  input x: [6]\n  linear(6, bias=false) -> relu -> linear(6, bias=false)\n}\n"
+    )
+    with pytest.raises(archdsl.ArchError, match="can't be told"):
+        net.build(weights=load_file(tmp_path / "weights.safetensors"))
+    with pytest.warns(UserWarning, match="^weights: `b` and `a` have equal shapes"):
+        net.build(weights=state)
+
+
+def test_a_part_that_begins_anew() -> None:
+    state = small(10).state_dict()
+    net = archdsl.loads(TEXT)
+    with pytest.raises(archdsl.ArchError, match="nothing for 1 layer: `head`") as refused:
+        net.build(weights=state)
+    mends = (
+        '`fresh=["head"]` begins a part of the network anew; `ignored=["fc"]` leaves parts of the file out'
+    )
+    assert refused.value.diagnostics[0].help == mends
+    found = net.build(weights=state, ignored="fc", fresh="head").state_dict()
+    assert torch.equal(found["body.conv.bias"], state["stem.bias"])
+    with pytest.raises(archdsl.ArchError, match="has no part `heed`"):
+        net.build(weights=state, fresh=["heed"])
+    with pytest.raises(archdsl.ArchError, match="`flatten_1` has no weights"):
+        net.build(weights=state, fresh=["flatten_1"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"weights": nn.Linear(2, 2)},
+            "^weights are a file, or a mapping of names to tensors, .* not Linear$",
+        ),
+        ({"weights": "a.pth", "only": ["model"]}, r"^only is one name, not \['model'\]$"),
+        ({"weights": "a.pth", "ignored": 3}, "^ignored is a list of names, or one, not 3$"),
+        ({"weights": "a.pth", "fresh": [3]}, "^fresh is a list of names, and 3 is none$"),
+        ({"ignored": ["fc"]}, "^ignored, only and fresh say what is taken of weights, and there are none$"),
+    ],
+)
+def test_what_is_no_weights_from_python(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        archdsl.loads(CHAIN).build(**wrong)
+
+
 class Trap:
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("this ran",))
@@ -695,9 +841,12 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
         file = tmp_path / name
         state = small().state_dict()
         save_file(state, file) if name.endswith("safetensors") else torch.save(state, file)
-        file.write_bytes(file.read_bytes()[:-1000])
-        with pytest.raises(Fault):
-            read_state(str(file))
+        whole = file.read_bytes()
+        for length in (len(whole) - 1000, len(whole) // 2, 100):
+            file.write_bytes(whole[:length])
+            with pytest.raises(Fault) as refused:
+                read_state(str(file))
+            assert refused.value.problem.message() == f"`{file}` is no file of weights, or is cut short"
 
 
 # ------------------------------------------------------------------------------ training from them
@@ -813,6 +962,10 @@ def test_a_graph_is_exported_with_them(here: Path) -> None:
     assert "`--only one` or `--only two` takes one of them" in run(*sets).output
     assert run(*sets, "--only", "one").return_value == 0
     torch.save(torch.load("seven.pth") | {"gain": torch.ones(3)}, "more.pth")
+    anew = ("export", "mine.arch", "--to", "torch", "--weights", "ten.pth", "--ignore", "fc")
+    torch.save(small(10).state_dict(), "ten.pth")
+    assert "help: `--fresh head` begins a part of the network anew" in run(*anew).output
+    assert run(*anew, "--fresh", "head").return_value == 0
     more = run("export", "mine.arch", "--to", "torch", "--weights", "more.pth").output
     assert "to leave them out: `--ignore gain`" in more
     assert not Path("other.onnx").exists()

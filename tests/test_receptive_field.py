@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from typing import Any
 
@@ -15,6 +16,7 @@ from reference import Hull, Node, Reference
 from translating import label, translate
 
 import archdsl
+from archdsl.layers.stencils import adaptive
 
 RECORDS = {record["id"]: record for record in oracle("rf_dag")}
 
@@ -353,41 +355,62 @@ def test_only_units_that_exist_are_counted(axes: int) -> None:
 
 
 def test_a_map_shorter_than_a_period_has_no_further_phases() -> None:
-    """A fifth unit of b would see 8 to 13; c's only unit differs from none."""
+    """A fifth unit of b would see 9 to 14; c's only unit differs from none."""
     text = """network Shorter {
-        input x: [1, 11]
+        input x: [1, 12]
         a: adaptive_avg_pool(5)
         b: conv(1, 2)
         c: conv(1, 4)
-        expect b.receptive_field == 5
-        expect c.receptive_field == 11
+        expect b.receptive_field == 6
+        expect c.receptive_field == 12
     }"""
     _, b, c = (layer["receptive_field"] for layer in archdsl.loads(text).report().to_dict()["layers"])
-    assert b["phases"] == [[[0, 4], [2, 6], [4, 8], [6, 10]]]
-    assert (b["taps"], b["stride"], c["phases"], c["taps"]) == ([5], ["11/5"], None, [11])
+    assert b["phases"] == [[[0, 4], [2, 7], [4, 9], [7, 11]]]
+    assert (b["taps"], b["stride"], c["phases"], c["taps"]) == ([6], ["12/5"], None, [12])
     of_open_extent = archdsl.loads("network Open {\n input x: [1, L]\n upsample(3) -> conv(1, 2)\n}")
     field = of_open_extent.report().to_dict()["layers"][-1]["receptive_field"]
     assert field["phases"] == [[[0, 0], [0, 0], [0, 1]]]
 
 
 def test_paths_are_aligned_where_all_units_that_exist_are() -> None:
-    """A fourth unit of the two would see 6 to 13, and 8 to 10."""
+    """A second unit of the two would see 4 to 11, and 7 to 9."""
     text = """network Aligned {
-        input x: [1, 11]
+        input x: [1, 12]
         a: adaptive_avg_pool(5)
         both: parallel add {
-            conv(1, 3)
-            crop(3, offset=1)
+            conv(1, 3) -> crop(1, offset=1)
+            crop(1, offset=2)
         }
-        expect both.receptive_field == 7
+        expect both.receptive_field == 8
     }"""
     field = archdsl.loads(text).report().to_dict()["layers"][-1]["receptive_field"]
-    assert field["aligned"] is True and field["phases"] == [[[0, 6], [2, 8], [4, 10]]]
+    assert field["aligned"] is True and field["phases"] is None
+
+
+def test_adaptive_windows_that_are_evenly_spaced_are_those_of_a_plain_pooling() -> None:
+    """Seven samples to three are windows of 3 at a stride of 2, and no mean of 7/3."""
+    plain = 0
+    for extent in range(1, 31):
+        for size in range(1, 11):
+            windows = [[*range(j * extent // size, -(-(j + 1) * extent // size))] for j in range(size)]
+            stencil = adaptive(extent, size)
+            assert stencil is not None
+            for j, window in enumerate(windows):
+                q, r = divmod(j, stencil.step_out)
+                assert [q * stencil.step_in + o for o in stencil.offsets[r]] == window
+            steps = {(b[0] - a[0], len(a) - len(b)) for a, b in pairwise(windows)}
+            if len(steps) == 1 and steps != {(0, 0)} and steps <= {(step, 0) for step in range(30)}:
+                assert (stencil.step_in, stencil.step_out) == (windows[1][0], 1)
+                plain += extent % size > 0
+    assert plain > 30
+    net = archdsl.loads("network Seven {\n  input signal: [1, 7]\n  p: adaptive_avg_pool(3)\n}")
+    field = net.report().to_dict()["layers"][0]["receptive_field"]
+    assert (field["size"], field["stride"], field["padding"]) == ([3], [2], [0])
 
 
 @pytest.mark.parametrize(
     ("layer", "extent"),
-    [("upsample(size=4001)", 4000), ("upsample(size=99991)", 100_000), ("adaptive_avg_pool(4999)", 5000)],
+    [("upsample(size=4001)", 4000), ("upsample(size=99991)", 100_000), ("adaptive_avg_pool(4999)", 7000)],
 )
 def test_a_pattern_too_long_to_tell_is_not_global(layer: str, extent: int) -> None:
     """What a field is called follows from what a layer does, whatever the sizes."""

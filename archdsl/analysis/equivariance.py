@@ -16,7 +16,7 @@ How it is derived, from what the layers read:
 
 - A stencil: its input must move by whole multiples of `step_in`, so `shift` grows to the least multiple
   for which it does. Where units read in turn, and one turn is as long as the axis (an adaptive pooling
-  from 7 to 3, values joined end to end along it), nothing repeats and the claim ends. A unit lies in the
+  from 7 to 4, values joined end to end along it), nothing repeats and the claim ends. A unit lies in the
   border if its stencil reaches outside its input or into its input's border. Positions that wrap around
   are inside as long as the ring is whole: from the input on, until zero padding, or a window that leaves
   samples over, opens it.

@@ -72,7 +72,7 @@ def analyze(
     columns: tuple[str, ...] | None,
     depth: int | None,
     batch: int,
-    precision: str,
+    precision: str | None,
     legal_sizes: bool,
     teach: bool,
     allow_python: bool,
@@ -97,7 +97,11 @@ def analyze(
     if legal_sizes:
         _legal_sizes(net, form)
         return WRONG if any(d.severity == "error" for d in net.diagnostics) else 0
-    report = net.report(batch, precision, *_trained(net, recipe_settings(settings)))
+    recipe = recipe_settings(settings)
+    kept, trained_in = _trained(net, recipe)
+    # A precision that is said here is not the file's to change.
+    mixed = trained_in if precision is None or "precision" in recipe else None
+    report = net.report(batch, precision, kept, mixed)
     if form == "json":
         json_result(report.to_dict())
     elif html is not None:

@@ -40,7 +40,7 @@ def check(
     form: str,
     strict: bool,
     batch: int,
-    precision: str,
+    precision: str | None,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
     inputs: tuple[tuple[str, tuple[int | str, ...]], ...],
@@ -161,7 +161,7 @@ def _confirmation(name: str, checked: CheckedFile, measure: Measure) -> str:
     if broken:
         more += f", {broken} do{'es' if broken == 1 else ''} not with what was set"
     if measure != STANDARD:
-        more += f"; peaks are of {measure}"
+        more += f"; peaks that say no other are of {measure}"
     return f"{name}: {networks}, {said}{more}"
 
 

@@ -78,7 +78,7 @@ def diff(
     exit_code: bool,
     depth: int | None,
     batch: int,
-    precision: str,
+    precision: str | None,
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],

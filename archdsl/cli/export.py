@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     "--ignore", multiple=True, metavar="PREFIX", help="Leave out what the file of weights calls so."
 )
 @click.option("--only", metavar="PREFIX", help="Take from what the file of weights calls so alone.")
+@click.option(
+    "--fresh", multiple=True, metavar="PART", help="Take no weights for this layer or label of the network."
+)
 @python_option
 @network_options("an export has no recipe")
 def export(
@@ -49,6 +52,7 @@ def export(
     weights: str | None,
     ignore: tuple[str, ...],
     only: str | None,
+    fresh: tuple[str, ...],
     allow_python: bool,
     settings: tuple[tuple[str, str], ...],
     sizes: tuple[tuple[str, int], ...],
@@ -66,6 +70,8 @@ def export(
         raise click.UsageError("--ignore leaves out names of --weights, and there are none")
     if only and weights is None:
         raise click.UsageError("--only takes names of --weights, and there are none")
+    if fresh and weights is None:
+        raise click.UsageError("--fresh begins a part without --weights, and there are none")
     if weights is not None and isinstance(file, Path):
         raise click.UsageError("--weights are for a FILE: a run has its own")
     if isinstance(file, Path):
@@ -84,7 +90,7 @@ def export(
             from archdsl.weights.loading import built
 
             try:
-                model, found = built(network, weights, ignore, only, "command")
+                model, found = built(network, weights, ignore, only, fresh, "command")
             except ArchError as error:
                 show(error.diagnostics)
                 return WRONG

@@ -137,8 +137,7 @@ def batch_options(command: Command) -> Command:
     precision = click.option(
         "--precision",
         type=click.Choice([*PRECISIONS]),
-        default="float32",
-        help="What numbers are stored as [float32].",
+        help="What numbers are stored as [float32, in training steps as the recipe says].",
     )
     return batch(precision(command))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from archdsl.compiler.definitions import Definitions
@@ -73,9 +74,10 @@ class NetworkInputs:
         """Warn of a shape, written so, whose first extent is most likely not its channels."""
         if shape is None:
             return
-        if has_channels_last(shape):
+        last = _last_word(name)
+        if has_channels_last(shape, last.endswith((*_PICTURES, *_RECORDINGS))):
             meant = (written[-1], *written[:-1])
-        elif "image" in name.lower() and shape.axes == 1 and shape[0] == shape[1]:
+        elif last.endswith(_PICTURES) and _has_no_channels(shape):
             meant = ("1", *written)
         else:
             return
@@ -91,3 +93,22 @@ class NetworkInputs:
             return None
         shape = Shape(value)
         return shape if within_bounds((shape,), at, self._reporter) else None
+
+
+_PICTURES = ("image", "img", "picture", "photo")
+_RECORDINGS = ("frame", "clip", "video", "volume", "scan", "signal", "wave", "audio")
+"""What inputs are called that are recorded, and no features of another network."""
+
+
+def _last_word(name: str) -> str:
+    """What a name tells of its value: `signal` of `raw_signals_2`."""
+    words = [word for word in re.split(r"[_\d]+", name.lower()) if len(word) > 1]
+    return words[-1].removesuffix("s") if words else ""
+
+
+def _has_no_channels(shape: Shape) -> bool:
+    """Whether the shape of a picture is its height and width alone."""
+    if shape.axes != 1:
+        return False
+    sides = [side for side in shape if isinstance(side, int)]
+    return not sides or (len(sides) == 2 and 8 <= min(sides) and max(sides) <= 4 * min(sides))

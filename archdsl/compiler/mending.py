@@ -11,7 +11,7 @@ from archdsl.layers.layer import Layer
 from archdsl.problems import Problem
 from archdsl.problems.arguments import ChannelsWritten
 from archdsl.problems.arrangement import ShapeMismatch
-from archdsl.problems.layers import NeedsMap
+from archdsl.problems.layers import NeedsMap, WindowOutsideInput
 from archdsl.sizes import Size
 from archdsl.source import Span
 from archdsl.syntax.tree import Argument
@@ -29,6 +29,9 @@ def mended(problem: Problem, layer: Layer, inputs: Sequence[Wire]) -> Problem:
         return _unpadded(problem, layer, inputs)
     if isinstance(problem, NeedsMap):
         return _flattened(problem, inputs[0])
+    if isinstance(problem, WindowOutsideInput):
+        origin = _origin(inputs[0])
+        return replace(problem, input=origin.name if origin.kind == "input" else None)
     return problem
 
 
@@ -41,25 +44,45 @@ def channels_written(
     """The warning of a use whose arguments begin with the channels that reach it; None where they don't.
 
     Of a kernel that does not even fit it need not be known that so many channels reach the layer.
-    `conv(16, 3, 1)` of 16 channels is meant as it is written: what is taken for channels is larger than
-    kernels are, or more than the few channels of an input, and what is taken for the kernel is odd.
     """
+    names = [*layer.arguments]
     positional = [argument for _, argument in given if argument.name is None]
-    if [*layer.arguments][:3] != ["channels", "kernel", "stride"] or len(positional) < 3 or not inputs:
+    if names[:3] != ["channels", "kernel", "stride"] or len(positional) < 2 or not inputs:
         return None
-    reaching = inputs[0].shape.channels
     channels, out, kernel = (layer.values[name] for name in ("channels", "kernel", "stride"))
-    if (fits and channels != reaching) or not all(isinstance(n, int) for n in (channels, out, kernel)):
+    kernel = kernel if len(positional) > 2 else None
+    if not isinstance(channels, int) or not isinstance(out, int):
         return None
-    many = out >= 16 or (channels <= 4 and 3 <= kernel < out)
-    if kernel % 2 == 0 or out % 2 or not many:
+    shape = inputs[0].shape
+    if channels != shape.channels and (fits or kernel is None):
+        return None
+    if not _unlikely(layer.kind, channels, out, kernel, narrow=fits and shape.axes == 1):
         return None
     texts = [argument.span.text for argument in positional]
-    names = [*layer.arguments]
     named = [f"{name}={text}" for name, text in zip(names[1:], texts[2:], strict=False)]
     further = [argument.span.text for _, argument in given if argument.name is not None]
-    meant = f"{layer.kind}({', '.join([texts[1], *named, *further])})"
-    return ChannelsWritten(" ".join(use.text.split()), texts[1], texts[2], meant)
+    meant = f"{layer.kind}({', '.join([texts[1], *(named or ['kernel=...']), *further])})"
+    return ChannelsWritten(" ".join(use.text.split()), texts[1], texts[2] if named else None, meant)
+
+
+def _unlikely(kind: str, channels: int, kernel: int, stride: object, narrow: bool) -> bool:
+    """Whether so many channels of such a kernel and stride are most likely channels, channels and a kernel.
+
+    `conv(16, 3, 1)` of 16 channels is meant as it is written: what is taken for channels is larger than
+    kernels are, or more than the few channels of an input, and what is taken for the kernel is odd. Along
+    one axis (`narrow`) kernels are long, and only of the few channels of an input does it tell anything.
+    """
+    few = channels <= 4
+    if kernel % 2 or (narrow and not few):
+        return False
+    if stride is None:
+        return few and kernel >= 16 and not narrow
+    if _odd(stride):
+        return kernel >= 16 or (few and isinstance(stride, int) and 3 <= stride < kernel)
+    # A kernel of 2 or 4 is that of a transposed convolution. Of one that is meant so, the kernel is
+    # its stride, or twice that.
+    even = isinstance(stride, int) and stride in (2, 4)
+    return even and kind == "conv_transpose" and not narrow and kernel >= 16
 
 
 # ------------------------------------------------------------------------------ maps and vectors
@@ -77,6 +100,16 @@ def _flattened(problem: NeedsMap, wire: Wire) -> NeedsMap:
             return problem
         wire = node.inputs[0]
     return problem
+
+
+def _origin(wire: Wire) -> Node:
+    """The first of the layers before a value that had its extents already."""
+    for _ in range(NEAR):
+        node = wire.node
+        if len(node.inputs) != 1 or node.inputs[0].shape.size != wire.shape.size:
+            break
+        wire = node.inputs[0]
+    return wire.node
 
 
 # ------------------------------------------------------------------------------ extents that were to be kept

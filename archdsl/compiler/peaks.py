@@ -20,9 +20,7 @@ PEAK_ARGUMENTS = {
     "batch": Parameter(
         Kind(f"a whole number from 1 to {MOST:,}", _count), "examples at once", STANDARD.batch, "batch"
     ),
-    "precision": Parameter(
-        choice(*PRECISIONS), "what numbers are stored as", STANDARD.precision, "precision"
-    ),
+    "precision": Parameter(choice(*PRECISIONS), "what numbers are stored as", "float32", "precision"),
 }
 """By their names in a `Measure`."""
 

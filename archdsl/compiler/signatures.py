@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from archdsl.compiler.network import Wire
 from archdsl.compiler.reporting import Reporter
 from archdsl.compiler.values import Labelled, Maker, show
 from archdsl.diagnostics import Label
-from archdsl.layers.arguments import Parameter, SameAs, written
+from archdsl.layers.arguments import Parameter, SameAs, axis, axis_or_all, boolean, small, written
 from archdsl.layers.layer import LAYERS, MANY, Layer
 from archdsl.layers.shapes import Shape
 from archdsl.problems import nearest
@@ -129,12 +130,12 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
             continue
         if name in bound:
             # Given by position it is most likely the channels, after those that reach the layer.
-            channels = signature.owner in LAYERS and signature.parameters[0] == "channels"
             first = bound[name]
             same = first.value.span.text == argument.value.span.text
-            second = channels and first.name is None and name != "channels" and not same
+            second = position == 2 and first is arguments[1] and not same
+            meant = _shifted(signature, arguments[0], arguments) if second else None
             reporter.report(
-                DuplicateArgument(signature.owner, name, signature.text, CHANNELS_FOLLOW if second else None),
+                DuplicateArgument(signature.owner, name, signature.text, meant),
                 argument.span,
                 (Label(first.span, "given first here"),),
             )
@@ -147,6 +148,19 @@ def bind(signature: Signature, arguments: list[Argument], owner: Span, reporter:
         reporter.report(MissingArgument(signature.owner, missing, signature.text), owner)
         wrong = True
     return Bound(bound, not wrong)
+
+
+def _shifted(signature: Signature, extra: Argument, arguments: Iterable[Argument]) -> str | None:
+    """A layer without the channels or features that reach it, which other libraries have first."""
+    if signature.owner not in LAYERS or signature.parameters[0] not in ("channels", "features"):
+        return None
+    return _use(signature.owner, [argument for argument in arguments if argument is not extra])
+
+
+def _use(owner: str, arguments: list[Argument]) -> str:
+    """The use of a layer with these arguments, as it is written."""
+    given = ", ".join(argument.span.text for argument in arguments)
+    return f"{owner}({given})" if given else owner
 
 
 def _as_list(signature: Signature, arguments: list[Argument]) -> ExtraArgument | None:
@@ -229,6 +243,7 @@ def _refuse(
     """Report a value that is not of the argument's kind; `taker` is the argument of whose kind it is."""
     name, kind = parameter.name, parameter.kind
     argument = bound.arguments[name]
+    others = [one for one in bound.arguments.values() if one is not argument]
     in_list = isinstance(found, str) and found in kind.words
     meant = nearest(found, kind.words) if isinstance(found, str) and not in_list else None
     if isinstance(found, Quoted) and (word := ARGUMENT_WORDS_ELSEWHERE.get(name, {}).get(found)):
@@ -236,9 +251,7 @@ def _refuse(
     if taker is not None:
         meant = f"{taker}={argument.value.span.text}"
     elif isinstance(found, Wire | Labelled) and argument.name is None and kind.role == "number":
-        others = [one.span.text for one in bound.arguments.values() if one is not argument]
-        given = f"({', '.join(others)})" if others else ""
-        meant = f"from {argument.value.span.text} -> {signature.owner}{given}"
+        meant = f"from {argument.value.span.text} -> {_use(signature.owner, others)}"
     elif "_" in kind.words and (open_extent := _with_open_extent(found)) is not None:
         meant = open_extent
     is_word = isinstance(found, str) and not isinstance(found, Quoted)
@@ -249,8 +262,15 @@ def _refuse(
         return
     by_place = argument.name is None and name != signature.parameters[0]
     text = signature.text if by_place else None
-    # Where other libraries have the channels that reach the layer, we have these.
-    remark = CHANNELS_FOLLOW if argument.name is None and name in ("axis", "bias", "eps") else None
+    # Where other libraries have the channels that reach the layer, we have what takes no such number.
+    count = isinstance(found, int) and not isinstance(found, bool) and found > 0
+    # An axis that is given by a number may be meant so.
+    takes_none = kind in (boolean, small) or (kind in (axis, axis_or_all) and found not in (1, 2, 3))
+    follows = count and takes_none and argument.name is None and signature.owner in LAYERS
+    if follows and meant is None:
+        first, *_ = bound.arguments.values()
+        meant = _shifted(signature, first, bound.arguments.values()) or _use(signature.owner, others)
+    remark = CHANNELS_FOLLOW if follows else None
     expected = kind.expected
     if kind.most is not None and isinstance(found, int | float) and abs(found) > kind.most:
         expected += f", of at most {written(kind.most)}"

@@ -247,7 +247,7 @@ class LayerUses:
         if not within_bounds(shapes, use, self._reporter, self._origins(inputs, use)):
             return None
         self._shapes[(layer, xs)] = shapes
-        if len(plan.given) > 2 and (written := channels_written(layer, plan.given, inputs, use)) is not None:
+        if len(plan.given) > 1 and (written := channels_written(layer, plan.given, inputs, use)) is not None:
             self._reporter.report(written, use)
         return shapes
 
@@ -256,7 +256,8 @@ class LayerUses:
         problem = fault.problem
         if isinstance(problem, WindowOutsideInput):
             written = channels_written(layer, plan.given, inputs, use, fits=False)
-            return problem if written is None else replace(problem, meant=written.meant)
+            if written is not None:
+                return replace(problem, meant=written.meant)
         return mended(problem, layer, inputs)
 
     def _look_at_join(self, plan: Plan, node: Node, use: Span, one: bool) -> None:

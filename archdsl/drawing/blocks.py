@@ -666,7 +666,9 @@ def _step(
     x1, x2, middle = body.middle if near else before.middle, body.middle, (y1 + y2) / 2
     yield _way([(x1, y1), (x1, middle), (x2, middle), (x2, y2)])
     if skipped:
-        x1, x2, middle = x1 + BESIDE, x2 + BESIDE, middle + (BESIDE if (x2 < x1) == down else -BESIDE)
+        # On the way down it keeps clear of what is copied across, which leaves from the right.
+        aside = -BESIDE if down else BESIDE
+        x1, x2, middle = x1 + aside, x2 + aside, middle + BESIDE * ((x2 > x1) - (x2 < x1))
         yield _way([(x1, y1), (x1, middle), (x2, middle), (x2, y2)], "skip")
 
 

@@ -515,7 +515,10 @@ def _row(
                 end = min(x + (last - first) * stride * scale.cell + 2 * half, scale.x(scale.high + 0.5))
                 x = max(x, scale.left)
                 wide = end - x
-                body.append(_rectangle(x, y - high / 2, wide, high, name))
+                bar = _rectangle(x, y - high / 2, wide, high, name)
+                if name == "unit" and (first > 0 or last < extent - 1):
+                    bar.args["stroke-dasharray"] = _open(wide, high, first > 0, last < extent - 1)
+                body.append(bar)
                 if name == "pad" and wide > 6:
                     for line in _hatches(x, y - high / 2, wide, high):
                         body.append(line)
@@ -528,6 +531,17 @@ def _row(
         body.append(_rectangle(x, y - high / 2, side, high, "pad"))
         for line in _hatches(x, y - high / 2, side, high):
             body.append(line)
+
+
+def _open(wide: float, high: float, left: bool, right: bool) -> str:
+    """The dashes that leave out sides of a rectangle, where a row goes on: clockwise from the upper left."""
+    if left and right:
+        dashes = [wide, high]
+    elif left:
+        dashes = [2 * wide + high, high]
+    else:
+        dashes = [wide, high, wide + high, 0.0]
+    return " ".join(f"{rounded(dash)}" for dash in dashes)
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from archdsl.analysis.flow import Flow
     from archdsl.compiler.network import Network, Node, Scope
@@ -94,10 +94,11 @@ def trunk(network: Network, flow: Flow) -> Trunk:
     """The trunk of a network all of whose sizes are numbers."""
     path = _longest(flow)
     above = _dominators(flow)
-    kept = _kept(flow, path, above)
-    stations, where = _stations(flow, kept, path)
-    stations, merged = _merged(stations)
-    where = {i: merged[station] for i, station in where.items()}
+    work = _work(flow)
+    kept, ends = _kept(flow, path, above, work)
+    stations, steps = _stations(flow, kept, path, work)
+    stations, merged = _merged(stations, {steps[i] for i in ends})
+    where = {i: merged[step] for i, step in steps.items()}
 
     def anchor(i: int) -> int:
         """The last layer of the trunk that every way to a layer goes through, if there is one."""
@@ -105,15 +106,9 @@ def trunk(network: Network, flow: Flow) -> Trunk:
             i = above[i]
         return i
 
-    several = len(flow.outputs) > 1
-    for value, name in zip(flow.outputs, network.output_names, strict=True) if several else ():
-        maker = flow.makers[value]
-        at = anchor(maker)
-        station = stations[0 if at == OUTSIDE else where[at]]
-        shown = flow.nodes[maker] in station.nodes
-        (station.outputs if shown else station.departing).append(name)
-    work = _work(flow)
     reached: dict[tuple[int, int], set[int]] = defaultdict(set)
+    # What is told of where it joins, and what is before it.
+    told: set[int] = set()
     for before, i in pairwise(path):
         branches = 0
         for source in flow.sources[i]:
@@ -124,17 +119,36 @@ def trunk(network: Network, flow: Flow) -> Trunk:
                 source = flow.sources[source][0]
             at = anchor(source)
             if at == OUTSIDE:
-                stations[where[i]].joins += _from_inputs(flow, source, path[0])
+                behind = _behind(flow, source, where) - where.keys()
+                stations[where[i]].joins += _from_inputs(flow, behind)
+                told |= behind
             elif 2 * (work[source] - work[at]) < work[before] - work[at] or (
                 flow.nodes[i].kind == "add" and where[i] - where[at] == 1
             ):
-                reached[where[at], where[i]].add(i)
+                if steps[at] < steps[i]:
+                    reached[where[at], where[i]].add(i)
             elif where[i] - where[at] > 1:
                 branches += 1
         if branches:
             stations[where[i]].joins.append(f"{branches} more branch{'es' if branches > 1 else ''}")
     for station in stations:
         station.joins = list(dict.fromkeys(station.joins))
+    several = len(flow.outputs) > 1
+    for value, name in zip(flow.outputs, network.output_names, strict=True) if several else ():
+        maker = flow.makers[value]
+        at = anchor(maker)
+        if at == OUTSIDE:
+            behind = _behind(flow, maker, where)
+            read = [where[i] for i in behind if i in where]
+            own = flow.nodes[maker].name.split(".")[0]
+            further = {i for i in behind - where.keys() - told if flow.nodes[i].name.split(".")[0] != own}
+            inputs = ", ".join(_from_inputs(flow, further))
+            beside = f" ({'with' if read else 'of'} {inputs})" if inputs else ""
+            stations[max(read, default=0)].departing.append(f"{name}{beside}")
+        else:
+            station = stations[where[at]]
+            shown = flow.nodes[maker] in station.nodes
+            (station.outputs if shown else station.departing).append(name)
     within = {}
     for k, station in enumerate(stations):
         joins = {i for a in (k - 1, k) for i in reached.get((a, k), ())}
@@ -152,20 +166,25 @@ def _work(flow: Flow) -> list[int]:
     return found
 
 
-def _from_inputs(flow: Flow, i: int, start: int) -> list[str]:
-    """The inputs beside the trunk's that a layer depends on, and what the last on the way from them is.
+def _behind(flow: Flow, i: int, where: Container[int]) -> set[int]:
+    """A layer and those that it depends on, back to the trunk's, the first of which are among them."""
+    seen, to_see = {i}, [i]
+    while to_see:
+        at = to_see.pop()
+        new = [source for source in flow.sources[at] if source not in seen] if at not in where else []
+        seen.update(new)
+        to_see += new
+    return seen
+
+
+def _from_inputs(flow: Flow, behind: set[int]) -> list[str]:
+    """The inputs among layers beside the trunk, and what the last on the way from them is.
 
     Nothing is said of what depends on none, as a learned token.
     What uses the weights of a layer of the trunk is called like that one.
     """
-    seen, to_see = {i}, [i]
-    while to_see:
-        new = [source for source in flow.sources[to_see.pop()] if source not in seen]
-        seen.update(new)
-        to_see += new
-    inputs = [at for at in seen if at in flow.inputs]
-    names = sorted(flow.nodes[at].name for at in inputs if at != start or len(inputs) == 1)
-    made = [at for at in seen if at not in flow.inputs and _computes(flow.nodes[at])]
+    names = sorted(flow.nodes[at].name for at in behind if at in flow.inputs)
+    made = [at for at in behind if at not in flow.inputs and _computes(flow.nodes[at])]
     if not names or not made:
         return names
     last = flow.nodes[max(made)]
@@ -226,11 +245,13 @@ def _dominators(flow: Flow) -> list[int]:
     return above
 
 
-def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
+def _kept(flow: Flow, path: list[int], above: list[int], work: list[int]) -> tuple[list[int], set[int]]:
     """The path without what lies between a parting and a meeting within maps of one size.
 
     Within a block it may be of any sizes, if they are no smaller than both of those at its ends: the arms of
-    a U are kept. What several later meetings read, as where layers are densely connected, is kept, too.
+    a U are kept. What several later meetings read, as where layers are densely connected, is kept, too, and
+    so are residual units in a row that one long skip goes around. With it, the layers at the ends of such
+    skips.
     """
     place = {i: k for k, i in enumerate(path)}
     size = [_numbers(flow.nodes[i].shape.size) for i in path]
@@ -241,22 +262,51 @@ def _kept(flow: Flow, path: list[int], above: list[int]) -> list[int]:
         for source in set(flow.sources[i])
     )
     inside = [False] * len(path)
+    units: list[tuple[int, int]] = []
+    ends: set[int] = set()
     for k, i in enumerate(path):
         if len(flow.sources[i]) < 2 or above[i] not in place:
             continue
         start = place[above[i]]
+        last = _last_of_several(units, start)
+        if flow.nodes[i].kind == "add" and start + 1 < k:
+            units.append((start, k))
+        if last and all(
+            work[source] <= work[above[i]] for source in flow.sources[i] if source != path[k - 1]
+        ):
+            ends |= {above[i], i}
+            tail = range(last + 1, k)
+            if flow.nodes[i].kind == "add" and all(size[m] == size[k] and read[path[m]] < 2 for m in tail):
+                inside[last + 1 : k] = [True] * len(tail)
+            continue
         if any(read[path[m]] > 1 for m in range(start + 1, k)):
             continue
-        between = range(start + 1, k)
-        ends = (size[start], size[k])
+        # What a gate within it reads from the whole map is of no size of its own.
+        between = [m for m in range(start + 1, k) if not inside[m]]
+        outer = (size[start], size[k])
         unit = _unit(flow.nodes[i])
         if (
             flow.nodes[i].kind == "multiply"
-            or all(size[m] in ends for m in between)
-            or (unit and all(_of(flow.nodes[path[m]], unit) and _reaches(size[m], ends) for m in between))
+            or all(size[m] in outer for m in between)
+            or (unit and all(_of(flow.nodes[path[m]], unit) and _reaches(size[m], outer) for m in between))
         ):
             inside[start + 1 : k] = [True] * (k - start - 1)
-    return [i for k, i in enumerate(path) if not inside[k]]
+    return [i for k, i in enumerate(path) if not inside[k]], ends
+
+
+def _last_of_several(units: Sequence[tuple[int, int]], start: int) -> int:
+    """Where the last of units ends of which two follow each other from a place on; 0 if none do.
+
+    Units are given by where they begin and end, in the order of their ends.
+    """
+    end, latest = 0, start
+    for first, last in takewhile(lambda unit: unit[1] > start, reversed(units)):
+        if start <= first:
+            end = end or last
+            if last <= latest:
+                return end
+            latest = max(latest, first)
+    return 0
 
 
 def _unit(node: Node) -> Scope | None:
@@ -291,11 +341,13 @@ def _computes(node: Node) -> bool:
     return node.kind == "input" or several or bool(node.layer.weights(*xs) and node.layer.macs(*xs))
 
 
-def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Station], dict[int, int]]:
+def _stations(
+    flow: Flow, kept: list[int], path: list[int], work: list[int]
+) -> tuple[list[Station], dict[int, int]]:
     """The stations, and which of them each layer of the path belongs to."""
     stations: list[Station] = []
     owner: dict[int, int] = {}
-    inside = _inside(flow, kept, path)
+    inside = _inside(flow, kept, path, work)
     for i in kept:
         node = flow.nodes[i]
         shape = _plain(node.shape)
@@ -321,20 +373,27 @@ def _stations(flow: Flow, kept: list[int], path: list[int]) -> tuple[list[Statio
     return stations, owner
 
 
-def _inside(flow: Flow, kept: list[int], path: list[int]) -> dict[int, list[Node]]:
+def _inside(flow: Flow, kept: list[int], path: list[int], work: list[int]) -> dict[int, list[Node]]:
     """For each layer that is kept those of the path right before it that are not, where it adds to them.
 
-    Of branches that are put together, as in an Inception module, the longest says little of the others.
+    Of branches that are put together, as in an Inception module, the longest says little of the others,
+    unless they do nothing, as in a dense unit.
     """
     found: dict[int, list[Node]] = {}
     apart = {*kept}
     way: list[Node] = []
+    start = before = path[0]
     for i in path:
         if i not in apart:
             way.append(flow.nodes[i])
-            continue
-        whole = flow.nodes[i].kind == "add" and all(node.kind != "concat" for node in way)
-        found[i], way = way if whole else [], []
+        else:
+            whole = flow.nodes[i].kind == "add" or (
+                flow.nodes[i].kind == "concat"
+                and all(work[source] <= work[start] for source in flow.sources[i] if source != before)
+            )
+            found[i] = way if whole and all(node.kind != "concat" for node in way) else []
+            start, way = i, []
+        before = i
     return found
 
 
@@ -354,17 +413,18 @@ def _plain(shape: Shape) -> tuple[int, ...]:
     return numbers[:1] if all(extent == 1 for extent in numbers[1:]) else numbers
 
 
-def _merged(stations: list[Station]) -> tuple[list[Station], list[int]]:
-    """As many stations as a picture can show, and the new index of each."""
+def _merged(stations: list[Station], apart: set[int]) -> tuple[list[Station], list[int]]:
+    """As many stations as a picture can show, and the new index of each; some rather stay apart."""
     where = list(range(len(stations)))
-    for whole in (True, False):
+    for whole in (True, True, False):
         if len(stations) > MANY:
             # A vector is like no other, and neither is the output.
             keys: list[object] = [
-                (station.shape if whole else station.size) if station.size else k
+                (station.shape if whole else station.size) if station.size and k not in apart else k
                 for k, station in enumerate(stations)
             ]
             stations, where = _folded(stations, where, [*keys[:-1], None])
+        apart = set()
     while len(stations) > MOST:
         stations, where = _folded(stations, where, [k // 2 for k in range(len(stations))])
     return stations, where

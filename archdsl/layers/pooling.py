@@ -506,8 +506,8 @@ class AdaptiveAvgPool(AdaptivePooling):
 
     y[c, j] = mean of x[c, i] for floor(j*n/size) <= i < ceil((j + 1)*n/size)
 
-    Where size divides the extent n the windows are all alike; otherwise they differ by a sample and
-    overlap.
+    Where size divides the extent n the windows are all alike; otherwise neighbours overlap, and most
+    windows differ by a sample.
 
     FLOPs: for each output one addition less than its window has samples, and 1 division. Where an extent
     is a symbol that size does not divide, windows of an axis count as n + size - 1 samples in all, the
@@ -556,8 +556,8 @@ class AdaptiveMaxPool(AdaptivePooling):
 
     y[c, j] = max of x[c, i] for floor(j*n/size) <= i < ceil((j + 1)*n/size)
 
-    Where size divides the extent n the windows are all alike; otherwise they differ by a sample and
-    overlap.
+    Where size divides the extent n the windows are all alike; otherwise neighbours overlap, and most
+    windows differ by a sample.
 
     FLOPs: for each output one comparison less than its window has samples. Where an extent is a symbol
     that size does not divide, windows of an axis count as n + size - 1 samples in all, the most that can

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from archdsl.sizes import Size
+from archdsl.sizes import Size, at_least
 
 SPATIAL_AXES: dict[int, tuple[str, ...]] = {
     0: (),
@@ -53,18 +53,29 @@ class Shape(tuple[Size, ...]):
         return f"[{', '.join(map(str, self))}]"
 
 
-def has_channels_last(shape: Sequence[Size]) -> bool:
+def has_channels_last(shape: Sequence[Size], recorded: bool = True) -> bool:
     """Whether a shape is most likely a signal, picture or clip whose channels were written last.
 
     With the channels last it would be a common one; with the channels first, many channels of a narrow strip.
+    The feature maps of a network may be just that, so what is not known to be `recorded` must have three
+    channels last, or one after two equal extents. Where the first extent is open and the last is 1, 3 or 4,
+    there is no doubt: how many channels there are is seldom left open.
     """
-    numbers = [extent for extent in shape if isinstance(extent, int)]
-    if len(numbers) < max(len(shape), 2):
+    *extents, channels = shape
+    if not extents or not isinstance(channels, int):
         return False
-    *extents, channels = numbers
-    if channels not in ((1, 3, 4) if len(extents) == 2 else (1, 3)):
+    if not isinstance(extents[0], int):
+        wide = all(at_least(extent, 8) is not False for extent in extents)
+        return wide and channels in ((1, 3, 4) if recorded or len(extents) > 1 else (3, 4))
+    numbers = [extent for extent in extents if isinstance(extent, int)]
+    if len(numbers) < len(extents):
         return False
     if len(extents) == 1:
-        return extents[0] >= max(16, 32 * (channels - 1))
-    short, long = sorted(extents[-2:])
-    return short >= max(8, 7 * channels) and long <= 4 * short and extents[0] >= 8
+        return recorded and channels in (1, 3) and numbers[0] >= max(16, 32 * (channels - 1))
+    short, long = sorted(numbers[-2:])
+    if not recorded:
+        likely = channels == 3 or (channels == 1 and short == long and len(extents) == 2)
+    else:
+        likely = channels <= 4 if len(extents) == 2 else channels in (1, 3)
+    least = 8 if recorded or short == long else 21
+    return likely and least <= short and long <= 4 * short and numbers[0] >= 8

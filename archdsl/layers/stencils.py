@@ -122,8 +122,14 @@ def interpolation(step: Fraction, start: Fraction, before: int, after: int) -> S
 def adaptive(extent: int, size: int) -> Stencil | None:
     """The stencil of an adaptive pooling: unit j reads floor(j*extent/size) up to ceil((j + 1)*extent/size).
 
+    Where the windows that there are happen to be alike and evenly spaced, it is that of a plain pooling.
     None where the pattern is longer than `MOST_PHASES`.
     """
+    if 1 < size <= MOST_PHASES:
+        windows = [range(j * extent // size, -(-(j + 1) * extent // size)) for j in range(size)]
+        kernel, stride = len(windows[0]), windows[1].start
+        if stride and all(one == range(j * stride, j * stride + kernel) for j, one in enumerate(windows)):
+            return window(kernel, stride)
     common = gcd(extent, size)
     step_in, step_out = extent // common, size // common
     if step_out > MOST_PHASES:

@@ -39,6 +39,8 @@ class UnknownArgument(Problem):
         return f"`{self.owner}` has no argument `{self.found}`"
 
     def label(self) -> str:
+        if self.remark == CHANNELS_FOLLOW:
+            return "leave this out"
         return f"did you mean `{self.meant}`?" if self.meant else ""
 
     def notes(self) -> tuple[str, ...]:
@@ -72,7 +74,8 @@ class DuplicateArgument(Problem):
     owner: str
     argument: str
     signature: str
-    remark: str | None = None
+    meant: str | None = None
+    """The layer, where its arguments begin with the channels that reach it."""
 
     def message(self) -> str:
         return f"`{self.owner}` is given `{self.argument}` twice"
@@ -81,10 +84,10 @@ class DuplicateArgument(Problem):
         return "given a second time"
 
     def notes(self) -> tuple[str, ...]:
-        return (self.remark,) if self.remark else ()
+        return (CHANNELS_FOLLOW,) if self.meant else ()
 
     def help(self) -> str | None:
-        return f"it is `{self.signature}`"
+        return f"did you mean `{self.meant}`?" if self.meant else f"it is `{self.signature}`"
 
 
 class ChannelsWritten(Problem):
@@ -113,11 +116,13 @@ class ChannelsWritten(Problem):
 
     found: str
     kernel: str
-    stride: str
+    stride: str | None
+    """What stands for the kernel in PyTorch, if anything does."""
     meant: str
 
     def message(self) -> str:
-        return f"`{self.found}` has a kernel of {self.kernel} and a stride of {self.stride}"
+        stride = "" if self.stride is None else f" and a stride of {self.stride}"
+        return f"`{self.found}` has a kernel of {self.kernel}{stride}"
 
     def label(self) -> str:
         return f"did you mean `{self.meant}`?"
@@ -125,8 +130,8 @@ class ChannelsWritten(Problem):
     def notes(self) -> tuple[str, ...]:
         return (CHANNELS_FOLLOW,)
 
-    def replacement(self) -> str:
-        return self.meant
+    def replacement(self) -> str | None:
+        return None if self.stride is None else self.meant
 
 
 class ExtraArgument(Problem):

@@ -39,6 +39,8 @@ class WindowOutsideInput(Problem):
     """The extents that `padding=same` would give, where the layer takes it."""
     meant: str | None = None
     """The layer, where its arguments begin with the channels that reach it."""
+    input: str | None = None
+    """The network's input whose extents these are still."""
 
     def message(self) -> str:
         kernel = f"a kernel of {extents(self.kernel)}"
@@ -58,6 +60,8 @@ class WindowOutsideInput(Problem):
         if self.meant is not None:
             return f"did you mean `{self.meant}`?"
         if any(size == 1 != span for size, span in zip(self.padded, self.span, strict=True)):
+            if self.input is not None:
+                return f"an extent of `{self.input}` is 1: the channels come first, then the spatial extents"
             return "an extent is down to 1: use fewer poolings and strides above, or `padding=same` there"
         if self.same is None:
             return f"a kernel of {extents(self.size)} takes in the whole map"

@@ -36,6 +36,11 @@ def _leaving_out(prefixes: tuple[str, ...], way: Way) -> str:
     return f"`{' '.join(words)}`" if way == "command" else f"`ignored=[{', '.join(words)}]`"
 
 
+def _taking(prefixes: tuple[str, ...], way: Way) -> str:
+    form = "--only {}" if way == "command" else 'only="{}"'
+    return listed([f"`{form.format(prefix)}`" for prefix in prefixes], "or")
+
+
 class BadWeights(Problem):
     """A file that `pretrained` names is not there, or holds no weights that can be read.
 
@@ -84,8 +89,7 @@ class SeveralSetsOfWeights(Problem):
         return "which of them is not said"
 
     def help(self) -> str:
-        words = "--only {}" if self.way == "command" else 'only="{}"'
-        return f"{listed([f'`{words.format(name)}`' for name in self.sets], 'or')} takes one of them"
+        return f"{_taking(self.sets, self.way)} takes one of them"
 
 
 class LayersWithoutWeights(Problem):
@@ -103,6 +107,8 @@ class LayersWithoutWeights(Problem):
     """The tensors that alone are missing, where it is not all of a layer's."""
     left: Shown
     prefixes: tuple[str, ...]
+    thirds: str | None = None
+    """Under what in the file there are three modules that, joined, have the shape of the first layer."""
     way: Way = "recipe"
 
     def message(self) -> str:
@@ -117,17 +123,27 @@ class LayersWithoutWeights(Problem):
     def notes(self) -> tuple[str, ...]:
         if self.lacking or not self.left:
             return ()
-        return (f"in the file, and not in the network: {_shown(self.left)}",)
+        there = (f"in the file, and not in the network: {_shown(self.left)}",)
+        if self.thirds is None:
+            return there
+        whole, part = f"`{self.layers[0][0]}`", f"`{self.thirds}`"
+        return (*there, f"{whole} has the shape of three modules under {part} that are joined")
 
     def help(self) -> str:
         if "bias" in self.lacking:
             return "save the whole `state_dict()` of a model; a layer without a bias has `bias=false`"
+        if self.thirds is not None:
+            return (
+                "queries, keys and values are of one layer here: join their weights, and their biases, by "
+                "`torch.cat([q, k, v])`"
+            )
         if self.lacking:
             return "save the whole `state_dict()` of a model: it has the running statistics, too"
-        part = self.layers[0][0].rpartition(".")[0] or self.layers[0][0]
-        mend = f"`{part}.initialize = he` begins a part of the network anew"
-        if self.way != "recipe":
-            return f"take a file that has them; in a recipe, {mend}"
+        part = self.layers[0][0]
+        if len(self.layers) > 1:
+            part = part.rpartition(".")[0] or part
+        forms = {"recipe": "{}.initialize = he", "python": 'fresh=["{}"]', "command": "--fresh {}"}
+        mend = f"`{forms[self.way].format(part)}` begins a part of the network anew"
         if not self.prefixes:
             return mend
         return f"{mend}; {_leaving_out(self.prefixes, self.way)} leaves parts of the file out"
@@ -143,6 +159,8 @@ class WeightsWithoutLayers(Problem):
     modules: Shown
     count: int
     prefixes: tuple[str, ...]
+    whole: tuple[str, ...] = ()
+    """The prefixes under which there is all that the network has, where they are several."""
     way: Way = "recipe"
 
     def message(self) -> str:
@@ -152,9 +170,15 @@ class WeightsWithoutLayers(Problem):
         return "weights of another network"
 
     def notes(self) -> tuple[str, ...]:
-        return (f"of this form: {_shown(self.modules)}",)
+        there = (f"of this form: {_shown(self.modules)}",)
+        if not self.whole:
+            return there
+        sets = listed([f"`{prefix}`" for prefix in self.whole])
+        return (*there, f"each of {sets} has all that the network has")
 
     def help(self) -> str:
+        if self.whole:
+            return f"{_taking(self.whole, self.way)} takes one of them"
         if len(self.modules) > self.count:
             names = listed([f'"{prefix}"' for prefix in self.prefixes[:5]], "or")
             more = f", or {len(self.prefixes) - 5} more" if len(self.prefixes) > 5 else ""
@@ -164,6 +188,44 @@ class WeightsWithoutLayers(Problem):
         if self.prefixes:
             return f"to leave them out: {_leaving_out(self.prefixes, self.way)}"
         return f"to leave some out, name what they stand under: {_leaving_out(('...',), self.way)}"
+
+
+class ComputedWeights(Problem):
+    """The file has no weights of a layer, but what they are computed from.
+
+    So torch keeps layers with a weight norm, a spectral norm or another parametrisation, and layers that
+    were pruned: `weight_g` and `weight_v`, say, or `weight_orig` and `weight_mask`. None of these is the
+    weight that the layer computes with, so none is taken for it. `torch.nn.utils` has a call for each of
+    them that puts the weight itself in their place, to be made before the model is saved:
+
+    ```text
+    for layer in model.modules():
+        if torch.nn.utils.parametrize.is_parametrized(layer, "weight"):
+            torch.nn.utils.parametrize.remove_parametrizations(layer, "weight")
+    torch.save(model.state_dict(), "plain.pth")
+    ```
+    """
+
+    tensor: str
+    of: tuple[str, ...]
+    """The tensors of the file that it is computed from."""
+    end: str
+    """The call that puts it in their place."""
+    count: int
+    """Of how many layers it is so."""
+
+    def message(self) -> str:
+        others = f", and so of {plural(self.count - 1, 'more layer')}" if self.count > 1 else ""
+        return f"the file has no `{self.tensor}`, but what it is computed from{others}"
+
+    def label(self) -> str:
+        return "weights that are computed"
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"in its place: {listed([f'`{name}`' for name in self.of])}",)
+
+    def help(self) -> str:
+        return f"before the model is saved, `{self.end}` for each such layer puts the weight itself there"
 
 
 class PermutedWeights(Problem):

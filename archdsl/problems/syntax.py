@@ -232,6 +232,11 @@ class KeywordAsName(Problem):
     def label(self) -> str:
         return "choose another name"
 
+    def help(self) -> str | None:
+        if self.word == "output":
+            return "the last line's value is the result, without a mark; `output NAME` is one with a label"
+        return None
+
 
 class MisspeltWord(Problem):
     """A line starts with what is nearly a word of the language.

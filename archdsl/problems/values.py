@@ -84,9 +84,13 @@ class BadShape(Problem):
 class ChannelsNotFirst(Problem):
     """The shape of an input has its channels last, or none, as other libraries write it.
 
-    A shape begins with the channels: `[224, 224, 3]` is 224 channels of 224 x 3 samples. It is most likely a
-    picture or signal whose channels stand last where the extents before a last one of 1, 3 or 4 would make
-    a picture, and that last one a strip of it. So is an `image` of two equal extents one without channels.
+    A shape begins with the channels: `[224, 224, 3]` is 224 channels of 224 x 3 samples. Most likely the
+    channels stand last where the extents before the last one would make a picture, and the last is 3, or 1
+    after two equal ones, or where the first is open and the last is 1, 3 or 4: `[H, W, 3]`. Of what is called
+    a picture, clip or signal (`image`, `img`, `picture`, `photo`, `frame`, `clip`, `video`, `volume`, `scan`,
+    `signal`, `wave` or `audio`) any last extent that channels may be, up to 4, says so; an `image` of two
+    extents, its height and width, has none. What else has such a shape, such as feature maps
+    `x: [64, 64, 4]`, is let be.
 
     ```arch
     network Small {

@@ -346,14 +346,16 @@ class _Parser:
         if kind in ("COLON", "EQUAL") and before.kind in _KEYWORDS and self.takes_back(before, "NAME", kind):
             self.say(KeywordAsName(before.text), self.at(before))
             return self.change(index - 1, Token("NAME", *before[1:]))
+        labels = kind == "EQUAL" and before.kind in _KEYWORDS and after == "NAME"
+        if labels and self.takes_back(before, "NAME", "COLON"):
+            self.say(KeywordAsName(before.text), self.at(before))
+            self.change(index, Token("COLON", *token[1:]))
+            return self.change(index - 1, Token("NAME", *before[1:]))
         if before.kind == "NAME" and kind in _MEANINGS and (word := self.misspelt(before, kind)) is not None:
             self.say(MisspeltWord(before.text, word), self.at(before))
             return self.change(index - 1, Token(word.upper(), word, before.start, before.end))
-        if kind == "EQUAL":
-            return self.mend_equal(index)
-        if kind in ("COLON", "EQUALS") and self.accepts("EQUAL"):
-            self.say(WrongMark(self.assigned(), token.text, "="), self.at(token))
-            return self.change(index, Token("EQUAL", *token[1:]))
+        if kind in ("COLON", "EQUAL", "EQUALS"):
+            return self.mend_mark(index)
         if kind in _KEYWORDS and self.accepts("NAME", after) and self.is_name(after):
             self.say(KeywordAsName(token.text), self.at(token))
             return self.change(index, Token("NAME", *token[1:]))
@@ -391,22 +393,39 @@ class _Parser:
             return self.put_in(index, "NEWLINE", "")
         return None
 
-    def mend_equal(self, index: int) -> int | None:
-        """`=` where `:` or `==` was meant, or in a line that lacks its `let`."""
+    def mend_mark(self, index: int) -> int | None:
+        """One of `:`, `=`, `==` and `:=` where another was meant, or in a line that lacks its `let`."""
         token, before = self.tokens[index], self.before(index)
         after = self.ahead(index, 1)
         calculates = after in _VALUES or (after == "NAME" and self.ahead(index, 2) in _OPERATORS)
-        if before.kind == "NAME" and calculates and self.takes_back(before, "LET"):
+        if token.kind == "EQUAL" and before.kind == "NAME" and calculates and self.takes_back(before, "LET"):
             self.say(MissingLet(before.text), self.at(before))
             return self.put_in(index - 1, "LET", "let")
-        if self.accepts("COLON"):
-            what = "an input" if self.begins_with("INPUT") else "a label"
-            self.say(WrongMark(what, "=", ":"), self.at(token))
-            return self.change(index, Token("COLON", *token[1:]))
-        if self.accepts("EQUALS"):
-            self.say(WrongMark("a comparison", "=", "=="), self.at(token))
-            return self.change(index, Token("EQUALS", "==", token.start, token.end))
-        return None
+        if token.kind == "COLON" and after == "EQUAL" and self.accepts("EQUAL"):
+            self.say(
+                WrongMark(self.assigned(), ":=", "="), self.at(token).to(self.at(self.tokens[index + 1]))
+            )
+            del self.tokens[index]
+            return index
+        if token.kind == "EQUAL" and before.kind == "COLON":
+            self.say(WrongMark(self.labelled(), ":=", ":"), self.at(before).to(self.at(token)))
+            del self.tokens[index]
+            return index
+        compares = token.kind == "EQUAL" or self.begins_with("EXPECT")
+        if self.accepts("EQUAL"):
+            kind, what, mark = "EQUAL", self.assigned(), "="
+        elif self.accepts("COLON") and (token.kind == "EQUAL" or after == "NAME"):
+            kind, what, mark = "COLON", self.labelled(), ":"
+        elif self.accepts("EQUALS") and compares and not self.begins_with(*_COMPARISONS):
+            kind, what, mark = "EQUALS", "a comparison", "=="
+        else:
+            return None
+        self.say(WrongMark(what, token.text, mark), self.at(token))
+        return self.change(index, Token(kind, mark, token.start, token.end))
+
+    def labelled(self) -> str:
+        """What a colon would stand after here."""
+        return "an input" if self.begins_with("INPUT") else "a label"
 
     def is_name(self, after: str) -> bool:
         """Whether a word of the language that stands here, before `after`, was meant as a name."""
@@ -576,25 +595,8 @@ _HEADS = {
 }
 """What the first line of a group is called in the grammar, by its first word."""
 
-_OPERATORS = frozenset(
-    [
-        "PLUS",
-        "MINUS",
-        "TIMES",
-        "DIVIDE",
-        "FLOOR",
-        "MODULO",
-        "POWER",
-        "AND",
-        "OR",
-        "EQUALS",
-        "UNEQUAL",
-        "LESS",
-        "AT_MOST",
-        "MORE",
-        "AT_LEAST",
-    ]
-)
+_COMPARISONS = frozenset({"EQUALS", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST"})
+_OPERATORS = _COMPARISONS | {"PLUS", "MINUS", "TIMES", "DIVIDE", "FLOOR", "MODULO", "POWER", "AND", "OR"}
 _VALUES = frozenset({"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "LSQB", "MINUS", "LPAR", "INPUT"})
 _ELEMENTS = frozenset({"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "NAME"})
 

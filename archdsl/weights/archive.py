@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,8 @@ class State:
 
         Values that are all alike tell nothing: so do norms begin, of whatever layer.
         """
+        if one.full.keys() != other.full.keys():
+            return False
         pairs = [(self.tensors[its], self.tensors[other.full[name]]) for name, its in one.full.items()]
         if all(a.is_set_to(b) for a, b in pairs):
             return True
@@ -73,7 +78,10 @@ def read_state(path: str) -> State:
     except FileNotFoundError:
         raise Fault(BadWeights(path, "is not there")) from None
     except OSError as error:
-        raise Fault(BadWeights(path, f"can't be read: {error.strerror or error}")) from None
+        # Of an archive without its end torch looks for places that are before the beginning.
+        cut = error.errno == errno.EINVAL
+        reason = NO_WEIGHTS if cut else f"can't be read: {error.strerror or error}"
+        raise Fault(BadWeights(path, reason)) from None
     except pickle.UnpicklingError:
         reason = NO_WEIGHTS
         if _is_pickled(place):
@@ -84,6 +92,17 @@ def read_state(path: str) -> State:
     return _state(path, loaded)
 
 
+def given_state(tensors: Mapping[str, Tensor]) -> State:
+    """The tensors of a mapping in memory: a `state_dict()`, or what somebody read from a file.
+
+    One of a `.safetensors` file is sorted, as the file is. Raises `Fault` where there are no tensors.
+    """
+    state = _state("weights", tensors)
+    by_type = [list(run) for _, run in groupby(state.tensors, lambda name: state.tensors[name].dtype)]
+    ordered = isinstance(tensors, OrderedDict) or any(run != sorted(run) for run in by_type)
+    return replace(state, ordered=ordered)
+
+
 def _is_pickled(place: Path) -> bool:
     """Whether a file is one of `torch.save`: an archive, or a pickle of an older version."""
     with place.open("rb") as file:
@@ -91,7 +110,10 @@ def _is_pickled(place: Path) -> bool:
 
 
 def _state(path: str, loaded: Any) -> State:
-    """The tensors by name, which may lie one level down: `{"epoch": 90, "state_dict": {...}}`."""
+    """The tensors by name, which may lie one level down: `{"epoch": 90, "state_dict": {...}}`.
+
+    Raises `Fault` where there are none.
+    """
     if isinstance(loaded, Mapping):
         found = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)}
         inner = {str(k): v for k, v in loaded.items() if isinstance(v, Mapping) and _is_state(v)}

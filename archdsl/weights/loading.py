@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +10,46 @@ from torch import Tensor, nn
 from archdsl.compiler import Network
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.lowering.build import build
-from archdsl.problems import Fault
+from archdsl.problems import Fault, nearest
 from archdsl.problems.pretrained import BadWeights, SeveralSetsOfWeights, Way, asked_by
-from archdsl.weights.archive import State, read_state
+from archdsl.problems.recipes import NothingToLearn, UnknownPart
+from archdsl.recipes.compatibility import parts_of
+from archdsl.weights.archive import State, given_state, read_state
 from archdsl.weights.matching import Matching, match
 from archdsl.weights.modules import COUNTER, layers_of
 
 
 def built(
     network: Network,
-    file: str,
+    weights: str | Mapping[str, Tensor],
     ignored: Sequence[str] = (),
     only: str | None = None,
+    fresh: Sequence[str] = (),
     way: Way = "python",
 ) -> tuple[nn.Module, Matching]:
-    """A network's module with the weights of a file, and how they were matched. Raises `ArchError`."""
+    """A network's module with the weights of a file, and how they were matched.
+
+    The parts of the network that are `fresh` begin without them. Raises `ArchError`.
+    """
     model = build(network)
     try:
-        return model, load_weights(model, network, read_state(file), ignored, only)
+        wanted = _all_but(network, fresh)
+        state = read_state(weights) if isinstance(weights, str) else given_state(weights)
+        return model, load_weights(model, network, state, ignored, only, wanted)
     except Fault as fault:
         raise ArchError([Diagnostic.of(asked_by(fault.problem, way), network.place)]) from None
+
+
+def _all_but(network: Network, parts: Sequence[str]) -> set[str]:
+    """The layers of a network that are in none of some of its parts, which are named as recipes name them."""
+    there = parts_of(network)
+    learning = {layer.name for layer in layers_of(network)}
+    for part in parts:
+        if part not in there:
+            raise Fault(UnknownPart(part, nearest(part, there)))
+        if not there[part] & learning:
+            raise Fault(NothingToLearn(part))
+    return {node.name for node in network.nodes}.difference(*(there[part] for part in parts))
 
 
 def load_weights(

@@ -17,10 +17,11 @@ in order of execution. They are matched in this order:
 
 What is called like a layer or a label of the network, or like the end of one alone, is that one, or nothing
 fits. What of the file no layer takes is refused, but for what is called like a part of the network that is
-not asked for. Refused is also what the file's own numbers contradict (`conv2` before `conv1`, of equal
-shape), an order beside which another agrees better with the network's scopes, and a value whose layout can't
-be told. Where order alone tells modules of equal shape apart, that is said (`doubts`). Nothing here reads a
-tensor.
+not asked for. Refused are also modules whose weights are computed from other tensors, as those of a weight
+norm are, for none of these is a weight; what the file's own numbers contradict (`conv2` before `conv1`, of
+equal shape); an order beside which another agrees better with the network's scopes; and a value whose layout
+can't be told. Where order alone tells modules of equal shape apart, that is said (`doubts`). Nothing here
+reads a tensor.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from archdsl.compiler.depth import deep
 from archdsl.problems import Fault, Problem, nearest
 from archdsl.problems.pretrained import (
     AmbiguousWeights,
+    ComputedWeights,
     LayersWithoutWeights,
     LayoutOfWeights,
     NoSuchPrefix,
@@ -133,12 +135,22 @@ def match(
             _refuse_strays(unused, modules, start, _prefixes(others) - _prefixes(layers))
             taken = _matches(layers, [named[layer.name] for layer in layers], start)
             return Matching(taken, "name", [module.name for module in unused])
+    _refuse_computed(modules)
     anchors = _Anchors(layers, modules, len(common) + 1 if common else 0)
     _same_kinds(layers, modules, anchors, kinds)
     called = anchors.layers_called(layers, modules)
     if called is not None:
         return Matching(_matches(layers, called), "name")
     return _arranged(layers, modules, ordered, anchors)
+
+
+def _refuse_computed(modules: Sequence[Module]) -> None:
+    """Refuse modules that lack their weights, and have what those are computed from."""
+    some = [module for module in modules if module.computed]
+    if some:
+        tensor, its = next(iter(some[0].computed.items()))
+        name = f"{some[0].name}.{tensor}" if some[0].name else tensor
+        raise Fault(ComputedWeights(name, its.of, its.end, len(some)))
 
 
 def _refuse_strays(unused: Sequence[Module], modules: Sequence[Module], start: int, other: set[str]) -> None:
@@ -247,6 +259,10 @@ def _part(modules: Sequence[Module], prefix: str, common: str) -> list[Module]:
         found = [module for module in modules if _under(module.name, one)]
         if found:
             return found
+        # A part of what a weight is computed from can't be left out: the rest is no weight.
+        _refuse_computed(
+            [m for m in modules if m.computed and any(_under(its, one) for its in m.full.values())]
+        )
     raise Fault(NoSuchPrefix(prefix, nearest(prefix, sorted(_prefixes(modules)))))
 
 
@@ -309,11 +325,23 @@ def _same_kinds(
         without = _of_kinds(layers, lacking, kinds, [layer for layer in layers if not anchors.claim(layer)])
         shown = tuple((layer.name, layer.shapes) for layer in without)
         alone = _lacking_alone(without, lacking, left, over, kinds)
-        problem = LayersWithoutWeights(shown, lacking.total(), alone, beside, prefixes)
+        thirds = _thirds(without[0], left)
+        problem = LayersWithoutWeights(shown, lacking.total(), alone, beside, prefixes, thirds)
         raise Fault(problem)
     if over:
-        problem = WeightsWithoutLayers(beside, over.total(), prefixes)
+        problem = WeightsWithoutLayers(beside, over.total(), prefixes, _whole(wanted, modules, kinds))
         raise Fault(problem)
+
+
+def _whole(wanted: Counter[Kind], modules: Sequence[Module], kinds: _Kinds) -> tuple[str, ...]:
+    """The outermost prefixes under which there is all that the network has, where they are several."""
+    under: dict[str, Counter[Kind]] = {}
+    for module in modules:
+        for prefix in _nested(module.name):
+            under.setdefault(prefix, Counter())[kinds(module)] += 1
+    found = [prefix for prefix, given in under.items() if given == wanted]
+    outermost = [one for one in found if not any(other in found for other in _nested(one)[:-1])]
+    return tuple(outermost) if len(outermost) > 1 else ()
 
 
 def _of_kinds(
@@ -324,6 +352,18 @@ def _of_kinds(
     if Counter(map(kinds, found)) == many:
         return found
     return [one for one in some if kinds(one) in many]
+
+
+def _thirds(layer: Module, left: Sequence[Module]) -> str | None:
+    """Under what three modules stand that are a layer if they are joined, as queries, keys and values are."""
+    third = [(shape[0] / 3, prod(shape) / 3) for shape in layer.tensors.values() if shape]
+    around = Counter(
+        module.name.rpartition(".")[0]
+        for module in left
+        if module.tensors.keys() == layer.tensors.keys()
+        and [(shape[0], prod(shape)) for shape in module.tensors.values() if shape] == third
+    )
+    return next((name for name, count in around.items() if name and count >= 3), None)
 
 
 def _lacking_alone(

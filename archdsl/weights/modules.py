@@ -17,7 +17,24 @@ RUNNING = "running_"
 """How the names of a normalisation's statistics begin."""
 WEIGHT, BIAS = "weight", "bias"
 
+PARAMETRIZED = "parametrizations"
+"""Under this stand the tensors from which torch's parametrisations compute another."""
+COMPUTED = {
+    frozenset(("g", "v")): "remove_weight_norm({layer})",
+    frozenset(("orig", "u")): "remove_spectral_norm({layer})",
+    frozenset(("orig",)): 'prune.remove({layer}, "{tensor}")',
+}
+"""How the names of tensors end from which torch computes another, and what of `torch.nn.utils` ends that."""
+
 Extents = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The tensors, by their full names, that a tensor is computed from, and the call that ends it."""
+
+    of: tuple[str, ...]
+    end: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,8 @@ class Module:
 
     `full` has the file's whole names of them. Of a network's layer there are none; `value` says whether its
     tensor is a value that runs through the network, and not what a layer computes with, and `uses` how
-    often it is used.
+    often it is used. Of a file's module `computed` says which of its tensors are not there, but computed
+    from others.
     """
 
     name: str
@@ -34,6 +52,7 @@ class Module:
     full: Mapping[str, str] = field(default_factory=dict)
     value: bool = False
     uses: int = 1
+    computed: Mapping[str, Computed] = field(default_factory=dict)
 
     @property
     def shapes(self) -> str:
@@ -69,13 +88,19 @@ def modules_of(shapes: Mapping[str, Extents], layers: Iterable[Module]) -> list[
     Tensors stand under their module's prefix by the names that those of torch's layers, or of the network's,
     have. A tensor of another name is a module of its own: a bare parameter, of which a class may have many.
     `in_proj_weight` and `in_proj_bias` are `in_proj`'s, as torch's attention names a layer that is none.
+    What a tensor is computed from is its module's, and no bare parameter.
     """
     own = {name for layer in layers for name in layer.tensors}
+    computed = _computed(shapes, own)
+    parts = {full: prefix for prefix, some in computed.items() for one in some.values() for full in one.of}
     split = {full: full.rpartition(".") for full in shapes}
     prefixes = {prefix for prefix, _, name in split.values() if name in own or plain(name)}
     found: dict[str, dict[str, str]] = {}
     for full, (prefix, dot, name) in split.items():
         if name == COUNTER:
+            continue
+        if full in parts:
+            found.setdefault(parts[full], {})[full] = full
             continue
         stem, _, end = name.rpartition("_")
         joined = prefix + dot + stem
@@ -86,9 +111,45 @@ def modules_of(shapes: Mapping[str, Extents], layers: Iterable[Module]) -> list[
         else:
             found.setdefault(full, {})[""] = full
     return [
-        Module(prefix, {name: shapes[full] for name, full in names.items()}, names)
+        Module(
+            prefix,
+            {name: shapes[full] for name, full in names.items()},
+            names,
+            computed=computed.get(prefix, {}),
+        )
         for prefix, names in found.items()
     ]
+
+
+def _computed(shapes: Mapping[str, Extents], own: set[str]) -> dict[str, dict[str, Computed]]:
+    """By module the tensors of a file that are not in it, but computed from what is, as torch names that."""
+    found: dict[str, dict[str, Computed]] = {}
+
+    def add(prefix: str, tensor: str, of: Iterable[str], end: str) -> None:
+        call = f"torch.nn.utils.{end.format(layer='layer', tensor=tensor)}"
+        found.setdefault(prefix, {})[tensor] = Computed(tuple(of), call)
+
+    parametrized: dict[tuple[str, str], list[str]] = {}
+    ends: dict[tuple[str, str], dict[str, str]] = {}
+    for full in shapes:
+        before, inside, rest = f".{full}".partition(f".{PARAMETRIZED}.")
+        if inside:
+            parametrized.setdefault((before[1:], rest.partition(".")[0]), []).append(full)
+            continue
+        prefix, _, name = full.rpartition(".")
+        stem, _, end = name.rpartition("_")
+        if name not in own and (stem in own or WEIGHT in stem or BIAS in stem):
+            ends.setdefault((prefix, stem), {})[end] = full
+    for (prefix, tensor), names in parametrized.items():
+        start = f"{prefix}.{PARAMETRIZED}.{tensor}.original".lstrip(".")
+        if any(name.startswith(start) for name in names):
+            add(prefix, tensor, names, 'parametrize.remove_parametrizations({layer}, "{tensor}")')
+    for (prefix, tensor), its in ends.items():
+        whole = f"{prefix}.{tensor}" if prefix else tensor
+        calls = [call for some, call in COMPUTED.items() if some <= its.keys()]
+        if calls and whole not in shapes:
+            add(prefix, tensor, its.values(), calls[0])
+    return found
 
 
 def plain(name: str) -> bool:
@@ -99,8 +160,10 @@ def plain(name: str) -> bool:
 def fits(layer: Module, module: Module) -> dict[str, str] | None:
     """The module's name of each of a layer's tensors; None where they differ.
 
-    The one tensor of a layer may be called as it likes.
+    The one tensor of a layer may be called as it likes. What is computed from others is not there.
     """
+    if module.computed:
+        return None
     if layer.tensors.keys() == module.tensors.keys():
         pairs = {name: name for name in layer.tensors}
     elif len(layer.tensors) == len(module.tensors) == 1:
