@@ -323,9 +323,8 @@ class _Parser:
             return f"arguments stand in parentheses: {before.text}({token.text[:40]})"
         if token.kind == "LSQB" and self.accepts("COLON"):
             return f"a shape follows a colon: {before.text}: [...]"
-        if token.kind == "LBRACE" and self.accepts("COLON"):
-            label = f"`{before.text}: {{ ... }}`"
-            return f"a label names a group: {label}; branches that meet: `parallel add {{ ... }}`"
+        if token.kind == "LBRACE" and self.accepts("COLON") and self.accepts("ARROW"):
+            return "layers are grouped by `LABEL: { ... }`, and branches that meet by `parallel add { ... }`"
         if token.kind == "NEWLINE" and before.kind in _OPERATORS:
             return "an expression goes on in the next line only inside parentheses"
         if token.kind in ("NEWLINE", "RBRACE") and before.kind == "COLON":
