@@ -233,7 +233,7 @@ def test_a_folder_is_all_that_can_be_read_in_it(folder: Path, tmp_path: Path) ->
     ("content", "said"),
     [
         (None, "can't be read: No such file"),
-        (np.zeros((2, 1, 9, 9)), r"has examples \[2, 1, 9, 9\], and the network takes \[1, 8, 8\]"),
+        (np.zeros((2, 1, 9, 9)), r"an array of \[2, 1, 9, 9\]; the network takes .* several: \[N, 1, 8, 8\]"),
         (np.array(["a", "b"]), "holds no numbers"),
         (np.full((1, 8, 8), np.nan), "holds values that are infinite or no numbers"),
         ({"inputs": np.zeros(3), "y": np.zeros(3)}, "has no array `x`.*; its arrays: inputs, y"),

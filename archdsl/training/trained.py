@@ -153,11 +153,12 @@ def inputs_of(file: Path, shape: tuple[int, ...], pixels: int = 50_000_000) -> I
     if file.suffix.lower() in ARRAYS:
         array = _array(file)
         several = array.shape[1:] == shape or array[0].size == np.prod(shape)
+        if not several and array.size != np.prod(shape):
+            held, taken = list(array.shape), ", ".join(map(str, shape))
+            raise TrainingError(
+                f"{file} is an array of {held}; the network takes one of [{taken}], or several: [N, {taken}]"
+            )
         for number, one in enumerate(array if several else array[None]):
-            if one.size != np.prod(shape):
-                raise TrainingError(
-                    f"{file} has examples {list(one.shape)}, and the network takes {list(shape)}"
-                )
             name = f"{file}[{number}]" if several else str(file)
             yield name, torch.from_numpy(np.ascontiguousarray(one)).float().reshape(shape)
         return
