@@ -119,12 +119,24 @@ def killed(folder: Path, processes: list[Started], after: int = 0) -> int:
     return last.step
 
 
+def by_slurm(folder: Path, *words: str) -> list[Started]:
+    """Two tasks that train in the places that SLURM gives."""
+    given = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
+    return [
+        start(
+            "train", "small.arch", "--out", "run", *words,
+            cwd=folder, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **given,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """The folder of two processes that were killed, and the step that they can go on from."""
+    """The folder of two processes that SLURM started, killed, and the step that they can go on from."""
     folder = tmp_path_factory.mktemp("begun")
     (folder / "small.arch").write_text(ADAM)
-    return folder, killed(folder, together(folder, 2))
+    return folder, killed(folder, by_slurm(folder))
 
 
 @pytest.fixture(scope="module")
@@ -196,14 +208,7 @@ def test_as_many_processes_go_on_bit_for_bit_in_the_places_that_slurm_gives(
     tmp_path: Path, begun: tuple[Path, int], paired: tuple[Path, list[Started]]
 ) -> None:
     shutil.copytree(begun[0], tmp_path, dirs_exist_ok=True)
-    words = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_PORT": str(free_port())}
-    tasks = [
-        start(
-            "train", "small.arch", "--out", "run", "--resume",
-            cwd=tmp_path, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **words,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
+    tasks = by_slurm(tmp_path, "--resume")
     assert [task.wait().returncode for task in tasks] == [0, 0], tasks[0].stderr
     found, wanted = tmp_path / "run", paired[0] / "run"
     assert f"going on after step {begun[1]}" in (found / "train.log").read_text()
